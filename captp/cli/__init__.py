@@ -1,0 +1,1 @@
+"""The captp command, one file per verb."""

@@ -1,0 +1,151 @@
+"""Every error the product raises: its place says whose fault it is, its text says what to do next."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["failed", "overloaded", "disconnected", "unimplemented"]
+
+
+class Error(Exception):
+    """Root of every error that captp raises."""
+
+
+class UsageError(Error):
+    """The caller of our API broke a rule: fix the program."""
+
+
+class NotNear(UsageError):
+    """A reference was called as if its object were in this turn's capsule."""
+
+
+class NotInTurn(UsageError):
+    """State of an object that a vat owns was written outside a turn."""
+
+
+class NotNow(UsageError):
+    """An immediate call was asked for where only an eventual send is possible."""
+
+
+class ForeignAwait(UsageError):
+    """An ``async def`` method awaited something that is not a promise."""
+
+
+class Unpassable(UsageError):
+    """A value cannot cross a border; ``path`` says where it sits."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class BadClass(UsageError):
+    """An Interface or Object class breaks a rule of its kind; raised when the class is defined."""
+
+
+class BadLocator(UsageError):
+    """A URI is not a peer locator or a sturdyref."""
+
+
+class Closed(UsageError):
+    """A vat or a reference was used after its end."""
+
+
+class ProtocolError(Error):
+    """Somebody broke the protocol; see the subclasses for who."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to break the protocol: a bug here, please report it."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol; its session ends with ``code`` in the abort reason."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+class DecodeError(RemoteProtocolError):
+    """The peer sent bytes that are no message."""
+
+
+class LimitExceeded(RemoteProtocolError):
+    """The peer passed a limit; ``code`` names it."""
+
+
+class Broken(Error):
+    """What awaiting a broken promise raises; ``reason`` is the passable value that broke it."""
+
+    kind: Kind = "failed"
+
+    def __init__(self, message: str = "", *, reason: object = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RemoteFault(Broken):
+    """The far object raised: its class name and message, never its traceback."""
+
+    def __init__(self, message: str = "", *, class_name: str = "", reason: object = None) -> None:
+        super().__init__(message, reason=reason)
+        self.class_name = class_name
+
+
+class Refused(Broken):
+    """The object says no; raised by user code to roll a turn back and tell the caller why."""
+
+
+class NotFound(Broken):
+    """There is no such object, or not for you: strangers get one answer for both."""
+
+
+class NoSuchMethod(Broken):
+    """The object has no such method; one text for every wrong name."""
+
+    kind = "unimplemented"
+
+
+class BadArguments(Broken):
+    """The arguments do not fit the method's signature; its body did not run."""
+
+
+class Cancelled(Broken):
+    """Nobody waits for this fiber any more, or it was asked to stop."""
+
+
+class Timeout(Broken):
+    """A promise did not settle within the time given to ``captp.within``."""
+
+
+class Overloaded(Broken):
+    """A limit is reached: try again later."""
+
+    kind = "overloaded"
+
+
+class Disconnected(Broken):
+    """The session with ``peer`` is gone; live references of it never come back."""
+
+    kind = "disconnected"
+
+    def __init__(
+        self, message: str = "", *, peer: str = "", incarnation: int = 0, reason: object = None
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.peer = peer
+        self.incarnation = incarnation
+
+
+class Unreachable(Disconnected):
+    """No session with the peer could be opened."""
+
+
+class WrongPeer(Unreachable):
+    """Somebody else answered: the proved key is not the one in the sturdyref."""
+
+
+class InvariantBroken(Error):
+    """A bug in captp: a counted invariant does not hold. Please report the text."""

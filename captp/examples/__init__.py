@@ -1,0 +1,1 @@
+"""Runnable examples, each under 150 lines, each a test."""

@@ -1,0 +1,54 @@
+"""Every bound on what a peer can make us hold or do, each with the attack it stops."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Bounds of one vat; a session that passes one is aborted unless said otherwise."""
+
+    # Before the peer is proved it may cost us next to nothing.
+    handshake_timeout_s: float = 10.0
+    handshake_bytes: int = 8 * KIB
+    handshake_pending: int = 128
+    handshake_pending_per_addr: int = 16
+    # A length prefix must never make us reserve memory that was not sent.
+    message_bytes: int = 4 * MIB
+    partial_message_s: float = 30.0
+    # Small bytes that unfold into large structures: nesting, empty lists, huge integers.
+    depth: int = 64
+    nodes: int = 100_000
+    container_entries: int = 50_000
+    int_digits: int = 4_096
+    length_digits: int = 9
+    symbol_bytes: int = 1_024
+    method_bytes: int = 256
+    caps_per_message: int = 256
+    # Table growth by one peer.
+    sessions: int = 1_000
+    answers: int = 16_384
+    exports: int = 100_000
+    imports: int = 100_000
+    promises: int = 16_384
+    questions: int = 65_536
+    listeners_per_promise: int = 64
+    pipeline_queue: int = 1_024
+    gc_entries: int = 4_096
+    # Guessing swiss numbers.
+    fetch_failures: int = 256
+    # Bytes that wait for a slow reader.
+    send_buffer: int = 8 * MIB
+    write_stall_s: float = 30.0
+    # One turn of our own code.
+    turn_sends: int = 10_000
+    # One source of deliveries before the next one has its go.
+    quantum: int = 32
+    error_text: int = 1_024
+    # A peer that went silent.
+    ping_interval_s: float = 15.0
+    ping_dead_s: float = 45.0

@@ -1,0 +1,1 @@
+"""What user code holds and passes: references, promises, interfaces, objects, values, names, keys."""

@@ -1,0 +1,99 @@
+"""Plain values that Python lacks and the OCapN model has; they know nothing of references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn, final
+
+from attrs import frozen
+
+__all__ = ["NULL", "Fault", "FrozenMap", "Null", "Symbol", "Tagged"]
+
+
+@final
+class Symbol:
+    """A name as data, distinct from the string with the same letters."""
+
+    __slots__ = ("name",)
+
+    name: str
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Symbol and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash((Symbol, self.name))
+
+    def __repr__(self) -> str:
+        return f"Symbol({self.name!r})"
+
+
+@final
+class Null:
+    """The type of NULL, the model's null; Python's None is its undefined."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Null
+
+    def __hash__(self) -> int:
+        return hash(Null)
+
+
+NULL = Null()
+
+
+@final
+@frozen
+class Tagged:
+    """A value with a name for what it means."""
+
+    tag: str
+    value: Any
+
+
+@final
+@frozen
+class Fault:
+    """An error as data: text, and whatever its class declared portable."""
+
+    message: str
+    data: Mapping[str, Any] | None = None
+    incident: bytes | None = None
+
+
+_ADVICE = "values that crossed a border are frozen; make your own with dict(value)"
+
+
+@final
+class FrozenMap(dict[str, Any]):
+    """A struct that crossed a border: a dict with sorted string keys that nobody can change."""
+
+    __slots__ = ()
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError(_ADVICE)
+
+    __setitem__ = __delitem__ = _refuse
+    __ior__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+    def __repr__(self) -> str:
+        return f"FrozenMap({dict.__repr__(self)})"
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dict that may be changed."""
+        return dict(self)

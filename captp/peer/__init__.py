@@ -1,0 +1,1 @@
+"""One vat on the network minus I/O: where sessions and the vat meet."""

@@ -1,0 +1,1 @@
+"""The trio driver: reads, runs the engine, writes; and the doors for user programs."""

@@ -1,0 +1,1 @@
+"""One connection with one peer: handshake, four tables, counts; it knows no other session."""
