@@ -9,9 +9,11 @@ from typing import Any
 def compile_functions(source: str, names: dict[str, Any]) -> dict[str, Callable[..., Any]]:
     """Compile function definitions with ``names`` as their globals; return those defined.
 
+    ``names`` is used as it is, so a name that is set in it later is seen by the functions.
+
     The caller guarantees that ``source`` holds identifiers of a class statement and nothing that
     came over a wire.
     """
-    namespace = dict(names)
-    exec(compile(source, "<captp generated>", "exec"), namespace)  # noqa: S102
-    return {k: v for k, v in namespace.items() if k not in names and k != "__builtins__"}
+    before = {*names, "__builtins__"}
+    exec(compile(source, "<captp generated>", "exec"), names)  # noqa: S102
+    return {k: v for k, v in names.items() if k not in before}

@@ -1,0 +1,245 @@
+"""List, Map and Set as state: they are the builtins, know their owner and journal the inverse.
+
+Every change passes ``_touch``, which the owner's home answers: outside a turn it refuses, inside it
+adds the inverse operation to the journal. Bulk operations (sort, slices, clear) copy once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, SupportsIndex, TypeVar
+
+T = TypeVar("T")
+
+class Tracked:
+    """What the three containers share: their owner, and what may go in (None: not state yet)."""
+
+    __slots__ = ()
+
+    _owner: Any
+    _item: Any
+
+    def _touch(self, undo: Callable[..., Any], *args: Any) -> None:
+        owner = self._owner
+        if owner is not None:
+            owner._home.container_write(owner, undo, args)
+
+    def _admit(self, value: Any) -> Any:
+        owner = self._owner
+        return value if owner is None else self._item(owner, value)
+
+
+class List(list[T], Tracked, Generic[T]):
+    """A list that is part of an object's state."""
+
+    __slots__ = ("_item", "_owner")
+
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        self._owner = self._item = None
+        list.__init__(self, items)
+
+    def append(self, item: T) -> None:
+        item = self._admit(item)
+        self._touch(list.pop, self)
+        list.append(self, item)
+
+    def extend(self, items: Iterable[T]) -> None:
+        new = [self._admit(i) for i in items]
+        self._touch(_cut, self, len(self))
+        list.extend(self, new)
+
+    def __iadd__(self, items: Iterable[T]) -> List[T]:  # type: ignore[override, misc]
+        self.extend(items)
+        return self
+
+    def __imul__(self, count: SupportsIndex) -> List[T]:  # type: ignore[override, misc]
+        self._touch(_refill, self, list(self))
+        list.__imul__(self, count)
+        return self
+
+    def insert(self, index: SupportsIndex, item: T) -> None:
+        item = self._admit(item)
+        at = min(max(int(index) + (len(self) if int(index) < 0 else 0), 0), len(self))
+        self._touch(list.__delitem__, self, at)
+        list.insert(self, at, item)
+
+    def pop(self, index: SupportsIndex = -1) -> T:
+        at = int(index) + (len(self) if int(index) < 0 else 0)
+        item = list.__getitem__(self, index)
+        self._touch(list.insert, self, at, item)
+        return list.pop(self, index)
+
+    def remove(self, item: T) -> None:
+        del self[list.index(self, item)]
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        if type(index) is slice:
+            new = [self._admit(i) for i in item]
+            self._touch(_refill, self, list(self))
+            list.__setitem__(self, index, new)
+        else:
+            item = self._admit(item)
+            self._touch(list.__setitem__, self, index, list.__getitem__(self, index))
+            list.__setitem__(self, index, item)
+
+    def __delitem__(self, index: Any) -> None:
+        if type(index) is slice:
+            self._touch(_refill, self, list(self))
+            list.__delitem__(self, index)
+        else:
+            self.pop(index)
+
+    def clear(self) -> None:
+        self._touch(_refill, self, list(self))
+        list.clear(self)
+
+    def reverse(self) -> None:
+        self._touch(list.reverse, self)
+        list.reverse(self)
+
+    def sort(self, *, key: Callable[[T], Any] | None = None, reverse: bool = False) -> None:
+        self._touch(_refill, self, list(self))
+        list.sort(self, key=key, reverse=reverse)  # type: ignore[arg-type, type-var]
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Map(dict[K, V], Tracked, Generic[K, V]):
+    """A dict that is part of an object's state; a deletion that is rolled back re-adds at the end."""
+
+    __slots__ = ("_item", "_owner")
+
+    def __init__(self, items: Any = (), **named: Any) -> None:
+        self._owner = self._item = None
+        dict.__init__(self, items, **named)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        value = self._admit(value)
+        if key in self:
+            self._touch(dict.__setitem__, self, key, dict.__getitem__(self, key))
+        else:
+            self._touch(dict.__delitem__, self, key)
+        dict.__setitem__(self, key, value)
+
+    def __delitem__(self, key: K) -> None:
+        self._touch(dict.__setitem__, self, key, dict.__getitem__(self, key))
+        dict.__delitem__(self, key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        if key not in self and default:
+            return default[0]
+        value = dict.__getitem__(self, key)
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[K, V]:
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return dict.__getitem__(self, key)
+
+    def update(self, *items: Any, **named: Any) -> None:
+        for key, value in dict(*items, **named).items():
+            self[key] = value
+
+    def __ior__(self, items: Any) -> Map[K, V]:  # type: ignore[override, misc]
+        self.update(items)
+        return self
+
+    def clear(self) -> None:
+        self._touch(dict.update, self, dict(self))
+        dict.clear(self)
+
+
+class Set(set[T], Tracked, Generic[T]):
+    """A set that is part of an object's state."""
+
+    __slots__ = ("_item", "_owner")
+
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        self._owner = self._item = None
+        set.__init__(self, items)
+
+    def add(self, item: T) -> None:
+        if item not in self:
+            item = self._admit(item)
+            self._touch(set.discard, self, item)
+            set.add(self, item)
+
+    def discard(self, item: T) -> None:
+        if item in self:
+            self._touch(set.add, self, item)
+            set.discard(self, item)
+
+    def remove(self, item: T) -> None:
+        if item not in self:
+            raise KeyError(item)
+        self.discard(item)
+
+    def pop(self) -> T:
+        item = next(iter(self))
+        self.discard(item)
+        return item
+
+    def clear(self) -> None:
+        self._replace(())
+
+    def update(self, *others: Iterable[T]) -> None:
+        for other in others:
+            for item in other:
+                self.add(item)
+
+    def _replace(self, items: Iterable[T]) -> Set[T]:
+        new = [self._admit(i) for i in items]
+        self._touch(_reset, self, list(self))
+        _reset(self, new)
+        return self
+
+    def difference_update(self, *others: Iterable[Any]) -> None:
+        self._replace(set.difference(self, *others))
+
+    def intersection_update(self, *others: Iterable[Any]) -> None:
+        self._replace(set.intersection(self, *others))
+
+    def symmetric_difference_update(self, other: Iterable[T]) -> None:
+        self._replace(set.symmetric_difference(self, other))
+
+    def __ior__(self, other: Any) -> Set[T]:  # type: ignore[override, misc]
+        self.update(other)
+        return self
+
+    def __iand__(self, other: Any) -> Set[T]:  # type: ignore[misc]
+        return self._replace(set.intersection(self, other))
+
+    def __isub__(self, other: Any) -> Set[T]:  # type: ignore[misc]
+        return self._replace(set.difference(self, other))
+
+    def __ixor__(self, other: Any) -> Set[T]:  # type: ignore[override, misc]
+        return self._replace(set.symmetric_difference(self, other))
+
+
+def _cut(items: list[Any], length: int) -> None:
+    list.__delitem__(items, slice(length, None))
+
+
+def _refill(items: list[Any], before: list[Any]) -> None:
+    list.__setitem__(items, slice(None), before)
+
+
+def _reset(items: set[Any], before: Iterable[Any]) -> None:
+    set.clear(items)
+    set.update(items, before)
+
+
+def parts_of(container: Tracked) -> Iterator[Any]:
+    """Yield every value that a tracked container holds, keys of a Map included."""
+    if isinstance(container, Map):
+        yield from container.keys()
+        yield from container.values()
+    else:
+        yield from container  # type: ignore[misc]

@@ -1,0 +1,270 @@
+"""Guards: one generated thunk per method checks and converts arguments before the body runs.
+
+A thunk takes ``(obj, args, kwargs)`` of decoded, passable values. Types it can prove inline cost a
+comparison; interfaces become typed references; what does not fit raises BadArguments with a path.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from captp.errors import BadArguments, NotNear
+from captp.model.codegen import compile_functions
+from captp.model.interface import (
+    InterfaceMeta,
+    Row,
+    hints_of,
+    is_interface,
+    promise_class,
+    ref_class,
+)
+from captp.model.object import Object
+from captp.model.promise import Promise, Reference
+from captp.model.ref import Ref, view
+from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
+
+Convert = Callable[[Any], Any]
+
+_EXACT = frozenset(
+    {int, str, bytes, bool, float, type(None), Symbol, Null, Tagged, Fault, FrozenMap, tuple}
+)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def compile_thunk(row: Row) -> Callable[[Any, tuple[Any, ...], dict[str, Any] | None], Any]:
+    """Build the guarded call of one method and keep it in its row."""
+    hints = hints_of(row)
+    result = hints.get("return")
+    row.result = result if is_interface(result) else None
+    parameters = list(row.signature.parameters.values())[1:]
+    simple = all(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
+    row.thunk = _fast(row, parameters, hints) if simple else _slow(row, parameters, hints)
+    return row.thunk
+
+
+def _fast(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Callable[..., Any]:
+    names: dict[str, Any] = {"fn": row.function, "bind": _binder(row), "wrong": _wrong_count(row)}
+    given = "".join(f"a{i}, " for i in range(len(parameters)))
+    lines = [
+        "def thunk(obj, args, kwargs):",
+        "    if kwargs is not None:",
+        "        args = bind(args, kwargs)",
+    ]
+    if given:
+        lines += ["    try:", f"        {given}= args", "    except ValueError:"]
+        lines += ["        raise wrong(args) from None"]
+    else:
+        lines += ["    if args:", "        raise wrong(args)"]
+    for i, parameter in enumerate(parameters):
+        annotation = hints.get(parameter.name, Any)
+        convert = guard(annotation, parameter.name)
+        if convert is None:
+            continue
+        names[f"convert{i}"] = convert
+        test = ""
+        exact = _exact(annotation)
+        if len(exact) == 1:
+            names[f"type{i}"] = exact[0]
+            test = f"if type(a{i}) is not type{i}: "
+        elif exact:
+            names[f"types{i}"] = frozenset(exact)
+            test = f"if type(a{i}) not in types{i}: "
+        lines.append(f"    {test}a{i} = convert{i}(a{i})")
+    lines.append(f"    return fn(obj, {given})")
+    return compile_functions("\n".join(lines), names)["thunk"]
+
+
+def _slow(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Callable[..., Any]:
+    guards = {p.name: guard(hints.get(p.name, Any), p.name) for p in parameters}
+    kinds = {p.name: p.kind for p in parameters}
+    signature = inspect.Signature(parameters)
+    function = row.function
+
+    def thunk(obj: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+        try:
+            bound = signature.bind(*args, **(kwargs or {}))
+        except TypeError as problem:
+            raise BadArguments(f"{row.name}{signature}: {problem}") from None
+        for name, value in bound.arguments.items():
+            convert = guards[name]
+            if convert is None:
+                continue
+            if kinds[name] is inspect.Parameter.VAR_POSITIONAL:
+                bound.arguments[name] = tuple([convert(v) for v in value])
+            elif kinds[name] is inspect.Parameter.VAR_KEYWORD:
+                bound.arguments[name] = {k: convert(v) for k, v in value.items()}
+            else:
+                bound.arguments[name] = convert(value)
+        return function(obj, *bound.args, **bound.kwargs)
+
+    return thunk
+
+
+def _binder(row: Row) -> Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, ...]]:
+    signature = row.signature.replace(parameters=list(row.signature.parameters.values())[1:])
+
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        try:
+            return signature.bind(*args, **kwargs).args
+        except TypeError as problem:
+            raise BadArguments(f"{row.name}{signature}: {problem}") from None
+
+    return bind
+
+
+def _wrong_count(row: Row) -> Callable[[tuple[Any, ...]], BadArguments]:
+    wanted = len(row.signature.parameters) - 1
+    return lambda args: BadArguments(f"{row.name}() takes {wanted} arguments, {len(args)} were given")
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Union or origin is types.UnionType:
+        return tuple(m for a in typing.get_args(annotation) for m in _members(a))
+    return (type(None),) if annotation is None else (annotation,)
+
+
+def _exact(annotation: Any) -> list[type]:
+    members = _members(annotation)
+    exact = [m for m in members if isinstance(m, type) and m in _EXACT]
+    return exact if len(exact) == len(members) or exact else []
+
+
+def guard(annotation: Any, name: str) -> Convert | None:
+    """Return the check and conversion for one annotation; None when anything may pass."""
+    members = _members(annotation)
+    if len(members) > 1:
+        choices = [guard(m, name) for m in members]
+        return None if None in choices else _any_of([c for c in choices if c], name)
+    (kind,) = members
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any or kind is object or isinstance(kind, typing.TypeVar):
+        return None
+    if isinstance(kind, typing.NewType):
+        return guard(kind.__supertype__, name)
+    if kind is float:
+        return lambda v: v if type(v) is float else float(v) if type(v) is int else _bad(name, kind, v)
+    if origin is typing.Literal:
+        return lambda v: v if any(type(v) is type(a) and v == a for a in args) else _bad(name, kind, v)
+    sequence = kind in (list, tuple) or origin in (list, tuple)
+    if sequence:
+        return _sequence(kind, origin, args, name)
+    if kind is dict or origin is dict:
+        return _mapping(kind, args, name)
+    if is_interface(kind):
+        return lambda v: as_interface(v, kind, name)
+    if isinstance(kind, InterfaceMeta):
+        return lambda v: _as_near(v, kind, name)
+    if isinstance(kind, type) and issubclass(kind, Reference):
+        return lambda v: v if isinstance(v, Reference) else _bad(name, kind, v)
+    if isinstance(origin, type) and issubclass(origin, Reference):
+        return lambda v: v if isinstance(v, Reference) else _bad(name, kind, v)
+    if isinstance(kind, type):
+        return lambda v: v if type(v) is kind else _bad(name, kind, v)
+    return None
+
+
+def _any_of(choices: list[Convert], name: str) -> Convert:
+    def convert(value: Any) -> Any:
+        for choice in choices:
+            try:
+                return choice(value)
+            except BadArguments:
+                continue
+        raise BadArguments(f"{name}: {type(value).__name__} fits none of the types it may have")
+
+    return convert
+
+
+def _sequence(kind: Any, origin: Any, args: tuple[Any, ...], name: str) -> Convert:
+    fixed = origin is tuple and args and args[-1] is not Ellipsis
+    items = [guard(a, f"{name}[{i}]") for i, a in enumerate(args) if a is not Ellipsis]
+
+    def convert(value: Any) -> Any:
+        if type(value) is not tuple:
+            return _bad(name, kind, value)
+        if fixed:
+            if len(value) != len(items):
+                raise BadArguments(f"{name}: expected {len(items)} items, got {len(value)}")
+            return tuple([c(v) if c else v for c, v in zip(items, value, strict=True)])
+        each = items[0] if items else None
+        return value if each is None else tuple([each(v) for v in value])
+
+    return convert
+
+
+def _mapping(kind: Any, args: tuple[Any, ...], name: str) -> Convert:
+    each = guard(args[1], f"{name}[...]") if args else None
+
+    def convert(value: Any) -> Any:
+        if type(value) is not FrozenMap:
+            return _bad(name, kind, value)
+        return value if each is None else FrozenMap((k, each(v)) for k, v in value.items())
+
+    return convert
+
+
+def as_interface(value: Any, interface: type, name: str = "value") -> Any:
+    """Return ``value``, a reference or an owned Object, as a reference under ``interface``."""
+    if isinstance(value, Ref):
+        return view(value._home, value._anchor, ref_class(interface))
+    if isinstance(value, Promise):
+        if isinstance(value, interface):
+            return value
+        follower = promise_class(interface)(value._home)
+        value._home.settle(follower, 1, value)
+        return follower
+    if isinstance(value, Object):
+        reference = value._home.reference
+        return value if reference is None else reference(value, interface)
+    return _bad(name, interface, value)
+
+
+def _as_near(value: Any, cls: type, name: str) -> Any:
+    obj = value._anchor if isinstance(value, Ref) else value
+    if isinstance(obj, cls):
+        return obj
+    if isinstance(value, Ref):
+        raise NotNear(f"{name}: expected a near {cls.__name__}; take it as an Interface to call it")
+    return _bad(name, cls, value)
+
+
+def _bad(name: str, wanted: Any, value: Any) -> Any:
+    expected = wanted.__name__ if isinstance(wanted, type) else str(wanted)
+    raise BadArguments(f"{name}: expected {expected}, got {type(value).__name__}")
+
+
+def plain_call(row: Row) -> Callable[..., Any]:
+    """Return the function a plain call runs: interface arguments and results become references."""
+    hints = hints_of(row)
+    interfaces = {n: a for n, a in hints.items() if is_interface(a)}
+    function = row.function
+    if not interfaces:
+        return function
+    result = interfaces.pop("return", None)
+    signature = row.signature
+
+    @wraps(function)
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if interfaces:
+            bound = signature.bind(self, *args, **kwargs)
+            for name, interface in interfaces.items():
+                if name in bound.arguments:
+                    bound.arguments[name] = _adopted(self, bound.arguments[name], interface, name)
+            value = function(*bound.args, **bound.kwargs)
+        else:
+            value = function(self, *args, **kwargs)
+        return value if result is None else _adopted(self, value, result, "result")
+
+    return call
+
+
+def _adopted(owner: Object, value: Any, interface: type, name: str) -> Any:
+    if isinstance(value, Object) and owner._home.reference is not None:
+        return owner._home.reference(value, interface)
+    return as_interface(value, interface, name)

@@ -1,0 +1,268 @@
+"""What may be called: methods marked once, typed on both sides; knows no vat and no wire.
+
+A class that derives from Interface says how others see an object. For each interface two reference
+classes are made at first use, a settled view and a lazy promise, with one generated send per method.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from captp.errors import BadClass
+from captp.model.promise import Promise, Reference
+from captp.model.ref import Ref
+from captp.model.sends import make_send
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+T = TypeVar("T")
+RI = TypeVar("RI", bound="Interface")
+
+
+class Send(Generic[P, R_co]):
+    """A method of a reference: calling it sends and returns at once."""
+
+    @overload
+    def __call__(self: Send[P, RI], *args: P.args, **kwargs: P.kwargs) -> RI: ...
+    @overload
+    def __call__(
+        self: Send[P, Coroutine[Any, Any, RI]], *args: P.args, **kwargs: P.kwargs
+    ) -> RI: ...
+    @overload
+    def __call__(
+        self: Send[P, Coroutine[Any, Any, S]], *args: P.args, **kwargs: P.kwargs
+    ) -> Promise[S]: ...
+    @overload
+    def __call__(self: Send[P, S], *args: P.args, **kwargs: P.kwargs) -> Promise[S]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the call; return a promise, or a reference typed as the interface it will be."""
+        raise NotImplementedError
+
+    def only(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Send the call and want no answer."""
+        raise NotImplementedError
+
+    def now(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the method of a near object at once and return its result."""
+        raise NotImplementedError
+
+
+class Method(Generic[P, R_co]):
+    """A marked method in a class body; the metaclasses turn it into what each side calls."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], R_co], *, latch: bool) -> None:
+        self.function = function
+        self.latch = latch
+        self.name = ""
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, obj: LocalCall, owner: type[Any] | None = None) -> Callable[P, R_co]: ...
+    @overload
+    def __get__(self, obj: Interface, owner: type[Any] | None = None) -> Send[P, R_co]: ...
+    @overload
+    def __get__(self, obj: None, owner: type[Any]) -> Method[P, R_co]: ...
+    def __get__(self, obj: Any, owner: Any = None) -> Any:
+        if obj is None:
+            return self
+        raise BadClass(f"{type(obj).__name__} does not implement {self.name}()")
+
+
+class LocalCall:
+    """Base that tells the type checkers where a marked method is a plain call: captp.Object."""
+
+    __slots__ = ()
+
+
+@overload
+def method(function: Callable[Concatenate[Any, P], R_co], /) -> Method[P, R_co]: ...
+@overload
+def method(
+    *, latch: bool = True
+) -> Callable[[Callable[Concatenate[Any, P], R_co]], Method[P, R_co]]: ...
+def method(function: Any = None, /, *, latch: bool = True) -> Any:
+    """Mark a method as reachable by reference; nothing else ever is.
+
+    A ``def`` is one atomic turn; an ``async def`` is a fiber that may await promises.
+    ``latch=False`` lets other messages to the object run while the fiber waits.
+    """
+    if function is None:
+        return lambda f: Method(f, latch=latch)
+    return Method(function, latch=latch)
+
+
+class Row:
+    """One method in a class's frozen table, with what dispatch needs compiled at first use."""
+
+    __slots__ = (
+        "doc", "function", "is_fiber", "latch", "name", "owner", "result", "selector",
+        "signature", "thunk", "modes", "needs",
+    )  # fmt: skip
+
+    def __init__(self, mark: Method[..., Any], owner: type) -> None:
+        function = mark.function
+        self.name = mark.name
+        self.selector = selector_of(mark.name)
+        self.function: Callable[..., Any] = function
+        self.owner = owner
+        self.latch = mark.latch
+        self.is_fiber = inspect.iscoroutinefunction(function)
+        self.signature = inspect.signature(function)
+        self.doc = function.__doc__
+        self.result: type[Interface] | None = None
+        self.thunk: Callable[[Any, tuple[Any, ...], dict[str, Any] | None], Any] | None = None
+        #: Ownership mode per parameter and context needs; every mode is shared until others exist.
+        self.modes: tuple[str, ...] = ()
+        self.needs: tuple[str, ...] = ()
+
+
+class InterfaceMeta(type):
+    """Collects the marked methods of a class into its frozen table."""
+
+    _captp_rows: dict[str | None, Row]
+    _captp_views: tuple[type[Ref], type[Promise[Any]]] | None
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+    ) -> InterfaceMeta:
+        namespace.setdefault("__slots__", ())
+        cls = super().__new__(mcls, name, bases, namespace, **kwargs)
+        cls._captp_rows = collect_rows(cls, namespace)
+        cls._captp_views = None
+        return cls
+
+
+def selector_of(name: str) -> str | None:
+    """Return what a method is called on the wire; a marked ``__call__`` takes bare arguments."""
+    return None if name == "__call__" else name
+
+
+def collect_rows(cls: type, namespace: dict[str, Any]) -> dict[str | None, Row]:
+    """Join the tables of the bases with the methods marked in ``namespace``."""
+    rows: dict[str | None, Row] = {}
+    for base in reversed(cls.__mro__[1:]):
+        rows.update(base.__dict__.get("_captp_rows", {}))
+    for name, value in namespace.items():
+        if isinstance(value, Method):
+            _check_mark(cls, name, value)
+            rows[selector_of(name)] = Row(value, cls)
+        elif selector_of(name) in rows and callable(value):
+            raise BadClass(
+                f"{cls.__name__}.{name} overrides a method of {rows[selector_of(name)].owner.__name__}: mark it"
+                " with @captp.method, or give it another name"
+            )
+    return rows
+
+
+def _check_mark(cls: type, name: str, mark: Method[..., Any]) -> None:
+    where = f"{cls.__name__}.{name}"
+    if name.startswith("_") and name != "__call__":
+        raise BadClass(f"{where}: a name that starts with _ can never be reached by reference")
+    if inspect.isasyncgenfunction(mark.function) or "AsyncIterator" in str(
+        mark.function.__annotations__.get("return", "")
+    ):
+        raise BadClass(f"{where}: streams are not there yet; return a list or take a callback object")
+
+
+class Interface(metaclass=InterfaceMeta):
+    """How others see an object: a value typed as an Interface is a reference.
+
+    Calling a method of a reference sends a message and returns at once. Awaiting a reference gives
+    the settled reference under the same interface.
+    """
+
+    def __await__(self: T) -> Generator[Any, Any, T]:
+        raise NotImplementedError
+        yield
+
+
+def rows_of(cls: type) -> dict[str | None, Row]:
+    """Return the frozen method table of an interface or Object class."""
+    return cls._captp_rows  # type: ignore[attr-defined, no-any-return]
+
+
+def ref_class(interface: type) -> type[Ref]:
+    """Return the class of settled references under ``interface``."""
+    return _views(interface)[0]
+
+
+def promise_class(interface: type) -> type[Promise[Any]]:
+    """Return the class of promises for a reference under ``interface``."""
+    return _views(interface)[1]
+
+
+def interface_of(cls: type) -> type | None:
+    """Return the interface under which a reference class shows its target."""
+    return getattr(cls, "_captp_shows", None)
+
+
+def _views(shown: type) -> tuple[type[Ref], type[Promise[Any]]]:
+    made = shown.__dict__.get("_captp_views")
+    if made is None:
+        sends = {r.name: make_send(r, partial(result_class, r)) for r in rows_of(shown).values()}
+        common = {"__slots__": (), "_captp_shows": shown, "__module__": shown.__module__, **sends}
+        bases = _interfaces_of(shown)
+        made = (
+            ViewMeta(f"{shown.__name__}Ref", (Ref, *bases), dict(common)),
+            ViewMeta(f"{shown.__name__}Promise", (Promise, *bases), {**common, "_lazy": True}),
+        )
+        shown._captp_views = made  # type: ignore[attr-defined]
+    return typing.cast("tuple[type[Ref], type[Promise[Any]]]", made)
+
+
+def _interfaces_of(shown: type) -> list[type]:
+    if is_interface(shown):
+        return [shown]
+    found = [c for c in shown.__mro__ if is_interface(c) and c is not Interface]
+    return [c for c in found if not any(c is not d and issubclass(d, c) for d in found)]
+
+
+def shown_as(cls: type) -> type:
+    """Return what references to an instance of ``cls`` show: its one interface, or all its methods."""
+    known = cls.__dict__.get("_captp_shown")
+    if known is None:
+        interfaces = _interfaces_of(cls)
+        only = len(interfaces) == 1 and rows_of(interfaces[0]).keys() == rows_of(cls).keys()
+        known = interfaces[0] if only else cls
+        cls._captp_shown = known  # type: ignore[attr-defined]
+    return typing.cast("type", known)
+
+
+class ViewMeta(InterfaceMeta):
+    """Makes reference classes: their methods are generated sends, not marked methods."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+    ) -> ViewMeta:
+        return type.__new__(mcls, name, bases, namespace, **kwargs)
+
+
+def is_interface(annotation: object) -> bool:
+    """Tell whether an annotation is an Interface class that is not an Object class."""
+    return type(annotation) is InterfaceMeta
+
+
+def result_class(row: Row) -> type[Promise[Any]]:
+    """Return the promise class for a method's declared result."""
+    annotation = hints_of(row).get("return")
+    return promise_class(annotation) if is_interface(annotation) else Promise  # type: ignore[arg-type]
+
+
+def hints_of(row: Row) -> dict[str, Any]:
+    """Evaluate a method's annotations, in its module and beside its own class."""
+    names = {row.owner.__name__: row.owner}
+    try:
+        return typing.get_type_hints(row.function, localns=names)
+    except NameError as problem:
+        raise BadClass(
+            f"{row.owner.__name__}.{row.name}: cannot resolve {problem.name!r} in its annotations;"
+            " define or import it at module level"
+        ) from None

@@ -1,0 +1,144 @@
+"""What may cross a border, and the frozen copy that does; it knows values, not their spelling.
+
+Passable: None, NULL, bool, int, float, str, bytes, Symbol, Tagged, Fault, lists and tuples, dicts with
+string keys, sturdyrefs, references, promises, and Objects (which cross as their reference).
+Lists become tuples and dicts FrozenMaps with sorted keys, so nothing changes after it was sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from captp.errors import Unpassable
+from captp.model.locator import SturdyRef
+from captp.model.object import Object
+from captp.model.promise import Promise, Reference
+from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+
+ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, SturdyRef, FrozenMap})
+
+NAN: Final = float("nan")
+
+MAX_DEPTH: Final = 60
+KWARGS_TAG: Final = "captp:kwargs"
+
+_FIXES = (
+    "pass plain data (str, int, bytes, list, dict ...), make it a captp.Object so that it crosses as"
+    " a reference, or send the parts you need"
+)
+
+
+class Referrer(Protocol):
+    """Whoever can make a reference to a near object."""
+
+    def reference(self, obj: Object) -> Reference:
+        """Return the reference to ``obj``."""
+        ...
+
+
+def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
+    """Return the frozen form of ``value``.
+
+    Raises Unpassable whose ``path`` leads to the culprit, for example ``args[1].owner``.
+    """
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    if kind is float:
+        return value if value == value else NAN  # noqa: PLR0124 - one NaN crosses borders
+    if depth > MAX_DEPTH:
+        raise Unpassable(f"nested deeper than {MAX_DEPTH} levels, or a cycle: send a flat form")
+    if kind is tuple or kind is list:
+        return tuple([_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)])
+    if isinstance(value, Reference):
+        if value._home is not home:
+            raise Unpassable("a reference of another vat: references belong to one open_vat()")
+        return value
+    if isinstance(value, Object):
+        return home.reference(value)
+    if isinstance(value, dict):
+        return _struct(value, home, depth)
+    if kind is Tagged:
+        if value.tag == KWARGS_TAG:
+            raise Unpassable(f"the tag {KWARGS_TAG!r} is reserved for keyword arguments")
+        return Tagged(value.tag, _item(value.value, home, depth, ".value"))
+    if kind is Fault:
+        data = None if value.data is None else _item(value.data, home, depth, ".data")
+        return Fault(value.message, data, value.incident)
+    if kind is bytearray or kind is memoryview:
+        return bytes(value)
+    raise Unpassable(f"a {_name(kind)} cannot cross a border; {_FIXES}")
+
+
+def _item(value: Any, home: Referrer, depth: int, step: str) -> Any:
+    try:
+        return freeze(value, home, depth + 1)
+    except Unpassable as problem:
+        raise at(problem, step) from None
+
+
+def _struct(value: dict[Any, Any], home: Referrer, depth: int) -> FrozenMap:
+    for key in value:
+        if type(key) is not str:
+            raise Unpassable(f"dict keys must be str to cross a border, not {_name(type(key))}")
+    return FrozenMap((k, _item(value[k], home, depth, f".{k}")) for k in sorted(value))
+
+
+def freeze_args(args: tuple[Any, ...], home: Referrer) -> tuple[Any, ...]:
+    """Freeze the arguments of one call; the path of a culprit starts with ``args[i]``."""
+    return tuple([_item(v, home, 0, f"args[{i}]") for i, v in enumerate(args)])
+
+
+def freeze_kwargs(kwargs: dict[str, Any], home: Referrer) -> dict[str, Any]:
+    """Freeze keyword arguments; the path of a culprit starts with its name."""
+    return {k: _item(kwargs[k], home, 0, k) for k in kwargs}
+
+
+def at(problem: Unpassable, step: str) -> Unpassable:
+    """Return ``problem`` with ``step`` in front of its path."""
+    text = str(problem)
+    if problem.path:
+        text = text.removeprefix(f"{problem.path}: ")
+    path = step + problem.path
+    return Unpassable(f"{path}: {text}", path)
+
+
+def _name(kind: type) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Compare two passable values as the OCapN model does.
+
+    1, 1.0 and True differ, a symbol is no string, 0.0 and -0.0 differ, all NaNs are equal, lists equal
+    tuples, references are equal when they reach one object, promises have no equality.
+    """
+    pairs = [(one, other)]
+    while pairs:
+        left, right = pairs.pop()
+        if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+            if len(left) != len(right):
+                return False
+            pairs.extend(zip(left, right, strict=True))
+        elif isinstance(left, dict) and isinstance(right, dict):
+            if left.keys() != right.keys():
+                return False
+            pairs.extend((left[k], right[k]) for k in left)
+        elif type(left) is float and type(right) is float:
+            if repr(left) != repr(right):
+                return False
+        elif isinstance(left, Promise) or isinstance(right, Promise):
+            return False
+        elif isinstance(left, Reference) and isinstance(right, Reference):
+            if left != right:
+                return False
+        elif type(left) is not type(right):
+            return False
+        elif isinstance(left, Tagged):
+            if left.tag != right.tag:
+                return False
+            pairs.append((left.value, right.value))
+        elif left is not NULL and left != right:
+            return False
+    return True

@@ -1,0 +1,208 @@
+"""Eventual values: references' common base, promises, resolvers; they know a home, not what it is.
+
+A promise is settled by its home only, at a turn's commit, so what user code sees never goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+from captp.errors import UsageError
+
+R_co = TypeVar("R_co", covariant=True)
+
+PENDING: Final = 0
+FULFILLED: Final = 1
+BROKEN: Final = 2
+
+
+class Home(Protocol):
+    """The vat as its references see it: compared with ``is``, called to send and to wait."""
+
+    def send(
+        self,
+        target: Reference,
+        selector: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        promise_class: type[Promise[Any]],
+    ) -> Promise[Any]:
+        """Queue a message and return the promise for its result."""
+        ...
+
+    def send_only(
+        self,
+        target: Reference,
+        selector: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> None:
+        """Queue a message whose result nobody wants."""
+        ...
+
+    def call_now(
+        self,
+        target: Reference,
+        selector: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> Any:
+        """Run a method of a near object at once; raises NotNow where that is not possible."""
+        ...
+
+    def park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
+        """Suspend the caller, a fiber or a task, until ``promise`` is settled."""
+        ...
+
+    def settle(self, promise: Promise[Any], state: int, value: Any) -> None:
+        """Queue the settlement of a local promise."""
+        ...
+
+
+class Message:
+    """One call on its way: to whom, what, and the promise that its result settles."""
+
+    __slots__ = ("args", "kwargs", "promise", "selector", "target")
+
+    def __init__(
+        self,
+        target: Any,
+        selector: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        promise: Promise[Any] | None,
+    ) -> None:
+        self.target = target
+        self.selector = selector
+        self.args = args
+        self.kwargs = kwargs
+        self.promise = promise
+
+    def __repr__(self) -> str:
+        return f"<{self.selector or 'call'}/{len(self.args)} to {self.target!r}>"
+
+
+class Reference:
+    """Anything that can be sent to; tell references by this class, never by an interface."""
+
+    __slots__ = ()
+
+    _home: Home
+
+
+class Promise(Reference, Generic[R_co]):
+    """A value that is not here yet; call it, pass it, await it.
+
+    pending --settle--> fulfilled | broken, once.
+    While pending, ``_value`` may be another promise that this one follows, ``_route`` says where
+    messages to it go (None: they wait here) and ``_waiters`` holds one waiter, or a list of them.
+    Awaiting a settled promise returns at once, without a checkpoint.
+    """
+
+    __slots__ = ("__weakref__", "_home", "_route", "_state", "_value", "_waiters")
+
+    #: A lazy promise asks its peer for the result only when somebody waits for it.
+    _lazy: ClassVar[bool] = False
+    #: A reported promise goes to its home's outbox when it is settled.
+    _reported: ClassVar[bool] = False
+
+    def __init__(self, home: Any) -> None:
+        self._home = home
+        self._state = PENDING
+        self._value: Any = None
+        self._waiters: Any = None
+        self._route: Any = None
+
+    def __await__(self) -> Generator[Any, Any, R_co]:
+        if self._state == PENDING:
+            yield from self._home.park(self)
+        if self._state == FULFILLED:
+            return self._value  # type: ignore[no-any-return]
+        raise self._value.with_traceback(None)
+
+    def __getitem__(self, key: str | int) -> Promise[Any]:
+        """Return a promise for one field of a struct or one item of a list."""
+        op = "get" if type(key) is str else "index"
+        if op == "index" and type(key) is not int:
+            raise UsageError(f"a promise is indexed by str or int, not {type(key).__name__}")
+        return self._home.send(self, Select(op, key), (), None, Promise)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Any:
+        raise UsageError("a promise cannot be iterated: await it first")
+
+    def __bool__(self) -> bool:
+        raise UsageError("a promise has no truth yet: await it first")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {('pending', 'fulfilled', 'broken')[self._state]}>"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the promise is fulfilled or broken."""
+        return self._state != PENDING
+
+
+class Select:
+    """Stands where a method name stands, for a step into data: get, index or untag."""
+
+    __slots__ = ("key", "op")
+
+    def __init__(self, op: str, key: Any) -> None:
+        self.op = op
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"{self.op}({self.key!r})"
+
+
+def untag(promise: Promise[Any], tag: str) -> Promise[Any]:
+    """Return a promise for the payload of a tagged value; it breaks when the tag differs."""
+    return promise._home.send(promise, Select("untag", tag), (), None, Promise)  # type: ignore[arg-type]
+
+
+class Resolver:
+    """The one who may settle a promise, once; the first settlement wins, a second is an error."""
+
+    __slots__ = ("_promise",)
+
+    def __init__(self, promise: Promise[Any]) -> None:
+        self._promise: Promise[Any] | None = promise
+
+    def fulfill(self, value: Any) -> None:
+        """Fulfil the promise with a passable value, a reference or another promise."""
+        promise = self._take()
+        promise._home.settle(promise, FULFILLED, value)
+
+    def break_(self, error: BaseException) -> None:
+        """Break the promise: everybody who waits sees ``error``."""
+        promise = self._take()
+        promise._home.settle(promise, BROKEN, error)
+
+    def _take(self) -> Promise[Any]:
+        promise = self._promise
+        if promise is None:
+            raise UsageError("this promise is already resolved: a resolver settles once")
+        self._promise = None
+        return promise
+
+
+def add_waiter(promise: Promise[Any], waiter: Any) -> int:
+    """Add one waiter, kept in order of arrival; return how many there are."""
+    waiters = promise._waiters
+    if waiters is None:
+        promise._waiters = waiter
+        return 1
+    if type(waiters) is list:
+        waiters.append(waiter)
+        return len(waiters)
+    promise._waiters = [waiters, waiter]
+    return 2
+
+
+def take_waiters(promise: Promise[Any]) -> list[Any]:
+    """Remove and return all waiters, first come first."""
+    waiters, promise._waiters = promise._waiters, None
+    if waiters is None:
+        return []
+    return waiters if type(waiters) is list else [waiters]

@@ -1,0 +1,57 @@
+"""What leaves a turn besides messages; the peer and the driver act on them after the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from attrs import frozen
+
+from captp.model.promise import Promise
+
+
+@frozen
+class Settlement:
+    """A local promise to settle."""
+
+    promise: Promise[Any]
+    state: int
+    value: Any
+
+
+@frozen
+class Want:
+    """Somebody waits for a promise whose peer was not asked for its result yet."""
+
+    promise: Promise[Any]
+
+
+@frozen
+class Outside:
+    """A function to run in the outside world, whose result settles ``promise``."""
+
+    promise: Promise[Any]
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+
+
+@frozen
+class Timer:
+    """A promise to settle ``seconds`` from now, with None or as broken by ``Timeout``."""
+
+    promise: Promise[Any]
+    seconds: float
+    breaks: bool = False
+
+
+@frozen
+class Watch:
+    """A promise to fulfil with the reason when what ``target`` stands for is broken."""
+
+    promise: Promise[Any]
+    target: Any
+
+
+#: The vat whose turns are running in this context; set around each drain, never per message.
+CURRENT_VAT: ContextVar[Any] = ContextVar("captp_current_vat")

@@ -1,0 +1,69 @@
+"""Which objects a vat owns: one entry each, weak, so that the heap itself keeps nothing alive."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import define
+
+from captp.errors import InvariantBroken
+from captp.model.idents import Oid
+from captp.model.object import Object, edges
+from captp.model.promise import Reference
+
+
+@define(eq=False, weakref_slot=False)
+class HeapEntry:
+    """What the vat knows of one object; ``version`` grows by one with each turn that wrote it."""
+
+    oid: Oid
+    trustee: Any
+    capsule: int = 0
+    dirty: bool = False
+    version: int = 0
+
+
+class Heap:
+    """Every object that a vat owns, by an id that is never used twice."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Oid, weakref.ref[Object]] = {}
+        self._last = 0
+        self._gone: list[Oid] = []
+
+    def add(self, obj: Object, trustee: Any) -> None:
+        """Enter ``obj``; it leaves by itself when nobody holds it any more."""
+        self._last = number = self._last + 1
+        oid = Oid(number)
+        obj._entry = HeapEntry(oid, trustee)
+        gone = self._gone
+        self._objects[oid] = weakref.ref(obj, lambda _r: gone.append(oid))
+
+    def sweep(self) -> None:
+        """Forget the entries of objects that are gone; called at batch borders."""
+        while self._gone:
+            del self._objects[self._gone.pop()]
+
+    def objects(self) -> Iterator[Object]:
+        """Yield the live objects, oldest first."""
+        for ref in list(self._objects.values()):
+            obj = ref()
+            if obj is not None:
+                yield obj
+
+    def edges(self, obj: Object) -> Iterator[Object | Reference]:
+        """Yield what ``obj`` holds in its state."""
+        return edges(obj)
+
+    def check(self) -> None:
+        """Raise InvariantBroken unless every entry names its object and its trustee."""
+        for oid, ref in self._objects.items():
+            obj = ref()
+            if obj is not None and (obj._entry is None or obj._entry.oid != oid):
+                raise InvariantBroken(f"heap entry {oid} does not name its object")
+
+    def dump(self) -> list[str]:
+        """Return one line per live object."""
+        return [f"o{o._entry.oid} {type(o).__name__} v{o._entry.version}" for o in self.objects()]

@@ -1,0 +1,99 @@
+"""The loop trustee: home of objects, keeper of the undo journal; one turn at a time, no lock.
+
+idle --enter--> in turn --commit | roll back--> idle.
+``token`` is what an object written in this turn carries; it is replaced after each turn that wrote,
+so "first write of this turn" is one identity test. Journal entries are undone last first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from captp.errors import NotInTurn
+from captp.model.containers import Tracked
+from captp.model.fields import convert_parts
+from captp.model.interface import ref_class, shown_as
+from captp.model.object import Object
+from captp.model.ref import Ref, view
+from captp.vat.heap import Heap
+
+
+class Trustee:
+    """Owns objects and runs their turns, inline in the vat's loop."""
+
+    __slots__ = ("_adopting", "heap", "in_turn", "journal", "token", "vat")
+
+    def __init__(self, vat: Any, heap: Heap) -> None:
+        self.vat = vat
+        self.heap = heap
+        self.in_turn = False
+        self._adopting: list[Object] = []
+        self.token: object = object()
+        self.journal: list[tuple[Callable[..., Any], Any]] = []
+
+    def first_write(self, obj: Object) -> None:
+        """Journal the state of ``obj`` before its first write in this turn."""
+        if not self.in_turn:
+            name = type(obj).__name__
+            raise NotInTurn(
+                f"{name} belongs to a vat and changes only inside its own methods; send it a message"
+            )
+        self.journal.append((type(obj)._captp_undo, (obj, obj._captp_snap())))  # type: ignore[attr-defined]
+        obj._turn = self.token
+        entry = obj._entry
+        entry.dirty = True
+        entry.version += 1
+
+    def container_write(self, owner: Object, undo: Callable[..., Any], args: Any) -> None:
+        """Journal the inverse of one change to a container in the state of ``owner``."""
+        if owner._turn is not self.token:
+            self.first_write(owner)
+        self.journal.append((undo, args))
+
+    def commit(self) -> None:
+        """Make the turn's writes final."""
+        self.journal.clear()
+        self.token = object()
+
+    def roll_back(self) -> None:
+        """Undo the turn's writes, last first."""
+        journal = self.journal
+        if journal:
+            while journal:
+                undo, args = journal.pop()
+                undo(*args)
+            self.token = object()
+
+    def adopt(self, obj: Object) -> None:
+        """Own ``obj`` and every Object in its state, however deep."""
+        waiting = self._adopting
+        waiting.append(obj)
+        if len(waiting) > 1:
+            return  # an outer call is walking: a long chain of Objects must not recurse
+        try:
+            while waiting:
+                self._adopt_one(waiting[0])
+                del waiting[0]
+        finally:
+            waiting.clear()
+
+    def _adopt_one(self, obj: Object) -> None:
+        if obj._home is self:
+            return
+        if obj._home.reference is not None:
+            raise NotInTurn(f"{type(obj).__name__} belongs to another vat; pass a reference to it")
+        obj._home = self
+        self.heap.add(obj, self)
+        for name, field in type(obj)._captp_fields.items():
+            value = getattr(obj, f"_{name}", None)
+            if isinstance(value, Object):
+                setattr(obj, f"_{name}", field.convert(obj, value))
+            elif isinstance(value, Tracked):
+                convert_parts(obj, value)
+
+    def reference(self, obj: Object, interface: type | None = None) -> Ref:
+        """Return the one reference to ``obj`` under ``interface``; own it first if nobody does."""
+        if obj._home is not self:
+            self.adopt(obj)
+        return view(self.vat, obj, ref_class(interface or shown_as(type(obj))))

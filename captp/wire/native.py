@@ -1,0 +1,394 @@
+"""The native codec: MessagePack messages in length-prefixed frames, a frame being one batch.
+
+A frame is a u32 big-endian length and that many bytes, which hold whole messages one after another.
+Ext types: 0 null, 1 big integer, 2 symbol, 3 tagged, 4 error, 16-21 as ``ops.Kind``. Tagged and Error
+are arrays whose first item is the empty ext marker, so nothing nests inside an ext. Undefined, Python's
+None, is nil, and null is ext 0 (docs/decisions/0001). Decoding never recurses and never trusts a length.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgpack
+
+from captp.errors import DecodeError, LimitExceeded, Unpassable
+from captp.limits import Limits
+from captp.model.locator import PeerLocator, SturdyRef
+from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+from captp.wire.codec import Refs
+from captp.wire.ops import START, Desc, Kind, Op
+
+#: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
+PREAMBLE: Final = b"\xc1captp\x01\x00"
+
+EXT_NULL: Final = 0
+EXT_INT: Final = 1
+EXT_SYMBOL: Final = 2
+EXT_TAGGED: Final = 3
+EXT_ERROR: Final = 4
+
+FRAME_BYTES: Final = 64 * 1024
+
+_LENGTH = struct.Struct(">I")
+_ExtType = msgpack.ExtType
+
+
+class _Marker:
+    """Stands first in an array that is no list but a tagged value or an error."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+_TAGGED: Final = _Marker("tagged")
+_ERROR: Final = _Marker("error")
+_MARKS: Final = {EXT_TAGGED: _TAGGED, EXT_ERROR: _ERROR}
+_NULL_EXT: Final = _ExtType(EXT_NULL, b"")
+_TAGGED_EXT: Final = _ExtType(EXT_TAGGED, b"")
+_ERROR_EXT: Final = _ExtType(EXT_ERROR, b"")
+
+
+class NativeCodec:
+    """One native connection's two directions."""
+
+    name = "native"
+
+    def __init__(self, refs: Refs, limits: Limits) -> None:
+        self._refs = refs
+        self._limits = limits
+        self._packer = msgpack.Packer(default=self._encode_other)
+        self._symbols: dict[str, Any] = {}
+        self._names: dict[bytes, Symbol] = {}
+        self._targets: dict[tuple[int, int], Any] = {}
+        self._buffer = bytearray()
+        self._needed = 0
+        self._marked = False
+        self._caps = 0
+        self._unpacker = self._make_unpacker(plain=True)
+
+    def _make_unpacker(self, *, plain: bool) -> Any:
+        limits = self._limits
+        size = limits.message_bytes
+        return msgpack.Unpacker(
+            use_list=False,
+            raw=False,
+            strict_map_key=True,
+            ext_hook=self._decode_ext,
+            object_pairs_hook=_struct,
+            list_hook=None if plain else _unmark,
+            max_buffer_size=size + 1,
+            max_str_len=size,
+            max_bin_len=size,
+            max_array_len=limits.container_entries,
+            max_map_len=limits.container_entries,
+            max_ext_len=limits.message_bytes,
+        )
+
+    # Encoding.
+
+    def target(self, kind: Kind, position: int) -> Any:
+        """Prepare a descriptor."""
+        return _ExtType(kind, position.to_bytes((position.bit_length() + 7) // 8 or 1, "big"))
+
+    def symbol(self, name: str) -> Any:
+        """Prepare a symbol; known ones are kept."""
+        known = self._symbols.get(name)
+        if known is None:
+            raw = _utf8(name)
+            if len(raw) > self._limits.symbol_bytes:
+                raise Unpassable(f"a symbol has at most {self._limits.symbol_bytes} bytes")
+            known = _ExtType(EXT_SYMBOL, raw)
+            if len(self._symbols) < 1024:
+                self._symbols[name] = known
+        return known
+
+    def encode(self, op: Op) -> bytes:
+        """Spell one operation; raises Unpassable and keeps nothing of it."""
+        try:
+            return self._packer.pack(op)  # type: ignore[no-any-return]
+        except UnicodeEncodeError:
+            self._packer = msgpack.Packer(default=self._encode_other)
+            raise Unpassable("a str with lone surrogates is no text; send bytes") from None
+        except Exception:
+            # After an error the packer's state is not to be trusted with the next message.
+            self._packer = msgpack.Packer(default=self._encode_other)
+            raise
+
+    def _encode_other(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is Symbol:
+            return self.symbol(value.name)
+        if kind is Null:
+            return _NULL_EXT
+        if kind is Tagged:
+            return (_TAGGED_EXT, value.tag, value.value)
+        if kind is Fault:
+            return (_ERROR_EXT, value.message, value.data, value.incident)
+        if kind is int:
+            return self._encode_int(value)
+        if kind is SturdyRef:
+            return _ExtType(Kind.STURDYREF, self._encode_sturdyref(value))
+        desc = value if kind is Desc else self._refs.describe(value)
+        if desc.kind is Kind.CERTIFICATE:
+            return _ExtType(Kind.CERTIFICATE, desc.position)
+        return self.target(desc.kind, desc.position)
+
+    def _encode_int(self, value: int) -> Any:
+        size = (abs(value).bit_length() + 7) // 8
+        if size > _int_bytes(self._limits):
+            raise Unpassable(f"integers have at most {self._limits.int_digits} digits")
+        return _ExtType(EXT_INT, (b"-" if value < 0 else b"+") + abs(value).to_bytes(size, "big"))
+
+    def _encode_sturdyref(self, ref: SturdyRef) -> bytes:
+        peer = ref.peer
+        fields = (peer.transport, peer.designator, dict(peer.hints), ref.swiss)
+        return msgpack.packb(fields)  # type: ignore[no-any-return]
+
+    def frame(self, messages: list[bytes]) -> bytes:
+        """Join messages into frames of at most FRAME_BYTES, or one message if that is larger."""
+        total = sum(map(len, messages))
+        if total <= FRAME_BYTES:
+            return b"".join((_LENGTH.pack(total), *messages))
+        parts: list[bytes] = []
+        start = size = 0
+        for i, message in enumerate(messages):
+            if size and size + len(message) > FRAME_BYTES:
+                parts += (_LENGTH.pack(size), *messages[start:i])
+                start, size = i, 0
+            size += len(message)
+        parts += (_LENGTH.pack(size), *messages[start:])
+        return b"".join(parts)
+
+    # Decoding.
+
+    def feed(self, data: bytes) -> Iterator[Op]:
+        """Yield the operations that ``data`` completes."""
+        buffer = self._buffer
+        if buffer or self._needed:
+            buffer += data
+            if len(buffer) < self._needed:
+                return
+            data = bytes(buffer)
+            buffer.clear()
+        start, end = 0, len(data)
+        limit = self._limits.message_bytes
+        while end - start >= 4:
+            length = int.from_bytes(data[start : start + 4], "big")
+            if length > limit:
+                raise LimitExceeded("too-large", f"a frame of {length} bytes, the limit is {limit}")
+            stop = start + 4 + length
+            if stop > end:
+                break
+            yield from self._decode_frame(data[start + 4 : stop])
+            start = stop
+        self._needed = 0
+        if start < end:
+            buffer += data[start:]
+            if end - start >= 4:
+                self._needed = 4 + int.from_bytes(data[start : start + 4], "big")
+
+    def _decode_frame(self, frame: bytes) -> Iterator[Op]:
+        unpacker = self._unpacker
+        begin = unpacker.tell()
+        position = begin
+        unpacker.feed(frame)
+        try:
+            for op in unpacker:
+                if type(op) is not tuple or not op or type(op[0]) is not int:
+                    raise DecodeError("unknown-op", f"at byte {position - begin} of a frame")
+                after = unpacker.tell()
+                if self._marked or after - position > 64 or self._caps:
+                    op = self._inspect(op, frame[position - begin : after - begin])
+                position = after
+                yield op
+        except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
+            raise _translate(problem, unpacker.tell() - begin) from None
+        if unpacker.tell() - begin != len(frame):
+            raise DecodeError("bad-frame", "a message was cut off at the end of its frame")
+
+    def _inspect(self, op: Op, raw: bytes) -> Op:
+        """Check what small messages cannot break, and build what the fast path leaves in parts."""
+        if self._caps > self._limits.caps_per_message:
+            limit = self._limits.caps_per_message
+            raise LimitExceeded("too-many", f"more than {limit} references in one message")
+        self._caps = 0
+        check_shape(op, self._limits)
+        if not self._marked:
+            return op
+        self._marked = False
+        unpacker = self._make_unpacker(plain=False)
+        refs, self._refs = self._refs, _Replay(op)
+        try:
+            unpacker.feed(raw)
+            return unpacker.unpack()  # type: ignore[no-any-return]
+        finally:
+            self._refs = refs
+            self._marked = False
+            self._caps = 0
+
+    def _decode_ext(self, code: int, data: bytes) -> Any:
+        if code == EXT_SYMBOL:
+            known = self._names.get(data)
+            return known if known is not None else self._decode_symbol(data)
+        if 16 <= code <= 19:
+            self._caps += 1
+            if not 0 < len(data) <= 7:
+                raise DecodeError("bad-value", "a position has 1 to 7 bytes")
+            return self._refs.resolve(code, int.from_bytes(data, "big"))  # type: ignore[arg-type]
+        if code == EXT_NULL and not data:
+            return NULL
+        if code in _MARKS and not data:
+            self._marked = True
+            return _MARKS[code]
+        if code == EXT_INT:
+            return _decode_int(data, self._limits)
+        if code == Kind.CERTIFICATE:
+            return self._refs.resolve(Kind.CERTIFICATE, data)
+        if code == Kind.STURDYREF:
+            return _decode_sturdyref(data)
+        raise DecodeError("bad-value", f"unknown ext type {code}, or of wrong length {len(data)}")
+
+    def _decode_symbol(self, data: bytes) -> Symbol:
+        if len(data) > self._limits.symbol_bytes:
+            raise LimitExceeded("bad-value", "a symbol is too long")
+        symbol = Symbol(data.decode())
+        if len(self._names) < 1024:
+            self._names[data] = symbol
+        return symbol
+
+
+class _Replay:
+    """Gives a second decoding of one message the references that the first one found, in order."""
+
+    def __init__(self, op: Op) -> None:
+        self._found = iter([v for v in _leaves(op) if _is_reference(v)])
+
+    def describe(self, value: object) -> Desc:
+        raise Unpassable(f"{type(value).__name__} cannot be sent while decoding")
+
+    def resolve(self, kind: Kind, position: Any) -> object:
+        return next(self._found)
+
+
+_PLAIN: Final = (int, str, bytes, bool, float, type(None), Symbol, Null, _Marker, SturdyRef)
+
+
+def _is_reference(value: Any) -> bool:
+    return not isinstance(value, _PLAIN)
+
+
+def _leaves(op: Op) -> Iterator[Any]:
+    stack: list[Any] = [op]
+    while stack:
+        value = stack.pop()
+        if type(value) is tuple:
+            stack.extend(reversed(value))
+        elif type(value) is FrozenMap:
+            stack.extend(reversed(value.values()))
+        else:
+            yield value
+
+
+def check_shape(op: Op, limits: Limits) -> None:
+    """Raise LimitExceeded when a decoded message is nested too deep or has too many parts."""
+    level: list[Any] = [op]
+    depth = nodes = 0
+    while level:
+        depth += 1
+        if depth > limits.depth:
+            raise LimitExceeded("too-deep", f"nested deeper than {limits.depth}")
+        below: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is tuple:
+                nodes += len(value)
+                below += [v for v in value if type(v) is tuple or type(v) is FrozenMap]
+            else:
+                nodes += len(value)
+                below += [v for v in value.values() if type(v) is tuple or type(v) is FrozenMap]
+        if nodes > limits.nodes:
+            raise LimitExceeded("too-many", f"more than {limits.nodes} parts in one message")
+        level = below
+
+
+def _unmark(items: tuple[Any, ...]) -> Any:
+    """Build the tagged value or error that a marked array stands for."""
+    if not items or type(items[0]) is not _Marker:
+        if any(type(i) is _Marker for i in items):
+            raise DecodeError("bad-value", "a marker stands inside a list")
+        return items
+    if items[0] is _TAGGED:
+        if len(items) == 3 and type(items[1]) is str:
+            return Tagged(items[1], items[2])
+    elif len(items) == 4 and type(items[1]) is str:
+        data, incident = items[2], items[3]
+        if (data is None or type(data) is FrozenMap) and (incident is None or type(incident) is bytes):
+            return Fault(items[1], data, incident)
+    raise DecodeError("bad-value", f"a malformed {items[0].name} value")
+
+
+def _struct(pairs: list[tuple[Any, Any]]) -> FrozenMap:
+    made = FrozenMap(pairs)
+    if len(made) != len(pairs):
+        raise DecodeError("bad-value", "a struct has a key twice")
+    for key, value in pairs:
+        if type(key) is not str or type(value) is _Marker:
+            raise DecodeError("bad-value", "struct keys are strings")
+    return made
+
+
+def _int_bytes(limits: Limits) -> int:
+    """Return how many bytes an integer of ``int_digits`` decimal digits can need."""
+    return limits.int_digits * 3322 // 8000 + 1
+
+
+def _decode_int(data: bytes, limits: Limits) -> int:
+    magnitude = data[1:]
+    if len(magnitude) > _int_bytes(limits):
+        raise LimitExceeded("bad-value", f"an integer of more than {limits.int_digits} digits")
+    if data[:1] not in (b"+", b"-") or magnitude[:1] in (b"", b"\0"):
+        raise DecodeError("bad-value", "a big integer is a sign and a minimal magnitude")
+    value = int.from_bytes(magnitude, "big")
+    return -value if data[:1] == b"-" else value
+
+
+def _decode_sturdyref(data: bytes) -> SturdyRef:
+    try:
+        fields = msgpack.unpackb(data, use_list=False, strict_map_key=True)
+    except (msgpack.UnpackException, ValueError):
+        fields = ()
+    match fields:
+        case (str(transport), str(designator), dict(hints), bytes(swiss)):
+            if all(type(v) is str for v in hints.values()):
+                return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
+    raise DecodeError("bad-value", "a malformed sturdyref")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise Unpassable("a symbol with lone surrogates is no text") from None
+
+
+def _translate(problem: Exception, offset: int) -> Exception:
+    where = f"near byte {offset} of a frame"
+    if isinstance(problem, DecodeError | LimitExceeded):
+        return problem
+    if isinstance(problem, msgpack.StackError):
+        return LimitExceeded("too-deep", where)
+    if isinstance(problem, UnicodeDecodeError):
+        return DecodeError("bad-value", f"a string is no UTF-8 {where}")
+    if "exceeds max_" in str(problem):
+        return DecodeError("bad-frame", f"a length that the frame cannot hold {where}")
+    if isinstance(problem, msgpack.FormatError):
+        return DecodeError("bad-value", where)
+    return DecodeError("bad-frame", where)
+
+
+def is_start(op: Op) -> bool:
+    """Tell whether an operation opens a session."""
+    return op[0] == START

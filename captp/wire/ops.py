@@ -1,0 +1,68 @@
+"""The operations as records, one vocabulary for both codecs: a tuple whose first item is the opcode.
+
+OCapN CapTP draft; opcodes as our native form writes them. A record *is* the tuple that codecs take
+and give, so ``Deliver(to, args) == (3, to, args, False, False)`` and the hot path builds plain tuples.
+``RESOLVE`` and ``BREAK`` are native only (docs/decisions/0002): in the OCapN vocabulary a result
+travels as a deliver to a resolver object.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias
+
+Op: TypeAlias = tuple[Any, ...]
+
+START = 1
+ABORT = 2
+DELIVER = 3
+LISTEN = 4
+GET = 5
+INDEX = 6
+UNTAG = 7
+GC_EXPORTS = 8
+GC_ANSWERS = 9
+RESOLVE = 15
+BREAK = 16
+
+OP_NAMES = {
+    START: "op:start-session",
+    ABORT: "op:abort",
+    DELIVER: "op:deliver",
+    LISTEN: "op:listen",
+    GET: "op:get",
+    INDEX: "op:index",
+    UNTAG: "op:untag",
+    GC_EXPORTS: "op:gc-exports",
+    GC_ANSWERS: "op:gc-answers",
+    RESOLVE: "op:resolve",
+    BREAK: "op:break",
+}
+
+
+class Kind(IntEnum):
+    """What a reference on the wire is, from the reader's side; the numbers are native ext types."""
+
+    IMPORT_OBJECT = 16
+    IMPORT_PROMISE = 17
+    EXPORT = 18
+    ANSWER = 19
+    CERTIFICATE = 20
+    STURDYREF = 21
+
+
+class Desc(NamedTuple):
+    """A descriptor: kind and position (or, for certificates and sturdyrefs, the data itself)."""
+
+    kind: Kind
+    position: Any
+
+
+def Deliver(to: Any, args: tuple[Any, ...], answer: Any = False, resolve: Any = False) -> Op:  # noqa: N802
+    """Call ``to``; ``answer`` is a position or False; ``resolve`` is True (native), a reference or False."""
+    return (DELIVER, to, args, answer, resolve)
+
+
+def Listen(to: Any, listener: Any, wants_partial: bool = False) -> Op:  # noqa: N802
+    """Ask for the settlement of ``to``; ``listener`` is a position (native) or a resolver reference."""
+    return (LISTEN, to, listener, wants_partial)

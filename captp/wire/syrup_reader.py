@@ -1,0 +1,373 @@
+"""Syrup bytes to values, in whatever pieces they arrive; it knows limits, not what a record means."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, Final, final
+
+from attrs import frozen
+
+from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, RemoteProtocolError
+from captp.limits import Limits
+from captp.model.values import NULL, Fault, FrozenMap, Symbol, Tagged
+
+__all__ = ["MORE", "Deframer", "Reader", "Record"]
+
+NAN: Final = bytes.fromhex("7ff8000000000000")
+
+MORE: Final = object()
+
+_RECORD_END: Final = ord(">")
+_LIST_END: Final = ord("]")
+_STRUCT_END: Final = ord("}")
+_CLOSERS: Final = b">]}"
+_QUOTE: Final = ord("'")
+
+# Digits that are read one by one; a number with more goes through a pattern and _integer().
+_SHORT: Final = 9
+_DIGITS: Final = re.compile(rb"[0-9]*")
+_CHUNK: Final = 512
+
+# The peer chooses its symbols, so what we keep of them is bounded: 256 of at most 64 bytes.
+_SYMBOLS_KEPT: Final = 256
+_SYMBOL_KEPT_BYTES: Final = 64
+
+_DOUBLE: Final = struct.Struct(">d")
+
+
+@final
+@frozen
+class Record:
+    """A Syrup record whose label is a symbol."""
+
+    label: str
+    fields: tuple[Any, ...]
+
+
+Build = Callable[[str, tuple[Any, ...]], Any]
+
+
+@final
+class Reader:
+    """One stream of Syrup values.
+
+    ``build(label, fields)`` makes the value of every record as it closes, inner ones first; the
+    records of the data model (void, tagged, error ...) never reach it. ``message``, when given,
+    makes the outermost record instead, and an outermost value that is no record is ``unknown-op``.
+    Records with a label in ``opaque`` are given to ``build`` unread: their only field is their own
+    bytes as received, and nothing inside them is built.
+    """
+
+    __slots__ = (
+        "_build",
+        "_data",
+        "_failed",
+        "_kept",
+        "_limits",
+        "_message",
+        "_message_limit",
+        "_need",
+        "_opaque",
+        "_opaque_from",
+        "_position",
+        "_saved",
+        "_symbols",
+        "_tail",
+    )
+
+    def __init__(
+        self,
+        limits: Limits,
+        message_limit: int,
+        *,
+        build: Build = Record,
+        message: Build | None = None,
+        opaque: frozenset[str] = frozenset(),
+    ) -> None:
+        self._limits = limits
+        self._message_limit = message_limit
+        self._build = build
+        self._message = message
+        self._opaque = opaque
+        self._symbols: dict[bytes, Symbol] = {}
+        self._data = b""
+        self._position = 0
+        # An unfinished message: its state at the start of the token that was cut, the bytes from
+        # there on, how many of them are worth another try, and what opaque bytes came before.
+        self._saved: tuple[Any, ...] | None = None
+        self._tail = bytearray()
+        self._need = 0
+        self._kept = bytearray()
+        self._opaque_from = 0
+        self._failed = False
+
+    @property
+    def is_mid_message(self) -> bool:
+        """Whether bytes of an unfinished message are held."""
+        return self._saved is not None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Any]:
+        """Yield the values that ``data`` completes, reading each only when asked for it.
+
+        Feed in arrival order and exhaust the iterator before the next feed. Raises DecodeError or
+        LimitExceeded, after yielding what came before; the reader is of no use from then on.
+        """
+        if self._failed:
+            raise LocalProtocolError("this reader has failed before: end its session")
+        if self._saved is not None:
+            self._tail += data
+            if len(self._tail) < self._need:
+                return iter(())
+            data = bytes(self._tail)
+        elif self._position < len(self._data):
+            data = self._data[self._position :] + data
+        self._data = bytes(data)
+        self._position = 0
+        return self._values()
+
+    def _values(self) -> Iterator[Any]:
+        while self._position < len(self._data):
+            value = self._step()
+            if value is MORE:
+                return
+            yield value
+
+    def whole(self, data: bytes) -> Any:
+        """Read the one value that ``data`` is; what is missing or left over is ``bad-frame``."""
+        if len(data) > self._message_limit:
+            raise self._error("too-large", f"{len(data)} bytes", 0)
+        self._data = data
+        self._position = 0
+        value = self._step()
+        if value is MORE:
+            self._failed = True
+            raise self._error("bad-frame", "the message is cut short", len(data))
+        if self._position < len(data):
+            self._failed = True
+            raise self._error("bad-frame", "bytes after the end of the value", self._position)
+        return value
+
+    def _step(self) -> Any:
+        try:
+            return self._next()
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _next(self) -> Any:
+        """Read on until a message is complete or the data is not: then the answer is MORE.
+
+        The stack is explicit, so depth costs no Python frames. Running out of data shows as an
+        IndexError of ``data[pos]`` instead of a comparison for every byte.
+        """
+        data = self._data
+        size = len(data)
+        pos = self._position
+        limits = self._limits
+        max_depth = limits.depth
+        max_entries = limits.container_entries
+        symbols = self._symbols
+        items: list[Any]
+        stack: list[tuple[list[Any], int, str]]
+        if self._saved is None:
+            # ``start`` is where the message begins in ``data``: below zero when that part is gone.
+            items, closer, label, stack, spent, start, sealed = [], 0, "", [], 0, pos, 0
+            if self._message is not None and data[pos] != 60:
+                raise self._error("unknown-op", "a message must be a record", 0)
+        else:
+            items, closer, label, stack, spent, start, sealed = self._saved
+            self._saved = None
+        mark = pos
+        try:
+            # One round is one node; the last round finds the closers of the last node allowed.
+            for spent in range(spent, limits.nodes + 1):  # noqa: B020 - resumed where it was left
+                mark = pos
+                c = data[pos]
+                while c == closer:
+                    # ``pos`` stays on the closer while others' code runs: see the except below.
+                    if len(items) > max_entries and (
+                        c != _STRUCT_END or len(items) > 2 * max_entries
+                    ):
+                        raise self._error("too-many", "entries in one container", pos - start)
+                    value: Any
+                    if c == _LIST_END:
+                        value = tuple(items)
+                    elif c == _STRUCT_END:
+                        value = self._struct(items, pos - start)
+                    elif sealed:
+                        value = Record(label, tuple(items))
+                        if sealed == len(stack):
+                            sealed = 0
+                            self._kept += data[self._opaque_from : pos + 1]
+                            value = self._build(label, (bytes(self._kept),))
+                            self._kept.clear()
+                    elif len(stack) == 1 and self._message is not None:
+                        value = self._message(label, tuple(items))
+                    elif label in _IN_BAND:
+                        value = self._in_band(label, items, pos - start)
+                    else:
+                        value = self._build(label, tuple(items))
+                    pos += 1
+                    items, closer, label = stack.pop()
+                    if not closer:
+                        return self._complete(value, pos, start)
+                    items.append(value)
+                    mark = pos
+                    c = data[pos]
+                if 47 < c < 58:
+                    n = c - 48
+                    pos += 1
+                    c = data[pos]
+                    while 47 < c < 58:
+                        if pos - mark == _SHORT:
+                            n = -1
+                            pos = self._end_of_digits(mark, start)
+                            c = data[pos]
+                            break
+                        n = n * 10 + c - 48
+                        pos += 1
+                        c = data[pos]
+                    width = pos - mark
+                    if c == 43 or c == 45:
+                        if width > limits.int_digits:
+                            raise self._too_many_digits(mark - start)
+                        value = n if n >= 0 else _integer(data[mark:pos])
+                        if c == 45:
+                            value = -value
+                        pos += 1
+                    elif c == 58 or c == _QUOTE or c == 34:
+                        if width > limits.length_digits:
+                            raise self._error(
+                                "bad-value",
+                                f"a length of more than {limits.length_digits} digits",
+                                mark - start,
+                            )
+                        if width > 1 and data[mark] == 48:
+                            raise self._error("bad-value", "a length with a leading zero", mark - start)
+                        if c == _QUOTE and n > limits.symbol_bytes:
+                            raise self._symbol_too_long(mark - start)
+                        pos += 1
+                        stop = pos + n
+                        if stop > size:
+                            need = stop - mark
+                            state = (items, closer, label, stack, spent, start, sealed)
+                            return self._suspend(mark, need, state)
+                        raw = data[pos:stop]
+                        pos = stop
+                        if c == 58:
+                            value = raw
+                        elif c == _QUOTE:
+                            value = symbols.get(raw) or self._symbol(raw, mark - start)
+                        else:
+                            try:
+                                value = raw.decode()
+                            except UnicodeDecodeError:
+                                raise self._error(
+                                    "bad-value", "a string that is not UTF-8", mark - start
+                                ) from None
+                    else:
+                        raise self._error(
+                            "bad-value", "digits must be followed by one of + - : \" '", pos - start
+                        )
+                elif c == 60 or c == 91 or c == 123:
+                    if len(stack) >= max_depth:
+                        raise self._error("too-deep", f"nested over {max_depth} levels", mark - start)
+                    opened = ""
+                    if c == 60:
+                        pos += 1
+                        c = data[pos]
+                        n = c - 48
+                        if not 0 <= n <= 9:
+                            raise self._no_symbol(pos - start)
+                        pos += 1
+                        c = data[pos]
+                        while 47 < c < 58:
+                            if not n:
+                                raise self._error(
+                                    "bad-value", "a length with a leading zero", mark - start
+                                )
+                            n = n * 10 + c - 48
+                            if n > limits.symbol_bytes:
+                                raise self._symbol_too_long(mark - start)
+                            pos += 1
+                            c = data[pos]
+                        if c != _QUOTE:
+                            raise self._no_symbol(pos - start)
+                        pos += 1
+                        stop = pos + n
+                        if stop > size:
+                            need = stop - mark
+                            state = (items, closer, label, stack, spent, start, sealed)
+                            return self._suspend(mark, need, state)
+                        raw = data[pos:stop]
+                        opened = (symbols.get(raw) or self._symbol(raw, mark - start)).name
+                        pos = stop
+                        stack.append((items, closer, label))
+                        closer = _RECORD_END
+                        if opened in self._opaque and not sealed:
+                            sealed = len(stack)
+                            self._opaque_from = mark
+                    else:
+                        pos += 1
+                        stack.append((items, closer, label))
+                        closer = c + 2  # in ASCII a closer is two after its opener, < included
+                    items = []
+                    label = opened
+                    continue
+                elif c == 102 or c == 116:
+                    value = c == 116
+                    pos += 1
+                elif c == 68:
+                    stop = pos + 9
+                    if stop > size:
+                        state = (items, closer, label, stack, spent, start, sealed)
+                        return self._suspend(mark, 9, state)
+                    raw = data[pos + 1 : stop]
+                    value = _DOUBLE.unpack(raw)[0]
+                    # OCapN has one NaN; payload bits would be a value that compares equal to another.
+                    if value != value and raw != NAN:  # noqa: PLR0124
+                        raise self._error("bad-value", "a NaN other than 7ff8000000000000", mark - start)
+                    pos = stop
+                elif c in _CLOSERS:
+                    raise self._error("bad-frame", f"{chr(c)!r} closes nothing here", pos - start)
+                else:
+                    raise self._error("bad-value", f"no value starts with byte {c:#04x}", pos - start)
+                items.append(value)
+                if not closer:
+                    return self._complete(value, pos, start)
+        except IndexError:
+            # Only data[pos] beyond the end means that bytes are missing; others' code runs while
+            # pos is inside, so an IndexError of theirs is not taken for it.
+            if pos < size:
+                raise
+            state = (items, closer, label, stack, spent, start, sealed)
+            return self._suspend(mark, size - mark + 1, state)
+        raise self._error("too-many", f"over {limits.nodes} values in one message", mark - start)
+
+    def _complete(self, value: Any, pos: int, start: int) -> Any:
+        if pos - start > self._message_limit:
+            raise self._error("too-large", "the message ends beyond the limit", pos - start)
+        self._position = pos
+        return value
+
+    def _suspend(self, mark: int, need: int, state: tuple[Any, ...]) -> Any:
+        """Keep the state at ``mark`` until ``need`` bytes from there are held."""
+        items, closer, label, stack, spent, start, sealed = state
+        data = self._data
+        # The first bound refuses a length prefix before its bytes come, the second one everything
+        # that has no prefix, at the first byte over the limit.
+        if max(mark + need - 1, len(data)) - start > self._message_limit or (
+            need > len(data) - mark + 1 and mark + need - start > self._message_limit
+        ):
+            raise self._error("too-large", "the message goes on beyond the limit", mark - start)
+        if sealed:
+            self._kept += data[self._opaque_from : mark]
+            self._opaque_from = 0
+        self._tail = bytearray(data[mark:])
+        self._need = need
+        self._saved = (items, closer, label, stack, spent, start - mark, sealed)
+        self._data = b""
+        self._position = 0
+        return MORE
