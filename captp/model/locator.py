@@ -115,7 +115,7 @@ class SturdyRef:
     """
 
     peer: PeerLocator
-    swiss: bytes = field(repr=False)
+    swiss: bytes = field(repr=False)  # rich prints attrs fields itself, __repr__ or not
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.swiss, bytes) or not self.swiss:

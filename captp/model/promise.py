@@ -83,6 +83,17 @@ class Message:
         return f"<{self.selector or 'call'}/{len(self.args)} to {self.target!r}>"
 
 
+class Settlement:
+    """A promise to settle once the turn that decided it has committed."""
+
+    __slots__ = ("promise", "state", "value")
+
+    def __init__(self, promise: Promise[Any], state: int, value: Any) -> None:
+        self.promise = promise
+        self.state = state
+        self.value = value
+
+
 class Reference:
     """Anything that can be sent to; tell references by this class, never by an interface."""
 

@@ -43,7 +43,7 @@ class SwissIndex:
     reads the table learns no swiss number.
     """
 
-    _key: bytes = field(converter=_index_key, repr=False)
+    _key: bytes = field(converter=_index_key, repr=False)  # rich prints fields itself
 
     def mac(self, swiss: bytes) -> bytes:
         """Give the HMAC-SHA256 of a swiss number of any length: 32 bytes."""

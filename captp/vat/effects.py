@@ -12,15 +12,6 @@ from captp.model.promise import Promise
 
 
 @frozen
-class Settlement:
-    """A local promise to settle."""
-
-    promise: Promise[Any]
-    state: int
-    value: Any
-
-
-@frozen
 class Want:
     """Somebody waits for a promise whose peer was not asked for its result yet."""
 

@@ -14,6 +14,7 @@ from captp.errors import (
     Broken,
     Cancelled,
     Closed,
+    InvariantBroken,
     NoSuchMethod,
     NotNear,
     NotNow,
@@ -34,16 +35,31 @@ from captp.model.promise import (
     Promise,
     Reference,
     Resolver,
+    Select,
+    Settlement,
     add_waiter,
     take_waiters,
 )
 from captp.model.ref import Far, Ref, settled
-from captp.model.values import Symbol
-from captp.vat.effects import Settlement, Want
+from captp.model.values import Symbol, Tagged
+from captp.vat.effects import Want
 from captp.vat.fiber import Fiber, foreign_await
 from captp.vat.heap import Heap
 from captp.vat.queues import Queues, Source
 from captp.vat.trustee import Trustee
+
+
+def select(value: Any, step: Select) -> tuple[int, Any]:
+    """Take one step into data; return how the promise for it settles."""
+    key = step.key
+    match step.op:
+        case "get" if isinstance(value, dict) and key in value:
+            return FULFILLED, value[key]
+        case "index" if type(value) is tuple and 0 <= key < len(value):
+            return FULFILLED, value[key]
+        case "untag" if type(value) is Tagged and value.tag == key:
+            return FULFILLED, value.value
+    return BROKEN, Broken(f"bad-select: {step!r} does not fit a {type(value).__name__}")
 
 
 def _silent() -> None:
@@ -237,6 +253,52 @@ class Vat:
         # Nobody else may hold the promise now, and its queue must not die with it.
         self._queued[promise] = None
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything to run or to route."""
+        return bool(self.queues.ring or self.outbox or self._forwarded or self.dropped_fibers)
+
+    def release(self, answer: Promise[Any]) -> None:
+        """Let go of a result whose caller let go; what others still queue on it stays alive."""
+        if answer._state == PENDING and answer._waiters is not None:
+            self._queued[answer] = None
+
+    def race(self, follower: Promise[Any], leader: Promise[Any]) -> None:
+        """Let ``follower`` settle as ``leader`` does, unless something else settles it first."""
+        if leader._state == PENDING:
+            self.want(leader)
+            add_waiter(leader, follower)
+        else:
+            self.emit(Settlement(follower, leader._state, leader._value))
+
+    def free_queue(self, promise: Promise[Any]) -> None:
+        """Send the messages that waited for a promise on, now that it has a route."""
+        if promise in self._queued:
+            del self._queued[promise]
+            for waiter in take_waiters(promise):
+                if type(waiter) is Message:
+                    self.outbox.append(waiter)
+                else:
+                    add_waiter(promise, waiter)
+
+    def check(self) -> None:
+        """Raise InvariantBroken when a counted invariant does not hold."""
+        self.queues.check()
+        self.heap.check()
+        if self.trustee.in_turn or self.trustee.journal:
+            raise InvariantBroken("a turn was left open")
+        for fiber in self.fibers:
+            if fiber.waiting_for is None and fiber not in self.local.messages:
+                raise InvariantBroken(f"{fiber!r} waits for nothing and will never run")
+
+    def dump(self) -> dict[str, list[str]]:
+        """Return one line per queue, fiber and object."""
+        return {
+            "queues": self.queues.dump(),
+            "fibers": [repr(f) for f in self.fibers],
+            "heap": self.heap.dump(),
+        }
+
     def cancel_dropped(self) -> None:
         """Tell each fiber whose result nobody holds any more to stop."""
         while self.dropped_fibers:
@@ -291,10 +353,26 @@ class Vat:
         self._turn(obj, row, message)
 
     def _deliver_to_promise(self, target: Promise[Any], message: Message) -> None:
-        if target._state == PENDING and target._route is None and target._value is None:
+        if target._state != PENDING:
+            self.deliver_to_data(target, message)
+        elif target._route is None and target._value is None:
             self.queue_on(target, message)
         else:
             self.outbox.append(message)
+
+    def deliver_to_data(self, target: Promise[Any], message: Message) -> None:
+        """Answer a message to a promise that is broken, or fulfilled with plain data."""
+        promise, selector = message.promise, message.selector
+        if promise is None:
+            return
+        if target._state == BROKEN:
+            self.settle_now(promise, BROKEN, target._value)
+        elif type(selector) is Select:
+            state, value = select(target._value, selector)
+            self.settle_now(promise, state, value)
+        else:
+            kind = type(target._value).__name__
+            self.settle_now(promise, BROKEN, Broken(f"not-callable: the promise became a {kind}"))
 
     def _find(
         self, obj: Object, selector: Any, args: tuple[Any, ...]
@@ -460,7 +538,8 @@ class Vat:
                     waiter.waiting_for = None
                     self.admit(self.local, waiter)
             elif isinstance(waiter, Promise):
-                waiter._value = None
+                if waiter._state == PENDING:
+                    waiter._value = None
                 self.outbox.append(Settlement(waiter, promise._state, promise._value))
             else:
                 self.woken.append((waiter, promise))

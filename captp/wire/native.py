@@ -19,7 +19,7 @@ from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.codec import Refs
-from captp.wire.ops import START, Desc, Kind, Op
+from captp.wire.ops import Desc, Kind, Op
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
 PREAMBLE: Final = b"\xc1captp\x01\x00"
@@ -67,9 +67,9 @@ class NativeCodec:
         self._needed = 0
         self._marked = False
         self._caps = 0
-        self._unpacker = self._make_unpacker(plain=True)
+        self._unpacker = self._make_unpacker()
 
-    def _make_unpacker(self, *, plain: bool) -> Any:
+    def _make_unpacker(self) -> Any:
         limits = self._limits
         size = limits.message_bytes
         return msgpack.Unpacker(
@@ -78,7 +78,6 @@ class NativeCodec:
             strict_map_key=True,
             ext_hook=self._decode_ext,
             object_pairs_hook=_struct,
-            list_hook=None if plain else _unmark,
             max_buffer_size=size + 1,
             max_str_len=size,
             max_bin_len=size,
@@ -193,41 +192,33 @@ class NativeCodec:
     def _decode_frame(self, frame: bytes) -> Iterator[Op]:
         unpacker = self._unpacker
         begin = unpacker.tell()
-        position = begin
         unpacker.feed(frame)
+        caps_limit = self._limits.caps_per_message
         try:
             for op in unpacker:
                 if type(op) is not tuple or not op or type(op[0]) is not int:
-                    raise DecodeError("unknown-op", f"at byte {position - begin} of a frame")
-                after = unpacker.tell()
-                if self._marked or after - position > 64 or self._caps:
-                    op = self._inspect(op, frame[position - begin : after - begin])
-                position = after
+                    raise DecodeError("unknown-op", f"before byte {unpacker.tell() - begin} of a frame")
+                if self._marked:
+                    self._marked = False
+                    check_shape(op, self._limits)
+                    op = build(op)
+                elif self._caps > caps_limit:
+                    raise LimitExceeded("too-many", f"over {caps_limit} references in one message")
+                elif len(op) > 2:
+                    part = op[2]
+                    if type(part) is tuple:
+                        for item in part:
+                            if type(item) is tuple or type(item) is FrozenMap:
+                                check_shape(op, self._limits)
+                                break
+                    elif type(part) is FrozenMap:
+                        check_shape(op, self._limits)
+                self._caps = 0
                 yield op
         except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
             raise _translate(problem, unpacker.tell() - begin) from None
         if unpacker.tell() - begin != len(frame):
             raise DecodeError("bad-frame", "a message was cut off at the end of its frame")
-
-    def _inspect(self, op: Op, raw: bytes) -> Op:
-        """Check what small messages cannot break, and build what the fast path leaves in parts."""
-        if self._caps > self._limits.caps_per_message:
-            limit = self._limits.caps_per_message
-            raise LimitExceeded("too-many", f"more than {limit} references in one message")
-        self._caps = 0
-        check_shape(op, self._limits)
-        if not self._marked:
-            return op
-        self._marked = False
-        unpacker = self._make_unpacker(plain=False)
-        refs, self._refs = self._refs, _Replay(op)
-        try:
-            unpacker.feed(raw)
-            return unpacker.unpack()  # type: ignore[no-any-return]
-        finally:
-            self._refs = refs
-            self._marked = False
-            self._caps = 0
 
     def _decode_ext(self, code: int, data: bytes) -> Any:
         if code == EXT_SYMBOL:
@@ -260,38 +251,6 @@ class NativeCodec:
         return symbol
 
 
-class _Replay:
-    """Gives a second decoding of one message the references that the first one found, in order."""
-
-    def __init__(self, op: Op) -> None:
-        self._found = iter([v for v in _leaves(op) if _is_reference(v)])
-
-    def describe(self, value: object) -> Desc:
-        raise Unpassable(f"{type(value).__name__} cannot be sent while decoding")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return next(self._found)
-
-
-_PLAIN: Final = (int, str, bytes, bool, float, type(None), Symbol, Null, _Marker, SturdyRef)
-
-
-def _is_reference(value: Any) -> bool:
-    return not isinstance(value, _PLAIN)
-
-
-def _leaves(op: Op) -> Iterator[Any]:
-    stack: list[Any] = [op]
-    while stack:
-        value = stack.pop()
-        if type(value) is tuple:
-            stack.extend(reversed(value))
-        elif type(value) is FrozenMap:
-            stack.extend(reversed(value.values()))
-        else:
-            yield value
-
-
 def check_shape(op: Op, limits: Limits) -> None:
     """Raise LimitExceeded when a decoded message is nested too deep or has too many parts."""
     level: list[Any] = [op]
@@ -312,6 +271,30 @@ def check_shape(op: Op, limits: Limits) -> None:
         if nodes > limits.nodes:
             raise LimitExceeded("too-many", f"more than {limits.nodes} parts in one message")
         level = below
+
+
+def build(op: Op) -> Any:
+    """Replace the marked arrays in a decoded message by what they stand for, innermost first."""
+    work: list[tuple[Any, bool]] = [(op, False)]
+    done: list[Any] = []
+    while work:
+        value, parts_done = work.pop()
+        kind = type(value)
+        if kind is not tuple and kind is not FrozenMap:
+            done.append(value)
+        elif not parts_done:
+            work.append((value, True))
+            work.extend((v, False) for v in (value if kind is tuple else value.values()))
+        else:
+            split = len(done) - len(value)
+            parts = done[split:]
+            parts.reverse()
+            del done[split:]
+            if kind is tuple:
+                done.append(_unmark(tuple(parts)))
+            else:
+                done.append(FrozenMap(zip(value, parts, strict=True)))
+    return done[0]
 
 
 def _unmark(items: tuple[Any, ...]) -> Any:
@@ -336,7 +319,7 @@ def _struct(pairs: list[tuple[Any, Any]]) -> FrozenMap:
         raise DecodeError("bad-value", "a struct has a key twice")
     for key, value in pairs:
         if type(key) is not str or type(value) is _Marker:
-            raise DecodeError("bad-value", "struct keys are strings")
+            raise DecodeError("bad-value", "struct keys are strings and markers stand in lists")
     return made
 
 
@@ -387,8 +370,3 @@ def _translate(problem: Exception, offset: int) -> Exception:
     if isinstance(problem, msgpack.FormatError):
         return DecodeError("bad-value", where)
     return DecodeError("bad-frame", where)
-
-
-def is_start(op: Op) -> bool:
-    """Tell whether an operation opens a session."""
-    return op[0] == START

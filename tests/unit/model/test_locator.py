@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from captp.errors import BadLocator, UsageError
 from captp.model.locator import (
@@ -383,6 +384,14 @@ def test_every_way_to_print_a_sturdyref_masks_the_swiss_number(
     assert not shows_secret(shown)
     assert not shows_secret(shown, repr(SWISS))
     assert not shows_secret(shown, SWISS.hex())
+
+
+def test_the_pretty_printer_of_tracebacks_does_not_show_the_swiss_number() -> None:
+    shown = pretty_repr({"ref": REF})
+
+    assert "SturdyRef(" in shown
+    assert not shows_secret(shown)
+    assert not shows_secret(shown, repr(SWISS))
 
 
 def test_a_failed_assertion_about_sturdyrefs_does_not_show_the_swiss_number() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from captp.errors import UsageError
 from captp.model.swiss import SwissIndex, mint
@@ -54,4 +55,4 @@ def test_macs_differ_by_key_and_by_swiss_number() -> None:
 def test_an_index_shows_nothing_of_its_key() -> None:
     index = SwissIndex(b"CANARYKEYCANARYKEYCANARYKEYCANAR")
 
-    assert "CANARY" not in repr(index) + str(index) + f"{index}"
+    assert "CANARY" not in repr(index) + str(index) + f"{index}" + pretty_repr([index])

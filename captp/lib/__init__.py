@@ -1,0 +1,1 @@
+"""Objects and interfaces written with public names only: they have no privilege."""

@@ -1,0 +1,42 @@
+"""The control plane of a daemon as others see it: one capability on its unix socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from captp.model.interface import Interface, method
+from captp.model.locator import SturdyRef
+
+
+class Control(Interface):
+    """What whoever holds the daemon's control sturdyref may ask of it."""
+
+    @method
+    def status(self) -> dict[str, Any]:
+        """Return pid, uptime, store, vats with designator and listeners, and open sessions."""
+        ...
+
+    @method
+    def new(self, class_path: str, name: str) -> dict[str, Any]:
+        """Make an object of an allow-listed class ``module:Class`` and name it; describe it."""
+        ...
+
+    @method
+    def ls(self) -> list[dict[str, Any]]:
+        """Describe every named object."""
+        ...
+
+    @method
+    def share(self, name: str) -> SturdyRef:
+        """Return the sturdyref of a named object; the same one every time."""
+        ...
+
+    @method
+    def tables(self) -> dict[str, Any]:
+        """Return the tables of every session, counts and states only."""
+        ...
+
+    @method
+    def stop(self) -> None:
+        """Drain and stop the daemon."""
+        ...

@@ -1,0 +1,35 @@
+"""What time does to a connection: handshakes that never end, peers that fall silent, old garbage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from captp.model.promise import Message, Promise
+from captp.peer.bootstrap import PING, bootstrap_of
+from captp.peer.router import Link
+
+if TYPE_CHECKING:
+    from captp.peer.peer import Peer
+
+
+def care(peer: Peer, link: Link) -> None:
+    """Look after one connection; called on every beat of the driver."""
+    session, now, limits = link.session, peer.now, peer.limits
+    if not session.is_open:
+        if now - link.opened_at > limits.handshake_timeout_s:
+            peer.end(link, "handshake-timeout")
+        return
+    if session.has_garbage:
+        peer.touched[session] = None
+    silent = now - link.heard_at
+    if silent > limits.ping_dead_s:
+        session.abort("peer-lost", f"silent for {silent:.0f} s")
+        peer.end(link, f"peer-lost: silent for {silent:.0f} s")
+    elif session.native and silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s):
+        link.pinged_at = now
+        link.ping = Promise(peer.vat)
+        peer.vat.outbox.append(Message(bootstrap_of(peer, session), PING, (), None, link.ping))
+
+
+def _pinged(link: Link, now: float, interval: float) -> bool:
+    return link.pinged_at is not None and now - link.pinged_at < interval

@@ -1,0 +1,258 @@
+"""One vat on the network minus I/O: inputs in, one drained batch of outputs out.
+
+It joins the vat with its sessions. No other room calls it back: what the vat sends collects in its
+outbox, what sessions receive comes back as effects, and ``run`` moves both until nothing is left.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from captp.errors import Disconnected, Timeout
+from captp.limits import Limits
+from captp.model.idents import ConnId
+from captp.model.keys import PrivateKey, derive
+from captp.model.locator import PeerLocator, SturdyRef
+from captp.model.object import Object
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
+from captp.model.ref import Ref
+from captp.model.swiss import mint
+from captp.peer import bootstrap, care, routing
+from captp.peer.order import Order
+from captp.peer.outputs import Batch, Dial, Hangup, Trace, Woken, Write
+from captp.peer.registry import Registration, Registry
+from captp.peer.router import Attempt, Link, Router
+from captp.session.handshake import Channel
+from captp.session.session import Session
+from captp.vat.vat import Vat
+
+
+class Peer:
+    """The pure machine of one vat: see the input methods, ``run`` and ``drain``."""
+
+    def __init__(
+        self,
+        *,
+        key: PrivateKey,
+        entropy: Callable[[int], bytes],
+        limits: Limits | None = None,
+    ) -> None:
+        self.key = key
+        self.limits = limits or Limits()
+        self.vat = Vat(self.limits)
+        self.registry = Registry(derive(key.seed(), b"captp swiss index"))
+        self.order = Order()
+        self.router = Router(entropy)
+        self.locations: dict[str, PeerLocator] = {}
+        self.now = 0.0
+        self.outputs: list[Any] = []
+        self.touched: dict[Session, None] = {}
+        self.links: dict[Session, Link] = {}
+        self.timers: list[tuple[float, int, Promise[Any], bool]] = []
+        self.entropy = entropy
+        self._timer_count = 0
+        self._batches = 0
+
+    @property
+    def designator(self) -> str:
+        """The vat's name: its public key in base32."""
+        return self.key.public.designator
+
+    def location(self, transport: str) -> PeerLocator:
+        """Return where peers find this vat on a transport, as far as it listens there."""
+        known = self.locations.get(transport)
+        if known is None:
+            known = PeerLocator.make(transport, self.designator, {"exts": "mp1"})
+        return known
+
+    # Inputs.
+
+    def connected(
+        self, conn: ConnId, channel: Channel, now: float, dialled: PeerLocator | None = None
+    ) -> None:
+        """Take over a new connection; ``dialled`` is whom we wanted, None when they dialled us."""
+        self.now = now
+        native = None
+        if dialled is not None:
+            native = "mp1" in (dialled.hint("exts") or "").split(",")
+        session = Session(
+            home=self.vat,
+            key=PrivateKey.from_seed(self.entropy(32)),
+            location=self.location(channel.transport),
+            channel=channel,
+            limits=self.limits,
+            native=native,
+        )
+        link = Link(conn, session, dialled, now, now, self.vat.queues.open(f"c{conn}"))
+        self.router.links[conn] = link
+        self.links[session] = link
+        session.start()
+        self.touched[session] = None
+
+    def received(self, conn: ConnId, data: bytes, now: float) -> None:
+        """Take bytes of a connection, in order of arrival."""
+        self.now = now
+        link = self.router.links.get(conn)
+        if link is None:
+            return
+        link.heard_at = now
+        session = link.session
+        self.touched[session] = None
+        admit, source = self.vat.admit, link.source
+        for effect in session.receive(data):
+            kind = type(effect)
+            if kind is Message:
+                admit(source, effect)
+            elif kind is Settlement:
+                routing.settle(self, effect)
+            else:
+                routing.SESSION_EFFECTS[kind](self, link, effect)
+
+    def disconnected(self, conn: ConnId, why: str, now: float) -> None:
+        """Take note that a connection is gone."""
+        self.now = now
+        link = self.router.links.get(conn)
+        if link is not None:
+            self.end(link, f"the connection is gone ({why})")
+
+    def dial_failed(self, conn: ConnId, error: Disconnected, now: float) -> None:
+        """Take note that a dial brought no connection."""
+        self.now = now
+        attempt = self.router.dialled(conn)
+        if attempt is not None:
+            self.router.failed(attempt, error, now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: due timers and dials, heartbeats, releases of quiet sessions."""
+        self.now = now
+        while self.timers and self.timers[0][0] <= now:
+            _, _, promise, breaks = heapq.heappop(self.timers)
+            if breaks:
+                self.vat.settle_now(promise, BROKEN, Timeout("the time given for this is over"))
+            else:
+                self.vat.settle_now(promise, FULFILLED, None)
+        for attempt in self.router.due(now):
+            self.dial(attempt)
+        for link in list(self.router.links.values()):
+            care.care(self, link)
+
+    # What the driver's users ask for.
+
+    def enliven(self, sturdyref: SturdyRef, interface: type | None = None) -> Promise[Any]:
+        """Return a promise for what a sturdyref names; dial its peer if there is no session."""
+        promise = bootstrap.enliven(self, sturdyref, interface)
+        if not self.vat.awake:
+            self.vat.ring()
+        return promise
+
+    def mint(
+        self,
+        target: Object | Ref,
+        transport: str,
+        *,
+        label: str = "",
+        swiss: bytes | None = None,
+        expires: float | None = None,
+        uses: int | None = None,
+    ) -> SturdyRef:
+        """Return a sturdyref to an object; ``expires`` is a time of the driver's clock."""
+        ref = self.vat.reference(target) if isinstance(target, Object) else target
+        number = mint(self.entropy) if swiss is None else swiss
+        self.registry.register(number, Registration(ref, label, expires, uses))
+        return SturdyRef(self.location(transport), number)
+
+    # The engine's step.
+
+    def run(self, budget: int) -> None:
+        """Move messages and settlements until nothing is left, or ``budget`` deliveries ran."""
+        vat = self.vat
+        vat.awake = True
+        routing.route(self)
+        while budget > 0 and vat.has_work:
+            budget -= max(vat.run(budget), 1)
+            vat.cancel_dropped()
+            routing.route(self)
+
+    def drain(self) -> Batch:
+        """Return everything that may leave now, once."""
+        vat, outputs = self.vat, self.outputs
+        for session in self.touched:
+            session.collect()
+            data = session.take_output()
+            if data:
+                outputs.append(Write(self.links[session].conn, data))
+        self.touched.clear()
+        if vat.woken:
+            outputs += [Woken(waiter) for waiter, _promise in vat.woken]
+            vat.woken.clear()
+        for where, problem in vat.faults:
+            outputs.append(Trace("error", "turn failed", {"method": where}, problem))
+        vat.faults.clear()
+        vat.heap.sweep()
+        self._batches += 1
+        self.outputs = []
+        vat.awake = False
+        return Batch(self._batches, None, outputs, self.wake_at(), vat.has_work)
+
+    def wake_at(self) -> float | None:
+        """Return when a timer or a dial is due next; heartbeats follow the driver's own beat."""
+        times = [self.timers[0][0]] if self.timers else []
+        times += [a.due for a in self.router.attempts.values() if a.conn is None]
+        return min(times, default=None)
+
+    # What the rooms beside this file use.
+
+    def add_timer(self, promise: Promise[Any], seconds: float, *, breaks: bool) -> None:
+        """Settle ``promise`` when ``seconds`` have passed."""
+        self._timer_count += 1
+        heapq.heappush(self.timers, (self.now + seconds, self._timer_count, promise, breaks))
+
+    def dial(self, attempt: Attempt) -> None:
+        """Ask the driver for a connection."""
+        attempt.conn = self.router.new_conn()
+        self.outputs.append(Dial(attempt.conn, attempt.locator))
+
+    def trace(self, level: str, event: str, **fields: Any) -> None:
+        """Leave a line for people."""
+        self.outputs.append(Trace(level, event, fields))
+
+    def end(self, link: Link, why: str) -> None:
+        """End a link: write what it still says, hang up, break all that depended on it."""
+        session = link.session
+        data = session.take_output()
+        if data:
+            self.outputs.append(Write(link.conn, data))
+        self.outputs.append(Hangup(link.conn, why))
+        self.router.ended(link)
+        self.touched.pop(session, None)
+        self.links.pop(session, None)
+        self.vat.queues.close(link.source)
+        name = session.hello.location.designator if session.hello is not None else ""
+        short = name[:12] or "an unknown peer"
+        reason = Disconnected(
+            f"the session with {short} has ended: {why}; enliven the sturdyref again",
+            peer=name,
+            incarnation=link.conn,
+        )
+        for answer in list(session.tables.answers.values()):
+            self.vat.release(answer)
+        for settlement in session.end(reason):
+            routing.settle(self, settlement)
+        attempt = self.router.dialled(link.conn)
+        if attempt is not None:
+            self.router.failed(attempt, reason, self.now)
+
+    def check(self) -> None:
+        """Raise InvariantBroken when a counted invariant does not hold anywhere in this vat."""
+        self.vat.check()
+        for link in self.router.links.values():
+            link.session.check()
+
+    def dump(self) -> dict[str, Any]:
+        """Return the tables of every session and the queues, as text."""
+        return {
+            "vat": self.vat.dump(),
+            "sessions": {f"c{c}": link.session.dump() for c, link in self.router.links.items()},
+        }

@@ -1,0 +1,68 @@
+"""Swiss numbers to references: found by HMAC, so that no lookup compares a secret byte by byte.
+
+The table keeps no swiss number. One answer for "no such" and "not for you".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define
+
+from captp.errors import NotFound
+from captp.model.object import Object
+from captp.model.ref import Ref
+from captp.model.swiss import SwissIndex
+
+NO_SUCH_OBJECT = "no-such-object: there is no such object, or it is not for you"
+
+
+@define(eq=False)
+class Registration:
+    """One swiss number: what it gives, and for how long."""
+
+    ref: Ref
+    label: str
+    expires: float | None = None
+    uses: int | None = None
+
+
+class Registry:
+    """All objects of one vat that can be fetched by swiss number; it keeps them alive."""
+
+    def __init__(self, index_key: bytes) -> None:
+        self._index = SwissIndex(index_key)
+        self._by_mac: dict[bytes, Registration] = {}
+
+    def register(self, swiss: bytes, registration: Registration) -> None:
+        """Let ``swiss`` fetch a reference; registering it again replaces what it gave."""
+        self._by_mac[self._index.mac(swiss)] = registration
+
+    def revoke(self, swiss: bytes) -> bool:
+        """Forget a swiss number; return whether it was known."""
+        return self._by_mac.pop(self._index.mac(swiss), None) is not None
+
+    def fetch(self, swiss: Any, now: float) -> Ref:
+        """Return what a swiss number gives; raises NotFound, with one text whatever is wrong."""
+        if type(swiss) is str:
+            swiss = swiss.encode(errors="replace")
+        mac = self._index.mac(swiss if type(swiss) is bytes else b"")
+        found = self._by_mac.get(mac)
+        if found is None or type(swiss) is not bytes:
+            raise NotFound(NO_SUCH_OBJECT)
+        if found.expires is not None and now >= found.expires:
+            del self._by_mac[mac]
+            raise NotFound(NO_SUCH_OBJECT)
+        if found.uses is not None:
+            found.uses -= 1
+            if found.uses <= 0:
+                del self._by_mac[mac]
+        return found.ref
+
+    def labels(self) -> list[str]:
+        """Return the labels of what is registered."""
+        return [r.label for r in self._by_mac.values()]
+
+    def objects(self) -> list[Object]:
+        """Return the registered objects: they are roots."""
+        return [r.ref._anchor for r in self._by_mac.values() if isinstance(r.ref._anchor, Object)]

@@ -1,0 +1,139 @@
+"""Peers to sessions: one live session per peer, dials that are under way, and who waits for them.
+
+A peer is transport and designator; hints do not count. For each peer:
+unknown --want--> dialling --established--> live --ended--> unknown; dialling --failed--> resting
+--time passes--> unknown. Crossed hellos (OCapN draft): the connection whose key has the lower id goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+
+from captp.errors import Disconnected
+from captp.model.idents import ConnId
+from captp.model.keys import side_id
+from captp.model.locator import PeerLocator
+from captp.session.session import Session
+
+PeerId = tuple[str, str]
+
+FIRST_REST_S = 0.2
+LONGEST_REST_S = 30.0
+
+
+@define(eq=False)
+class Link:
+    """One connection and the session on it."""
+
+    conn: ConnId
+    session: Session
+    dialled: PeerLocator | None
+    opened_at: float
+    heard_at: float
+    source: Any
+    pinged_at: float | None = None
+    #: Held until the next beat, so that the heartbeat's answer is not cancelled.
+    ping: Any = None
+    fetch_failures: int = 0
+
+
+@define(eq=False)
+class Attempt:
+    """A dial under way or due, and what to do when there is a session, or none."""
+
+    locator: PeerLocator
+    waiting: list[tuple[Callable[[Link], None], Callable[[Disconnected], None]]] = field(factory=list)
+    conn: ConnId | None = None
+    due: float = 0.0
+    failures: int = 0
+
+
+class Router:
+    """Knows which session leads to which peer."""
+
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+        self._entropy = entropy
+        self.links: dict[ConnId, Link] = {}
+        self.live: dict[PeerId, Link] = {}
+        self.attempts: dict[PeerId, Attempt] = {}
+        self._failures: dict[PeerId, tuple[int, float]] = {}
+        self._last_conn = 0
+
+    def new_conn(self) -> ConnId:
+        """Return a connection number that was never used."""
+        self._last_conn += 1
+        return ConnId(self._last_conn)
+
+    def want(
+        self,
+        locator: PeerLocator,
+        now: float,
+        ready: Callable[[Link], None],
+        failed: Callable[[Disconnected], None],
+    ) -> Attempt | None:
+        """Call ``ready`` with the link to a peer, now or later; return an attempt to dial, if new.
+
+        After failures the next dial is held back, longer each time and with jitter.
+        """
+        link = self.live.get(locator.peer)
+        if link is not None:
+            ready(link)
+            return None
+        attempt = self.attempts.get(locator.peer)
+        if attempt is not None:
+            attempt.waiting.append((ready, failed))
+            return None
+        failures, due = self._failures.get(locator.peer, (0, 0.0))
+        attempt = Attempt(locator, [(ready, failed)], due=max(now, due), failures=failures)
+        self.attempts[locator.peer] = attempt
+        return attempt
+
+    def dialled(self, conn: ConnId) -> Attempt | None:
+        """Return the attempt that a connection number belongs to."""
+        return next((a for a in self.attempts.values() if a.conn == conn), None)
+
+    def failed(self, attempt: Attempt, error: Disconnected, now: float) -> None:
+        """End an attempt without a session: everybody who waits is told."""
+        self.attempts.pop(attempt.locator.peer, None)
+        rest = min(FIRST_REST_S * 2**attempt.failures, LONGEST_REST_S)
+        jitter = 0.5 + int.from_bytes(self._entropy(2), "big") / 0x10000
+        self._failures[attempt.locator.peer] = (attempt.failures + 1, now + rest * jitter)
+        for _ready, tell in attempt.waiting:
+            tell(error)
+
+    def established(self, link: Link) -> str | None:
+        """Enter a link whose peer is known; return why it must go instead, or None.
+
+        Whoever waited for the peer gets this link, whichever side dialled it.
+        """
+        session = link.session
+        assert session.hello is not None
+        peer = session.hello.location.peer
+        if peer in self.live:
+            return "duplicate-session"
+        attempt = self.attempts.get(peer)
+        if attempt is not None and attempt.conn is not None and attempt.conn != link.conn:
+            ours = self.links.get(attempt.conn)
+            if ours is not None and side_id(ours.session.key.public.raw) > session.hello.side_id:
+                return "crossed-hello"
+        self.live[peer] = link
+        self._failures.pop(peer, None)
+        if attempt is not None:
+            del self.attempts[peer]
+            for ready, _failed in attempt.waiting:
+                ready(link)
+        return None
+
+    def ended(self, link: Link) -> None:
+        """Forget a link."""
+        self.links.pop(link.conn, None)
+        hello = link.session.hello
+        if hello is not None and self.live.get(hello.location.peer) is link:
+            del self.live[hello.location.peer]
+
+    def due(self, now: float) -> list[Attempt]:
+        """Return the attempts whose rest is over."""
+        return [a for a in self.attempts.values() if a.conn is None and a.due <= now]

@@ -1,0 +1,197 @@
+"""Where everything goes that left a turn or came out of a session, once per item, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from captp.errors import WrongPeer
+from captp.model.faults import to_wire
+from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Settlement, add_waiter
+from captp.model.ref import Far, Ref
+from captp.peer import bootstrap
+from captp.peer.outputs import Call
+from captp.peer.router import Link
+from captp.session.entries import Answer
+from captp.session.inbound import ControlCall, Ended, Released
+from captp.session.session import Established
+from captp.vat.effects import Outside, Timer, Want, Watch
+
+if TYPE_CHECKING:
+    from captp.peer.peer import Peer
+
+
+def route(peer: Peer) -> None:
+    """Empty the vat's outbox; what routing adds to it is routed too."""
+    vat = peer.vat
+    while vat.outbox:
+        items, vat.outbox = vat.outbox, []
+        for item in items:
+            kind = type(item)
+            if kind is Answer:
+                session = item.account.session
+                if item.reply:
+                    session.report(item)
+                    peer.touched[session] = None
+            elif kind is Message:
+                send(peer, item)
+            else:
+                _VAT_EFFECTS[kind](peer, item)
+        watched = [(w, p) for w, p in vat.woken if type(w) is Watch]
+        if watched:
+            vat.woken = [(w, p) for w, p in vat.woken if type(w) is not Watch]
+            for watch, promise in watched:
+                _watch(peer, Watch(watch.promise, promise))
+
+
+def send(peer: Peer, message: Message) -> None:
+    """Give one message to the vat's own queue, to a session, or to the promise it must wait for."""
+    target = message.target
+    if peer.order.busy or isinstance(target, Promise):
+        target = peer.order.next_hop(target)
+    vat = peer.vat
+    if isinstance(target, Ref):
+        message.target = target
+        far = target._anchor
+        if type(far) is not Far:
+            vat.admit(vat.local, message)
+            return
+        problem = far.broken
+        if problem is None:
+            session = far.session
+            problem = session.deliver_far(message, far)
+            peer.touched[session] = None
+    elif target._state != PENDING and target._route is None:
+        vat.deliver_to_data(target, message)
+        return
+    elif target._route is None:
+        vat.queue_on(target, message)
+        return
+    elif target._state != PENDING and not isinstance(target._value, Ref | Promise):
+        vat.deliver_to_data(target, message)
+        return
+    else:
+        session = target._route.session
+        problem = session.deliver_through(message, target)
+        peer.touched[session] = None
+    promise = message.promise
+    if promise is not None:
+        if problem is not None:
+            vat.settle_now(promise, BROKEN, problem)
+        elif promise._waiters is not None:
+            vat.free_queue(promise)
+
+
+def settle(peer: Peer, settlement: Settlement) -> None:
+    """Settle a promise and see to it that calls which went through it are heard of."""
+    promise, vat = settlement.promise, peer.vat
+    vat.settle_now(promise, settlement.state, settlement.value)
+    route = promise._route
+    if route is not None and route.unanswered and peer.order.settled(promise):
+        for question in list(route.session.tables.questions.values()):
+            through = question()
+            if question.via is promise and through is not None and not question.wanted:
+                route.session.listen(through)
+                peer.touched[route.session] = None
+
+
+def _want(peer: Peer, effect: Want) -> None:
+    promise = effect.promise
+    route = promise._route
+    if promise._state == PENDING and route is not None and route.session.is_open:
+        route.session.listen(promise)
+        peer.touched[route.session] = None
+
+
+def _outside(peer: Peer, effect: Outside) -> None:
+    peer.outputs.append(Call(effect.promise, effect.function, effect.args))
+
+
+def _timer(peer: Peer, effect: Timer) -> None:
+    peer.add_timer(effect.promise, effect.seconds, breaks=effect.breaks)
+
+
+def _watch(peer: Peer, effect: Watch) -> None:
+    """Fulfil a watcher with the reason once what it watches is broken."""
+    target = peer.order.next_hop(effect.target)
+    if isinstance(target, Promise):
+        if target._state == PENDING:
+            add_waiter(target, effect)
+            peer.vat.want(target)
+        elif target._state == BROKEN:
+            peer.vat.settle_now(effect.promise, FULFILLED, to_wire(target._value))
+        return
+    assert isinstance(target, Ref)
+    far = target._anchor
+    if type(far) is Far:
+        if far.broken is not None:
+            peer.vat.settle_now(effect.promise, FULFILLED, to_wire(far.broken))
+        else:
+            far.watchers = [*(far.watchers or ()), effect.promise]
+
+
+_VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
+    Settlement: settle,
+    Want: _want,
+    Outside: _outside,
+    Timer: _timer,
+    Watch: _watch,
+}
+
+
+def _established(peer: Peer, link: Link, effect: Established) -> None:
+    """Enter a verified session, or end it: wrong peer, or one too many with this one."""
+    location = effect.hello.location
+    if link.dialled is not None and link.dialled.peer != location.peer:
+        attempt = peer.router.dialled(link.conn)
+        if attempt is not None:
+            peer.router.failed(attempt, wrong_peer(link), peer.now)
+        link.session.abort("identity", "you are not the peer that was dialled")
+        peer.end(link, "somebody else answered")
+        return
+    refused = peer.router.established(link)
+    if refused is not None:
+        link.session.abort(refused, "one session per peer")
+        peer.end(link, refused)
+        return
+    peer.trace("info", "session up", peer=location.designator, conn=link.conn)
+
+
+def wrong_peer(link: Link) -> WrongPeer:
+    """Return the error for a dial that reached a peer with another key."""
+    assert link.dialled is not None
+    return WrongPeer(
+        f"somebody else answered: expected {link.dialled.designator[:12]}; check the sturdyref, or ask"
+        " its owner for a new one",
+        peer=link.dialled.designator,
+    )
+
+
+def _ended(peer: Peer, link: Link, effect: Ended) -> None:
+    who = "the peer" if effect.remote else "this side"
+    level = "info" if effect.remote else "warning"
+    peer.trace(level, "session ended", conn=link.conn, code=effect.code, by=who)
+    peer.end(link, f"{effect.code} by {who}: {effect.detail}" if effect.detail else effect.code)
+
+
+def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
+    bootstrap.handle(peer, link, effect.message)
+
+
+def _released(peer: Peer, link: Link, effect: Released) -> None:
+    link.session.acknowledge(effect.answer)
+    peer.vat.release(effect.answer)
+
+
+def _asked(peer: Peer, link: Link, answer: Answer) -> None:
+    link.session.report(answer)
+
+
+SESSION_EFFECTS: Final[dict[type, Callable[[Peer, Link, Any], None]]] = {
+    Established: _established,
+    Ended: _ended,
+    ControlCall: _control_call,
+    Released: _released,
+    Answer: _asked,
+}
+

@@ -1,0 +1,207 @@
+"""Live vats: what a program opens, exports with, and enlivens sturdyrefs through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import trio
+
+from captp.errors import BadLocator, Unreachable, UsageError
+from captp.limits import Limits
+from captp.model.interface import Interface
+from captp.model.keys import PrivateKey
+from captp.model.locator import PeerLocator, SturdyRef, parse_sturdyref, read_cap_file
+from captp.model.object import Object
+from captp.model.promise import Promise, Resolver
+from captp.net.base import Conduit, Netlayer
+from captp.peer.peer import Peer
+from captp.run.pump import Pump
+from captp.vat.effects import Watch
+
+I = TypeVar("I", bound=Interface)  # noqa: E741
+
+
+class LiveVat:
+    """An open vat: objects live in it, references belong to it, and it ends with its block."""
+
+    def __init__(self, peer: Peer, netlayers: dict[str, Netlayer]) -> None:
+        self._peer = peer
+        self._netlayers = netlayers
+
+    @property
+    def designator(self) -> str:
+        """The vat's identity: its public key in base32, 52 characters."""
+        return self._peer.designator
+
+    @property
+    def peer(self) -> Peer:
+        """The engine underneath, for tools that look; programs need it for nothing."""
+        return self._peer
+
+    @property
+    def locators(self) -> list[PeerLocator]:
+        """Where this vat can be reached, one locator per listener."""
+        return list(self._peer.locations.values())
+
+    def export(self, obj: Object) -> Any:
+        """Return a reference to ``obj``, typed as its interface; the vat owns the object from now on."""
+        return self._peer.vat.reference(obj)
+
+    def mint(
+        self,
+        target: Object | Any,
+        *,
+        label: str = "",
+        expires: float | None = None,
+        uses: int | None = None,
+        swiss: bytes | None = None,
+        transport: str | None = None,
+    ) -> SturdyRef:
+        """Return a sturdyref to an object; whoever learns it can reach the object.
+
+        ``expires`` is in seconds from now; ``uses`` counts fetches. ``swiss`` reuses a number that a
+        keeper stored, so that the sturdyref has the same bytes after a restart. The vat keeps the
+        object alive while the sturdyref is valid.
+        """
+        if transport is None:
+            known = self._peer.locations
+            if not known:
+                raise UsageError("this vat does not listen: open_vat(listen=[...]) first")
+            transport = next(iter(known))
+        until = None if expires is None else trio.current_time() + expires
+        return self._peer.mint(
+            target, transport, label=label, expires=until, uses=uses, swiss=swiss
+        )
+
+    @overload
+    def enliven(self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I]) -> I: ...
+    @overload
+    def enliven(
+        self, sturdyref: SturdyRef | str | os.PathLike[str], interface: None = None
+    ) -> Promise[Any]: ...
+    def enliven(
+        self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I] | None = None
+    ) -> Any:
+        """Return a reference to what a sturdyref names, at once: a promise that can be called.
+
+        Takes a SturdyRef, a URI, or the path of a ``.cap`` file. It breaks with NotFound when the
+        peer knows no such object, with Unreachable or WrongPeer when no session can be had.
+        """
+        self._peer.now = trio.current_time()
+        return self._peer.enliven(read_sturdyref(sturdyref), interface)
+
+    def promise(self) -> tuple[Promise[Any], Resolver]:
+        """Return a new promise and the resolver that settles it."""
+        return self._peer.vat.promise()
+
+    def when_broken(self, reference: Any) -> Promise[Any]:
+        """Return a promise that is fulfilled, once, with the reason when ``reference`` breaks."""
+        vat = self._peer.vat
+        promise: Promise[Any] = Promise(vat)
+        vat.emit(Watch(promise, reference))
+        return promise
+
+
+def read_sturdyref(source: SturdyRef | str | os.PathLike[str]) -> SturdyRef:
+    """Return the sturdyref that a URI or a ``.cap`` file holds; refuses files others can read."""
+    if isinstance(source, SturdyRef):
+        return source
+    if isinstance(source, str) and source.startswith("ocapn:"):
+        return parse_sturdyref(source)
+    path = Path(source)
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text()
+    except OSError as problem:
+        raise BadLocator(
+            f"{path} cannot be read ({problem.strerror}): give an ocapn:// URI or a .cap file"
+        ) from None
+    if mode & 0o077:
+        raise BadLocator(f"{path} can be read by others: a sturdyref is a password; chmod 600 it")
+    return read_cap_file(text)
+
+
+@asynccontextmanager
+async def open_vat(
+    *,
+    key: PrivateKey | None = None,
+    listen: Iterable[Netlayer] = (),
+    netlayers: Iterable[Netlayer] = (),
+    limits: Limits | None = None,
+) -> AsyncIterator[LiveVat]:
+    """Open a vat for the length of the block; its connections and fibers end with it.
+
+    ``key`` is its identity, a fresh one by default. ``listen`` names netlayers that serve, and
+    ``netlayers`` such that only dial; tls, unix and loopback tcp-testing-only can always be dialled.
+    """
+    key = key or PrivateKey.from_seed(os.urandom(32))
+    peer = Peer(key=key, entropy=os.urandom, limits=limits)
+    layers: dict[str, Netlayer] = {n.transport: n for n in (*netlayers, *listen)}
+    vat = LiveVat(peer, layers)
+
+    async def dial(locator: PeerLocator) -> Conduit:
+        layer = layers.get(locator.transport)
+        if layer is None:
+            layer = layers[locator.transport] = default_netlayer(locator.transport, key)
+        return await layer.dial(locator)
+
+    async with trio.open_nursery() as nursery:
+        pump = Pump(peer, nursery, dial)
+        try:
+            nursery.start_soon(pump.run)
+            nursery.start_soon(pump.beat)
+            for layer in listen:
+                await nursery.start(_serve, pump, layer)
+                hints = {**layer.hints(), "exts": "mp1"}
+                peer.locations[layer.transport] = PeerLocator.make(
+                    layer.transport, key.public.designator, hints
+                )
+            yield vat
+        finally:
+            await pump.close()
+            nursery.cancel_scope.cancel()
+
+
+async def _serve(
+    pump: Pump, layer: Netlayer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    async def accept(conduit: Conduit) -> None:
+        await pump.serve(conduit, layer.transport)
+
+    await layer.serve(accept, task_status=task_status)
+
+
+def default_netlayer(transport: str, key: PrivateKey) -> Netlayer:
+    """Return a netlayer that can dial ``transport``; raises Unreachable for one we do not have."""
+    match transport:
+        case "tls":
+            from captp.net.tls import TlsNetlayer  # noqa: PLC0415 - OpenSSL is slow to import
+
+            return TlsNetlayer(key)
+        case "unix":
+            from captp.net.unix import UnixNetlayer  # noqa: PLC0415
+
+            return UnixNetlayer("")
+        case "tcp-testing-only":
+            from captp.net.tcp import TcpNetlayer  # noqa: PLC0415
+
+            return TcpNetlayer()
+    raise Unreachable(f"no netlayer for {transport!r}; captp dials tls, unix and tcp-testing-only")
+
+
+@asynccontextmanager
+async def connect(
+    sturdyref: SturdyRef | str | os.PathLike[str],
+    interface: Any = None,
+    *,
+    netlayers: Iterable[Netlayer] = (),
+) -> AsyncIterator[Any]:
+    """Open a client vat of one's own and enliven one sturdyref in it; typed as ``interface``."""
+    found = read_sturdyref(sturdyref)
+    async with open_vat(netlayers=netlayers) as vat:
+        yield vat.enliven(found, interface)
+

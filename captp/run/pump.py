@@ -1,0 +1,332 @@
+"""The driver's step: run the engine, write what it drained, wake who waited; the only such place.
+
+``flush`` is synchronous: one engine run and at most one direct write per connection. A caller's await
+flushes at once while few wait, so that one call is fast; with many, the pump task does it once a tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+import trio
+from attrs import define
+
+from captp.errors import Broken, Disconnected
+from captp.model.faults import portable
+from captp.model.idents import ConnId
+from captp.model.locator import PeerLocator
+from captp.model.promise import BROKEN, FULFILLED, PENDING, Promise, add_waiter
+from captp.net.base import Conduit
+from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
+from captp.peer.peer import Peer
+from captp.run.bracket import HiddenTask
+from captp.session.handshake import Channel
+
+#: Deliveries in one run; between runs other tasks have their go.
+BUDGET: Final = 2_000
+#: How many tasks may wait before an await leaves the flush to the pump.
+EAGER_WAITERS: Final = 2
+#: Seconds between looks at quiet connections.
+BEAT_S: Final = 0.25
+
+log = logging.getLogger("captp")
+
+
+class TaskWaiter:
+    """A trio task that waits for a promise; emptied when the task is cancelled.
+
+    new --park--> parked --wake | cancel--> done; new --wake--> done.
+    """
+
+    __slots__ = ("done", "task")
+
+    def __init__(self) -> None:
+        self.task: trio.lowlevel.Task | None = None
+        self.done = False
+
+    def wake(self) -> None:
+        """Let the task run again, if it still waits."""
+        self.done = True
+        task, self.task = self.task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+
+@define(eq=False)
+class Connection:
+    """One conduit and whether a task is writing the rest of a full socket."""
+
+    conduit: Conduit
+    writing: bool = False
+    drained: trio.Event | None = None
+
+
+class Pump:
+    """Drives one peer on trio; owns its connections."""
+
+    def __init__(self, peer: Peer, nursery: trio.Nursery, dial: Callable[[PeerLocator], Any]) -> None:
+        self.peer = peer
+        self._nursery = nursery
+        self._dial_conduit = dial
+        self._connections: dict[ConnId, Connection] = {}
+        self._waiting = 0
+        self._running = False
+        self._closing = False
+        self._task: trio.lowlevel.Task | None = None
+        self._rung = False
+        self._wake_at = math.inf
+        self._sleeper: trio.CancelScope | None = None
+        vat = peer.vat
+        vat.parker = self._park
+        vat.doorbell = self.ring
+        self._hidden = HiddenTask(vat)
+
+    # Waiting for promises in trio tasks.
+
+    def _park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
+        waiter = TaskWaiter()
+        add_waiter(promise, waiter)
+        if self._waiting < EAGER_WAITERS:
+            self.flush()
+        if promise._state != PENDING:
+            return
+        waiter.task = trio.lowlevel.current_task()
+
+        def abort(_raise: Any) -> trio.lowlevel.Abort:
+            waiter.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._waiting += 1
+        try:
+            yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()
+        finally:
+            self._waiting -= 1
+
+    # The step.
+
+    def flush(self) -> None:
+        """Run the engine and act on what it drained."""
+        if self._running:
+            return
+        self._running = True
+        peer = self.peer
+        try:
+            peer.now = trio.current_time()
+            with self._hidden:
+                peer.run(BUDGET)
+                batch = peer.drain()
+        finally:
+            self._running = False
+        for output in batch.outputs:
+            _ACTIONS[type(output)](self, output)
+        if batch.wake_at is not None and batch.wake_at < self._wake_at:
+            self._wake_at = batch.wake_at
+            if self._sleeper is not None:
+                self._sleeper.cancel()
+        if batch.more:
+            peer.vat.ring()
+
+    def ring(self) -> None:
+        """Have the pump task flush in the next tick."""
+        self._rung = True
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    async def run(self) -> None:
+        """Flush whenever somebody rang; one task per vat."""
+
+        def abort(_raise: Any) -> trio.lowlevel.Abort:
+            self._task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while True:
+            if self._rung:
+                self._rung = False
+                self.flush()
+                await trio.lowlevel.checkpoint()
+            else:
+                self._task = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def beat(self) -> None:
+        """Let time pass for the engine: timers when due, a look at all connections now and then."""
+        while True:
+            pause = BEAT_S if self._connections else math.inf
+            deadline = min(trio.current_time() + pause, self._wake_at)
+            with trio.CancelScope(deadline=deadline) as self._sleeper:
+                await trio.sleep_forever()
+            self._sleeper = None
+            self._wake_at = math.inf
+            self.peer.tick(trio.current_time())
+            self.flush()
+
+    # Actions.
+
+    def _write(self, output: Write) -> None:
+        connection = self._connections.get(output.conn)
+        if connection is None:
+            return
+        conduit = connection.conduit
+        try:
+            conduit.send_nowait(output.data)
+        except Disconnected as problem:
+            self.peer.disconnected(output.conn, str(problem), trio.current_time())
+            self.peer.vat.ring()
+            return
+        pending = conduit.pending
+        if pending:
+            if pending > self.peer.limits.send_buffer:
+                self._lose(output.conn, "peer-too-slow: it does not read what it asked for")
+            elif not connection.writing:
+                connection.writing = True
+                self._nursery.start_soon(self._write_rest, output.conn, connection)
+
+    async def _write_rest(self, conn: ConnId, connection: Connection) -> None:
+        try:
+            with trio.fail_after(self.peer.limits.write_stall_s):
+                await connection.conduit.flush()
+        except trio.TooSlowError:
+            self._lose(conn, "peer-too-slow: it stopped reading")
+        except Disconnected as problem:
+            self._lose(conn, str(problem))
+        finally:
+            connection.writing = False
+            if connection.drained is not None:
+                connection.drained.set()
+
+    def _lose(self, conn: ConnId, why: str) -> None:
+        self.peer.disconnected(conn, why, trio.current_time())
+        self.peer.vat.ring()
+
+    def _dial(self, output: Dial) -> None:
+        self._nursery.start_soon(self._dial_and_serve, output)
+
+    async def _dial_and_serve(self, output: Dial) -> None:
+        try:
+            conduit = await self._dial_conduit(output.locator)
+        except Disconnected as problem:
+            self.peer.dial_failed(output.conn, problem, trio.current_time())
+            self.flush()
+            return
+        await self.serve(conduit, output.locator.transport, output.conn, output.locator)
+
+    async def serve(
+        self,
+        conduit: Conduit,
+        transport: str,
+        conn: ConnId | None = None,
+        dialled: PeerLocator | None = None,
+    ) -> None:
+        """Carry one connection until its end; closes the conduit."""
+        if conn is None:
+            conn = self.peer.router.new_conn()
+        channel = Channel(conduit.proved, conduit.binding, transport)
+        connection = self._connections[conn] = Connection(conduit)
+        why = "the other end closed it"
+        try:
+            self.peer.connected(conn, channel, trio.current_time(), dialled)
+            self.flush()
+            if self._sleeper is not None and len(self._connections) == 1:
+                self._sleeper.cancel()
+            await self._read(conn, connection)
+        except Disconnected as problem:
+            why = str(problem)
+        finally:
+            self._connections.pop(conn, None)
+            self.peer.disconnected(conn, why, trio.current_time())
+            if not self._closing:
+                self.flush()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                await conduit.aclose()
+
+    async def _read(self, conn: ConnId, connection: Connection) -> None:
+        receive, received = connection.conduit.receive, self.peer.received
+        low_water = self.peer.limits.send_buffer // 2
+        while True:
+            data = await receive()
+            if not data:
+                return
+            received(conn, data, trio.current_time())
+            self.flush()
+            if connection.conduit.pending > low_water:
+                # Reading on would make us answer more than the peer reads; the writer goes on.
+                connection.drained = trio.Event()
+                if connection.writing:
+                    await connection.drained.wait()
+                connection.drained = None
+
+    def _hangup(self, output: Hangup) -> None:
+        connection = self._connections.pop(output.conn, None)
+        if connection is not None:
+            self._nursery.start_soon(connection.conduit.aclose)
+
+    def _call(self, output: Call) -> None:
+        self._nursery.start_soon(self._run_outside, output)
+
+    async def _run_outside(self, output: Call) -> None:
+        vat, promise = self.peer.vat, output.promise
+        try:
+            value = await run_outside(output)
+        except Exception as problem:  # the outside function's own error breaks its promise, no more
+            vat.settle(promise, BROKEN, problem if isinstance(problem, Broken) else portable(problem))
+            return
+        try:
+            vat.settle(promise, FULFILLED, value)
+        except Exception as problem:  # an unpassable result breaks the promise too
+            vat.settle(promise, BROKEN, portable(problem))
+
+    def _wake(self, output: Woken) -> None:
+        output.waiter.wake()
+
+    def _trace(self, output: Trace) -> None:
+        level = logging.getLevelNamesMapping()[output.level.upper()]
+        if log.isEnabledFor(level):
+            log.log(level, output.event, exc_info=output.error, extra={"captp": output.fields})
+
+    async def close(self) -> None:
+        """Say goodbye on every connection and forget them."""
+        self._closing = True
+        now = trio.current_time()
+        for link in list(self.peer.router.links.values()):
+            link.session.abort("closed", "the vat is closing")
+            self.peer.end(link, "closed by this side")
+        self.peer.now = now
+        batch = self.peer.drain()
+        for output in batch.outputs:
+            if type(output) in (Write, Woken):
+                _ACTIONS[type(output)](self, output)
+        self.peer.vat.close()
+        with trio.CancelScope(shield=True, deadline=now + 2):
+            async with trio.open_nursery() as nursery:
+                for connection in list(self._connections.values()):
+                    nursery.start_soon(connection.conduit.aclose)
+
+
+async def run_outside(output: Call) -> Any:
+    """Run a trio async function here, or a plain one in a worker thread."""
+    if trio_is_async(output.function):
+        return await output.function(*output.args)
+    return await trio.to_thread.run_sync(lambda: output.function(*output.args))
+
+
+def trio_is_async(function: Any) -> bool:
+    """Tell whether calling ``function`` gives something to await."""
+    import inspect  # noqa: PLC0415
+
+    target = function.__call__ if not inspect.isroutine(function) else function
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(target)
+
+
+_ACTIONS: Final[dict[type, Callable[[Pump, Any], None]]] = {
+    Write: Pump._write,
+    Dial: Pump._dial,
+    Hangup: Pump._hangup,
+    Call: Pump._call,
+    Woken: Pump._wake,
+    Trace: Pump._trace,
+}
+

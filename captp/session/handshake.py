@@ -1,0 +1,154 @@
+"""How a session opens: one literal table of states and events, and the checks on a hello.
+
+OCapN CapTP draft, op:start-session. This file does not know who dialled.
+The native hello is signed over the location, the announced extensions and the channel binding, so that
+neither can be stripped or moved to another connection; the OCapN one over ``<my-location ...>``.
+"""
+
+from __future__ import annotations
+
+import hmac
+from enum import Enum
+from typing import Any, Final
+
+from attrs import frozen
+
+from captp.errors import BadLocator, RemoteProtocolError
+from captp.model.keys import PrivateKey, PublicKey, session_id, side_id
+from captp.model.locator import PeerLocator
+from captp.wire.canonical import captp_hello, my_location
+from captp.wire.ops import START, Op
+
+VERSION: Final = "1.0"
+
+
+class State(Enum):
+    """Where a session is in its life."""
+
+    NEW = "new"
+    GREETING = "greeting"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class Event(Enum):
+    """What can happen to a session that is opening."""
+
+    CONNECTED = "connected"
+    START = "start"
+    OTHER = "other"
+    ABORT = "abort"
+    FAILED = "failed"
+
+
+class Step(Enum):
+    """What the session does on a transition."""
+
+    SEND_HELLO = "send hello"
+    VERIFY = "verify"
+    REJECT_ORDER = "reject order"
+    REJECT_SECOND = "reject second start"
+    HANDLE = "handle"
+    STOP = "stop"
+    NOTHING = "nothing"
+
+
+#: (state, event) -> (next state, what to do); a pair that is missing cannot happen.
+TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, Step]]] = {
+    (State.NEW, Event.CONNECTED): (State.GREETING, Step.SEND_HELLO),
+    (State.NEW, Event.FAILED): (State.ENDED, Step.STOP),
+    (State.NEW, Event.ABORT): (State.ENDED, Step.STOP),
+    (State.GREETING, Event.START): (State.OPEN, Step.VERIFY),
+    (State.GREETING, Event.OTHER): (State.ENDED, Step.REJECT_ORDER),
+    (State.GREETING, Event.ABORT): (State.ENDED, Step.STOP),
+    (State.GREETING, Event.FAILED): (State.ENDED, Step.STOP),
+    (State.OPEN, Event.START): (State.ENDED, Step.REJECT_SECOND),
+    (State.OPEN, Event.OTHER): (State.OPEN, Step.HANDLE),
+    (State.OPEN, Event.ABORT): (State.ENDED, Step.STOP),
+    (State.OPEN, Event.FAILED): (State.ENDED, Step.STOP),
+    (State.ENDED, Event.START): (State.ENDED, Step.NOTHING),
+    (State.ENDED, Event.OTHER): (State.ENDED, Step.NOTHING),
+    (State.ENDED, Event.ABORT): (State.ENDED, Step.NOTHING),
+    (State.ENDED, Event.FAILED): (State.ENDED, Step.NOTHING),
+}
+
+
+@frozen
+class Hello:
+    """What the peer said of itself, verified."""
+
+    key: PublicKey
+    location: PeerLocator
+    extensions: tuple[str, ...]
+    side_id: bytes
+    session_id: bytes
+
+
+@frozen
+class Channel:
+    """What the netlayer knows of a connection: the proved key, if any, and the channel binding."""
+
+    proved: bytes | None = None
+    binding: bytes = b""
+    transport: str = ""
+
+
+def make_hello(
+    key: PrivateKey, location: PeerLocator, extensions: tuple[str, ...] | None, channel: Channel
+) -> Op:
+    """Return our op:start-session; ``extensions`` is None in the OCapN dialects."""
+    place = (location.transport, location.designator, dict(location.hints))
+    if extensions is None:
+        return (START, VERSION, key.public.raw, place, key.sign(my_location(place)))
+    signed = captp_hello(place, ",".join(extensions), channel.binding)
+    return (START, VERSION, key.public.raw, place, key.sign(signed), extensions)
+
+
+def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool) -> Hello:
+    """Check a peer's op:start-session; raises RemoteProtocolError with the code to abort with."""
+    if len(op) != (6 if native else 5):
+        raise RemoteProtocolError("bad-op", "op:start-session has the wrong number of fields")
+    _, version, raw, place, signature, *rest = op
+    if version != VERSION or type(version) is not str:
+        raise RemoteProtocolError("version", f"this vat speaks {VERSION!r}")
+    if type(raw) is not bytes:
+        raise RemoteProtocolError("bad-key", "the session key is 32 bytes")
+    key = PublicKey.parse(raw)
+    location = _location(place)
+    extensions: tuple[str, ...] = ()
+    place = (location.transport, location.designator, dict(location.hints))
+    if native:
+        extensions = rest[0]
+        if type(extensions) is not tuple or not all(_is_extension(e) for e in extensions):
+            raise RemoteProtocolError("bad-op", "extensions are a list of short names")
+        signed = captp_hello(place, ",".join(extensions), channel.binding)
+    else:
+        signed = my_location(place)
+    if type(signature) is not bytes or not key.verify(signature, signed):
+        raise RemoteProtocolError("bad-signature", "the location is not signed by the session key")
+    if channel.proved is not None:
+        proved = PublicKey.parse(channel.proved).designator
+        claimed = location.designator
+        if location.transport != channel.transport or not hmac.compare_digest(
+            proved.encode(), claimed.encode()
+        ):
+            raise RemoteProtocolError("identity", "the location is not that of the proved key")
+    mine, theirs = side_id(own.public.raw), side_id(raw)
+    if mine == theirs:
+        raise RemoteProtocolError("identity", "this vat was connected to itself")
+    return Hello(key, location, extensions, theirs, session_id(mine, theirs))
+
+
+def _is_extension(name: Any) -> bool:
+    return type(name) is str and 0 < len(name) <= 32 and name.isascii() and "," not in name
+
+
+def _location(place: Any) -> PeerLocator:
+    match place:
+        case (str(transport), str(designator), dict(hints)):
+            if all(type(v) is str for v in hints.values()):
+                try:
+                    return PeerLocator.make(transport, designator, hints)
+                except BadLocator:
+                    pass
+    raise RemoteProtocolError("bad-op", "a location is transport, designator and hints")

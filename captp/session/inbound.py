@@ -1,0 +1,261 @@
+"""One handler per operation that a peer may send to an open session; shapes are checked here, once.
+
+A handler moves the tables and adds effects; it raises RemoteProtocolError with the abort code.
+OCapN CapTP draft, operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from captp.errors import Broken, DecodeError, LimitExceeded, RemoteProtocolError
+from captp.model.faults import from_wire
+from captp.model.guards import as_interface
+from captp.model.passable import KWARGS_TAG
+from captp.model.promise import (
+    BROKEN,
+    FULFILLED,
+    PENDING,
+    Message,
+    Promise,
+    Reference,
+    Select,
+    Settlement,
+)
+from captp.model.ref import Far, Ref
+from captp.model.values import FrozenMap, Symbol, Tagged
+from captp.session.entries import Answer, Control, Question, QuestionState
+from captp.session.handshake import Event
+from captp.wire.ops import (
+    ABORT,
+    BREAK,
+    DELIVER,
+    GC_ANSWERS,
+    GC_EXPORTS,
+    GET,
+    INDEX,
+    LISTEN,
+    OP_NAMES,
+    RESOLVE,
+    START,
+    UNTAG,
+    Op,
+)
+
+if TYPE_CHECKING:
+    from captp.session.session import Session
+
+
+@frozen
+class Ended:
+    """The session is over; ``remote`` tells who ended it."""
+
+    code: str
+    detail: str
+    remote: bool
+
+
+@frozen(eq=False)
+class ControlCall:
+    """A call of the bootstrap, to be handled before any turn."""
+
+    message: Message
+
+
+@frozen(eq=False)
+class Released:
+    """The peer released an answer that is not settled: nobody there waits for it."""
+
+    answer: Answer
+
+
+def on_start(_session: Session, _op: Op) -> None:
+    raise RemoteProtocolError("already-started", "a second op:start-session on one connection")
+
+
+def on_abort(session: Session, op: Op) -> None:
+    _, reason = op
+    session.move(Event.ABORT)
+    session.effects.append(Ended("aborted", str(reason)[:200], remote=True))
+
+
+def on_deliver(session: Session, op: Op) -> None:
+    size = len(op)
+    if size == 5:
+        _, to, args, position, resolve = op
+    elif size == 3:
+        _, to, args = op
+        position = resolve = False
+    else:
+        _, to, args, position = op
+        resolve = False
+    if type(args) is not tuple:
+        raise DecodeError("bad-op", "op:deliver takes a list of arguments")
+    answer: Answer | None = None
+    if position is not False:
+        reply = resolve if resolve is False else _reply_to(session, resolve)
+        answer = session.tables.install(position, reply)
+    elif resolve is not False:
+        answer = _listener(session, resolve)
+    selector = kwargs = None
+    if args:
+        first = args[0]
+        if type(first) is Symbol:
+            selector = first.name
+            args = args[1:]
+        if args and type(args[-1]) is Tagged and args[-1].tag == KWARGS_TAG:
+            kwargs = args[-1].value
+            if type(kwargs) is not FrozenMap:
+                raise DecodeError("bad-value", "keyword arguments are a struct")
+            args = args[:-1]
+    message = Message(to, selector, args, kwargs, answer)
+    if isinstance(to, Reference):
+        session.effects.append(message)
+    elif type(to) is Control:
+        _control(session, to, message)
+    else:
+        raise DecodeError("bad-op", "op:deliver goes to an export or an answer")
+
+
+def _reply_to(session: Session, resolve: Any) -> Any:
+    """Return how an answer is to be reported: True natively, else the peer's resolver."""
+    if session.native:
+        if resolve is True:
+            return True
+    elif isinstance(resolve, Ref) and type(resolve._anchor) is Far:
+        return resolve
+    raise DecodeError("bad-op", "resolve-me is a resolver or false")
+
+
+def _listener(session: Session, resolve: Any) -> Answer:
+    """Return an answer that stands at no position and reports to a resolver."""
+    if session.native:
+        raise DecodeError("bad-op", "a result needs an answer position")
+    answer = Answer(session.tables.home, _reply_to(session, resolve))
+    session.tables.account.enter(answer, -1)
+    return answer
+
+
+def _control(session: Session, control: Control, message: Message) -> None:
+    """Handle a resolver at once; leave the bootstrap to the peer."""
+    question = control.question
+    if control.name == "bootstrap":
+        session.effects.append(ControlCall(message))
+    elif question is not None:
+        if len(message.args) != 1 or message.selector not in ("fulfill", "break"):
+            raise DecodeError("bad-op", "a resolver takes fulfill or break and one value")
+        if question.state in (QuestionState.WAITING, QuestionState.DROPPED):
+            returned(session, question, message.selector == "fulfill", message.args[0])
+
+
+def on_listen(session: Session, op: Op) -> None:
+    _, to, listener, *_partial = op
+    if not isinstance(to, Reference):
+        raise DecodeError("bad-op", "op:listen takes a promise")
+    if listener is True and session.native and type(to) is Answer:
+        to.reply = True
+        if to._state != PENDING:
+            session.effects.append(to)
+        return
+    if session.native:
+        answer = session.tables.install(listener, True)
+    else:
+        answer = _listener(session, listener)
+    session.effects.append(Settlement(answer, FULFILLED, to))
+
+
+def on_select(session: Session, op: Op) -> None:
+    code, to, key, position, *resolve = op
+    name = {GET: "get", INDEX: "index", UNTAG: "untag"}[code]
+    if type(key) is not (int if code == INDEX else str) or not isinstance(to, Reference):
+        raise DecodeError("bad-op", f"{OP_NAMES[code]} takes a promise and a key")
+    wanted = bool(resolve) and resolve[0] is True and session.native
+    answer = session.tables.install(position, wanted)
+    session.effects.append(Message(to, Select(name, key), (), None, answer))
+
+
+def on_resolve(session: Session, op: Op) -> None:
+    _, position, value = op
+    returned(session, _question(session, position), True, value)
+
+
+def on_break(session: Session, op: Op) -> None:
+    _, position, value = op
+    returned(session, _question(session, position), False, value)
+
+
+def _question(session: Session, position: Any) -> Question:
+    question = session.tables.questions.get(position) if type(position) is int else None
+    if question is None or not session.native:
+        raise RemoteProtocolError("bad-ref", f"a result for {position!r}, which was not asked")
+    return question
+
+
+def returned(session: Session, question: Question, fulfilled: bool, value: Any) -> None:
+    """Settle the promise of a question, and end what ends with it."""
+    if question.state is QuestionState.SETTLED:
+        raise RemoteProtocolError("not-resolver", f"a second result for {question!r}")
+    promise = question()
+    if promise is not None:
+        if not fulfilled:
+            session.effects.append(Settlement(promise, BROKEN, from_wire(value)))
+        elif promise._lazy:
+            session.effects.append(_typed(promise, value))
+        else:
+            session.effects.append(Settlement(promise, FULFILLED, value))
+    if question.returned():
+        session.finish(question)
+    if question.via is not None:
+        session.answered_through(question)
+
+
+def _typed(promise: Promise[Any], value: Any) -> Settlement:
+    """Show a returned reference under the interface that the caller was promised."""
+    shown = promise._captp_shows  # type: ignore[attr-defined]
+    if isinstance(value, Reference):
+        return Settlement(promise, FULFILLED, as_interface(value, shown))
+    kind = type(value).__name__
+    return Settlement(promise, BROKEN, Broken(f"expected a reference to {shown.__name__}, got {kind}"))
+
+
+def on_gc_exports(session: Session, op: Op) -> None:
+    _, positions, deltas = op
+    if type(positions) is not tuple or type(deltas) is not tuple or len(positions) != len(deltas):
+        raise RemoteProtocolError("bad-gc", "positions and counts are lists of one length")
+    if len(positions) > session.limits.gc_entries:
+        raise LimitExceeded("bad-gc", f"more than {session.limits.gc_entries} entries")
+    for position, delta in zip(positions, deltas, strict=True):
+        if type(position) is not int or type(delta) is not int:
+            raise RemoteProtocolError("bad-gc", "positions and counts are integers")
+        session.tables.release_export(position, delta)
+
+
+def on_gc_answers(session: Session, op: Op) -> None:
+    _, positions = op
+    if type(positions) is not tuple or len(positions) > session.limits.gc_entries:
+        raise RemoteProtocolError("bad-gc", "answer positions are a list of bounded length")
+    answers = session.tables.answers
+    for position in positions:
+        answer = answers.pop(position, None) if type(position) is int else None
+        if answer is None:
+            raise RemoteProtocolError("bad-gc", f"answer {position!r} is not held")
+        if answer._state == PENDING:
+            session.effects.append(Released(answer))
+
+
+HANDLERS: Final[dict[int, Callable[[Session, Op], None]]] = {
+    START: on_start,
+    ABORT: on_abort,
+    DELIVER: on_deliver,
+    LISTEN: on_listen,
+    GET: on_select,
+    INDEX: on_select,
+    UNTAG: on_select,
+    GC_EXPORTS: on_gc_exports,
+    GC_ANSWERS: on_gc_answers,
+    RESOLVE: on_resolve,
+    BREAK: on_break,
+}

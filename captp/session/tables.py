@@ -1,0 +1,267 @@
+"""The four tables of one session and the two hooks by which a codec reaches them.
+
+Exports and answers are what the peer may name, imports and questions what we may. Nothing is counted
+for a message that did not leave: ``describe`` counts as pending, ``commit`` or ``roll_back`` follows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from captp.errors import InvariantBroken, LimitExceeded, Overloaded, RemoteProtocolError, Unpassable
+from captp.limits import Limits
+from captp.model.promise import PENDING, Promise, Reference
+from captp.model.ref import Far, Ref, settled, view
+from captp.session.entries import (
+    Account,
+    Answer,
+    Control,
+    Export,
+    Import,
+    Positions,
+    Question,
+    QuestionState,
+)
+from captp.wire.codec import Codec
+from captp.wire.ops import Desc, Kind
+
+_EXPORT = Kind.EXPORT.value
+_ANSWER = Kind.ANSWER.value
+_IMPORT_OBJECT = Kind.IMPORT_OBJECT.value
+_IMPORT_PROMISE = Kind.IMPORT_PROMISE.value
+
+
+class Tables:
+    """Exports, imports, questions and answers of one session."""
+
+    def __init__(self, session: Any, home: Any, limits: Limits) -> None:
+        self.session = session
+        self.home = home
+        self.limits = limits
+        self.account = Account(session, limits)
+        self.exports: dict[int, Export] = {}
+        self.imports: dict[int, Import] = {}
+        self.questions: dict[int, Question] = {}
+        self.answers: dict[int, Answer] = {}
+        self.by_anchor: dict[int, Export] = {}
+        self.pending: list[Export] = []
+        self.dropped_imports: deque[Import] = deque()
+        self.dropped_questions: deque[Question] = deque()
+        self.export_positions = Positions()
+        self.question_positions = Positions()
+        self.codec: Codec
+
+    # What a codec calls.
+
+    def resolve(self, kind: int, position: Any) -> Any:
+        """Find or make what a descriptor of the peer names; counts one reference received."""
+        if kind == _EXPORT:
+            entry = self.exports.get(position)
+            if entry is None:
+                raise RemoteProtocolError("bad-ref", f"export {position} was never given, or is gone")
+            entry.touched = self.account.clock
+            return entry.target
+        if kind == _ANSWER:
+            answer = self.answers.get(position)
+            if answer is None:
+                raise RemoteProtocolError("bad-ref", f"answer {position} was never asked, or is gone")
+            answer.touched = self.account.clock
+            return answer
+        if kind == _IMPORT_OBJECT:
+            return self._import_object(position)
+        if kind == _IMPORT_PROMISE:
+            return self._import_promise(position)
+        raise RemoteProtocolError("bad-ref", "certificates are not understood here")
+
+    def describe(self, value: object) -> Desc:
+        """Name a reference for the peer; counts one reference pending. Raises Unpassable."""
+        if not isinstance(value, Reference):
+            raise Unpassable(f"a {type(value).__name__} cannot cross a border")
+        if value._home is not self.home:
+            raise Unpassable("a reference of another vat")
+        target = settled(value)
+        if isinstance(target, Ref):
+            anchor = target._anchor
+            if type(anchor) is Far and anchor.session is self.session and anchor.broken is None:
+                return Desc(Kind.EXPORT, anchor.entry.position)
+            return Desc(Kind.IMPORT_OBJECT, self._export(target, anchor))
+        assert isinstance(target, Promise)
+        route = target._route
+        if target._state == PENDING and route is not None and route.session is self.session:
+            if type(route) is Import:
+                return Desc(Kind.EXPORT, route.position)
+            if self.session.passes_answers and route.state is QuestionState.WAITING:
+                return Desc(Kind.ANSWER, route.position)
+        return Desc(Kind.IMPORT_PROMISE, self._export(target, target))
+
+    def commit(self) -> None:
+        """Count what the message just encoded has given away."""
+        for entry in self.pending:
+            entry.pending -= 1
+            entry.wire += 1
+        self.pending.clear()
+
+    def roll_back(self) -> None:
+        """Forget what a message that failed to encode would have given away."""
+        while self.pending:
+            entry = self.pending.pop()
+            entry.pending -= 1
+            if entry.wire == 0 and entry.pending == 0:
+                self._forget_export(entry)
+
+    # Exports.
+
+    def export_control(self, control: Control, position: int | None = None) -> Export:
+        """Export a control target; ``position`` 0 is the bootstrap and never dies."""
+        entry = Export(control)
+        self.account.enter(entry, self.export_positions.take() if position is None else position)
+        self.exports[entry.position] = entry
+        return entry
+
+    def give(self, entry: Export) -> Desc:
+        """Name an export once more, as pending."""
+        entry.pending += 1
+        self.pending.append(entry)
+        return Desc(Kind.IMPORT_OBJECT, entry.position)
+
+    def _export(self, target: Reference, anchor: Any) -> int:
+        entry = self.by_anchor.get(id(anchor))
+        if entry is None:
+            if len(self.exports) > self.limits.exports:
+                raise Overloaded(f"this session holds {self.limits.exports} references already")
+            entry = Export(target)
+            self.account.enter(entry, self.export_positions.take())
+            self.exports[entry.position] = entry
+            self.by_anchor[id(anchor)] = entry
+        entry.pending += 1
+        self.pending.append(entry)
+        return entry.position
+
+    def release_export(self, position: int, delta: int) -> None:
+        """Take back ``delta`` references to an export; it leaves the table at zero."""
+        entry = self.exports.get(position)
+        if entry is None or delta < 1 or delta > entry.wire:
+            held = 0 if entry is None else entry.wire
+            raise RemoteProtocolError("bad-gc", f"{delta} of {held} references to e{position}")
+        entry.wire -= delta
+        if entry.wire == 0 and entry.pending == 0 and position != 0:
+            self._forget_export(entry)
+
+    def _forget_export(self, entry: Export) -> None:
+        del self.exports[entry.position]
+        target = entry.target
+        if isinstance(target, Reference):
+            anchor = target._anchor if isinstance(target, Ref) else target
+            del self.by_anchor[id(anchor)]
+        self.export_positions.free.append(entry.position)
+
+    # Imports.
+
+    def _import_object(self, position: int) -> Ref:
+        entry = self.imports.get(position)
+        far = entry() if entry is not None else None
+        if far is None:
+            far = Far(self.session, self.codec.target(Kind.EXPORT, position))
+            far.entry = entry = self._enter_import(far, position, entry)
+        elif type(far) is not Far:
+            raise RemoteProtocolError("bad-ref", f"import {position} is a promise, not an object")
+        assert entry is not None
+        entry.wire += 1
+        return view(self.home, far, Ref)
+
+    def _import_promise(self, position: int) -> Promise[Any]:
+        entry = self.imports.get(position)
+        promise = entry() if entry is not None else None
+        if promise is None:
+            promise = Promise(self.home)
+            promise._route = entry = self._enter_import(promise, position, entry)
+            entry.is_promise = True
+            entry.desc = self.codec.target(Kind.EXPORT, position)
+        elif not isinstance(promise, Promise):
+            raise RemoteProtocolError("bad-ref", f"import {position} is an object, not a promise")
+        assert entry is not None
+        entry.wire += 1
+        return promise
+
+    def _enter_import(self, target: Any, position: int, old: Import | None) -> Import:
+        if old is None and len(self.imports) >= self.limits.imports:
+            raise LimitExceeded("too-many", f"more than {self.limits.imports} imports")
+        entry = Import(target, self.dropped_imports.append)
+        self.account.enter(entry, position)
+        entry.session = self.session
+        if old is not None:
+            entry.wire = old.wire
+        self.imports[position] = entry
+        return entry
+
+    def take_dropped_imports(self) -> list[tuple[int, int]]:
+        """Remove imports that nobody here holds any more; return (position, count) of each."""
+        gone: list[tuple[int, int]] = []
+        while self.dropped_imports:
+            entry = self.dropped_imports.popleft()
+            if self.imports.get(entry.position) is entry:
+                del self.imports[entry.position]
+                gone.append((entry.position, entry.wire))
+        return gone
+
+    # Questions and answers.
+
+    def ask(self, promise: Promise[Any], wanted: bool) -> Question:
+        """Enter a question whose result settles ``promise``."""
+        if len(self.questions) >= self.limits.questions:
+            raise Overloaded(f"{self.limits.questions} calls wait for this peer already")
+        question = Question(promise, self.dropped_questions.append)
+        question.session = self.session
+        question.wanted = wanted
+        position = self.question_positions.take()
+        self.account.enter(question, position)
+        self.questions[position] = question
+        return question
+
+    def install(self, position: Any, reply: Any) -> Answer:
+        """Enter the answer to a call of the peer's at the position it chose."""
+        if type(position) is not int or position < 0:
+            raise RemoteProtocolError("bad-op", "an answer position is a non-negative integer")
+        if position in self.answers:
+            raise RemoteProtocolError("answer-in-use", f"answer {position} is not released yet")
+        if len(self.answers) >= self.limits.answers:
+            raise LimitExceeded("too-many", f"more than {self.limits.answers} answers")
+        answer = Answer(self.home, reply)
+        self.account.enter(answer, position)
+        self.answers[position] = answer
+        return answer
+
+    # For tests, tools and the curious.
+
+    def check(self) -> None:
+        """Raise InvariantBroken when a counted invariant does not hold."""
+        for position, export in self.exports.items():
+            if export.position != position or export.pending < 0 or export.wire < 0:
+                raise InvariantBroken(f"{export!r}: wire {export.wire}, pending {export.pending}")
+            if export.wire + export.pending == 0 and position != 0:
+                raise InvariantBroken(f"{export!r} is held by nobody")
+        named = [e for e in self.exports.values() if isinstance(e.target, Reference)]
+        if len(named) != len(self.by_anchor):
+            raise InvariantBroken("the export table and its reverse map differ in size")
+        for position, entry in self.imports.items():
+            if entry.position != position or entry.wire < 1:
+                raise InvariantBroken(f"{entry!r}: {entry.wire} references received")
+        for position, question in self.questions.items():
+            if question.position != position or question.state is QuestionState.FINISHED:
+                raise InvariantBroken(f"{question!r} is {question.state.value} but in its table")
+        if self.pending:
+            raise InvariantBroken(f"{len(self.pending)} references of a message that never ended")
+
+    def dump(self) -> dict[str, list[str]]:
+        """Return one line per entry, by table; shows no values."""
+        return {
+            "exports": [f"{e!r} x{e.wire} {_what(e.target)}" for e in self.exports.values()],
+            "imports": [f"{i!r} x{i.wire}" for i in self.imports.values()],
+            "questions": [f"{q!r} {q.state.value}" for q in self.questions.values()],
+            "answers": [f"{a!r} {'settled' if a.settled else 'open'}" for a in self.answers.values()],
+        }
+
+
+def _what(target: Any) -> str:
+    return type(target._anchor).__name__ if isinstance(target, Ref) else repr(target)

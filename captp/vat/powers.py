@@ -1,0 +1,62 @@
+"""What a vat method may ask of its own vat: time, the outside world, and the near object itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from captp.errors import NotNear, UsageError
+from captp.model.promise import Promise, Reference
+from captp.model.ref import settled
+from captp.vat.effects import CURRENT_VAT, Outside, Timer
+
+T = TypeVar("T")
+
+
+def outside(function: Callable[..., Any], *args: Any) -> Promise[Any]:
+    """Run a function in the outside world after this turn's commit; return a promise for its result.
+
+    A trio async function runs in the vat's nursery, a plain one in a worker thread. It must not touch
+    the state of any Object. When nobody holds the promise any more, the run is cancelled.
+    """
+    vat = _current("outside")
+    promise: Promise[Any] = Promise(vat)
+    vat.emit(Outside(promise, function, args))
+    return promise
+
+
+def sleep(seconds: float) -> Promise[None]:
+    """Return a promise that is fulfilled after ``seconds``, by the vat's clock."""
+    vat = _current("sleep")
+    promise: Promise[None] = Promise(vat)
+    vat.emit(Timer(promise, seconds))
+    return promise
+
+
+def within(seconds: float, promise: Promise[T]) -> Promise[T]:
+    """Return a promise that follows ``promise``, or breaks with Timeout after ``seconds``."""
+    vat = _current("within")
+    follower: Promise[T] = Promise(vat)
+    vat.emit(Timer(follower, seconds, breaks=True))
+    vat.race(follower, promise)
+    return follower
+
+
+def near(reference: Any, cls: type[T]) -> T:
+    """Return the object behind a near reference; raises NotNear when it is none of this vat's turn."""
+    target = settled(reference) if isinstance(reference, Reference) else reference
+    obj = getattr(target, "_anchor", target)
+    if not isinstance(obj, cls):
+        raise NotNear(f"{reference!r} is not a near {cls.__name__}: send to it instead")
+    vat = _current("near")
+    home: Any = obj._home  # type: ignore[attr-defined]
+    if home.reference is None or home.vat is not vat or not home.in_turn:
+        raise NotNear(f"near() works inside a method, on objects of the same vat ({cls.__name__})")
+    return obj
+
+
+def _current(what: str) -> Any:
+    vat = CURRENT_VAT.get(None)
+    if vat is None:
+        raise UsageError(f"captp.{what}() works inside the methods of a vat's objects")
+    return vat
