@@ -12,38 +12,92 @@ from captp.version import __version__ as __version__
 if TYPE_CHECKING:
     from captp.errors import (
         BadArguments as BadArguments,
+    )
+    from captp.errors import (
         Broken as Broken,
+    )
+    from captp.errors import (
         Cancelled as Cancelled,
+    )
+    from captp.errors import (
         Disconnected as Disconnected,
+    )
+    from captp.errors import (
         Error as Error,
+    )
+    from captp.errors import (
         ForeignAwait as ForeignAwait,
+    )
+    from captp.errors import (
         NoSuchMethod as NoSuchMethod,
+    )
+    from captp.errors import (
         NotFound as NotFound,
+    )
+    from captp.errors import (
         NotInTurn as NotInTurn,
+    )
+    from captp.errors import (
         NotNear as NotNear,
+    )
+    from captp.errors import (
         NotNow as NotNow,
+    )
+    from captp.errors import (
         Overloaded as Overloaded,
+    )
+    from captp.errors import (
         Refused as Refused,
+    )
+    from captp.errors import (
         RemoteFault as RemoteFault,
+    )
+    from captp.errors import (
         Timeout as Timeout,
+    )
+    from captp.errors import (
         Unpassable as Unpassable,
+    )
+    from captp.errors import (
         Unreachable as Unreachable,
+    )
+    from captp.errors import (
         UsageError as UsageError,
+    )
+    from captp.errors import (
         WrongPeer as WrongPeer,
     )
     from captp.limits import Limits as Limits
-    from captp.model.containers import List as List, Map as Map, Set as Set
+    from captp.model.containers import List as List
+    from captp.model.containers import Map as Map
+    from captp.model.containers import Set as Set
     from captp.model.faults import portable_error as portable_error
-    from captp.model.interface import Interface as Interface, Method as Method, Send as Send, method as method
+    from captp.model.interface import Interface as Interface
+    from captp.model.interface import Method as Method
+    from captp.model.interface import Send as Send
+    from captp.model.interface import method as method
     from captp.model.keys import PrivateKey as PrivateKey
-    from captp.model.locator import PeerLocator as PeerLocator, SturdyRef as SturdyRef
+    from captp.model.locator import PeerLocator as PeerLocator
+    from captp.model.locator import SturdyRef as SturdyRef
     from captp.model.object import Object as Object
-    from captp.model.promise import Promise as Promise, Reference as Reference, Resolver as Resolver, untag as untag
+    from captp.model.promise import Promise as Promise
+    from captp.model.promise import Reference as Reference
+    from captp.model.promise import Resolver as Resolver
+    from captp.model.promise import untag as untag
     from captp.model.ref import same as same
     from captp.model.send import E as E
-    from captp.model.values import NULL as NULL, Fault as Fault, FrozenMap as FrozenMap, Symbol as Symbol, Tagged as Tagged
-    from captp.run.live import LiveVat as LiveVat, connect as connect, open_vat as open_vat
-    from captp.vat.powers import near as near, outside as outside, sleep as sleep, within as within
+    from captp.model.values import NULL as NULL
+    from captp.model.values import Fault as Fault
+    from captp.model.values import FrozenMap as FrozenMap
+    from captp.model.values import Symbol as Symbol
+    from captp.model.values import Tagged as Tagged
+    from captp.run.live import LiveVat as LiveVat
+    from captp.run.live import connect as connect
+    from captp.run.live import open_vat as open_vat
+    from captp.vat.powers import near as near
+    from captp.vat.powers import outside as outside
+    from captp.vat.powers import sleep as sleep
+    from captp.vat.powers import within as within
 
 _HOMES = {
     "captp.errors": "BadArguments Broken Cancelled Disconnected Error ForeignAwait NoSuchMethod NotFound"

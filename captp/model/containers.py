@@ -11,6 +11,7 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 
 T = TypeVar("T")
 
+
 class Tracked:
     """What the three containers share: their owner, and what may go in (None: not state yet)."""
 
@@ -52,7 +53,7 @@ class List(list[T], Tracked, Generic[T]):
         self.extend(items)
         return self
 
-    def __imul__(self, count: SupportsIndex) -> List[T]:  # type: ignore[override, misc]
+    def __imul__(self, count: SupportsIndex) -> List[T]:
         self._touch(_refill, self, list(self))
         list.__imul__(self, count)
         return self
@@ -171,7 +172,7 @@ class Set(set[T], Tracked, Generic[T]):
             self._touch(set.discard, self, item)
             set.add(self, item)
 
-    def discard(self, item: T) -> None:
+    def discard(self, item: object) -> None:
         if item in self:
             self._touch(set.add, self, item)
             set.discard(self, item)

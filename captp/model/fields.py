@@ -131,9 +131,7 @@ def converter(annotation: Any, where: str) -> Convert:
     if isinstance(kind, InterfaceMeta):
         return lambda owner, value: _as_object(owner, value, kind, where)
     if isinstance(origin, type) and issubclass(origin, Reference):
-        return lambda _o, value: (
-            value if isinstance(value, Reference) else _refuse(where, kind, value)
-        )
+        return lambda _o, value: value if isinstance(value, Reference) else _refuse(where, kind, value)
     raise BadClass(
         f"{where}: {getattr(kind, '__name__', kind)} cannot be state; use plain data, captp.List, Map"
         " or Set, another captp.Object, or an Interface for a reference"
@@ -230,7 +228,6 @@ def _refuse(where: str, wanted: Any, value: Any) -> Any:
         " captp.Objects and captp containers",
         where,
     )
-
 
 
 def convert_parts(owner: Any, container: Tracked) -> None:

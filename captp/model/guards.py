@@ -30,9 +30,7 @@ from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
 
 Convert = Callable[[Any], Any]
 
-_EXACT = frozenset(
-    {int, str, bytes, bool, float, type(None), Symbol, Null, Tagged, Fault, FrozenMap, tuple}
-)
+_EXACT = frozenset({int, str, bytes, bool, float, type(None), Symbol, Null, Tagged, Fault, FrozenMap, tuple})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 

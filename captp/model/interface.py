@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from captp.errors import BadClass
-from captp.model.promise import Promise, Reference
+from captp.model.promise import Promise
 from captp.model.ref import Ref
 from captp.model.sends import make_send
 
@@ -28,15 +28,13 @@ class Send(Generic[P, R_co]):
     """A method of a reference: calling it sends and returns at once."""
 
     @overload
-    def __call__(self: Send[P, RI], *args: P.args, **kwargs: P.kwargs) -> RI: ...
+    def __call__(self: Send[P, RI], *args: P.args, **kwargs: P.kwargs) -> RI: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]
         self: Send[P, Coroutine[Any, Any, RI]], *args: P.args, **kwargs: P.kwargs
     ) -> RI: ...
     @overload
-    def __call__(
-        self: Send[P, Coroutine[Any, Any, S]], *args: P.args, **kwargs: P.kwargs
-    ) -> Promise[S]: ...
+    def __call__(self: Send[P, Coroutine[Any, Any, S]], *args: P.args, **kwargs: P.kwargs) -> Promise[S]: ...
     @overload
     def __call__(self: Send[P, S], *args: P.args, **kwargs: P.kwargs) -> Promise[S]: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -85,9 +83,7 @@ class LocalCall:
 @overload
 def method(function: Callable[Concatenate[Any, P], R_co], /) -> Method[P, R_co]: ...
 @overload
-def method(
-    *, latch: bool = True
-) -> Callable[[Callable[Concatenate[Any, P], R_co]], Method[P, R_co]]: ...
+def method(*, latch: bool = True) -> Callable[[Callable[Concatenate[Any, P], R_co]], Method[P, R_co]]: ...
 def method(function: Any = None, /, *, latch: bool = True) -> Any:
     """Mark a method as reachable by reference; nothing else ever is.
 
@@ -103,8 +99,18 @@ class Row:
     """One method in a class's frozen table, with what dispatch needs compiled at first use."""
 
     __slots__ = (
-        "doc", "function", "is_fiber", "latch", "name", "owner", "result", "selector",
-        "signature", "thunk", "modes", "needs",
+        "doc",
+        "function",
+        "is_fiber",
+        "latch",
+        "modes",
+        "name",
+        "needs",
+        "owner",
+        "result",
+        "selector",
+        "signature",
+        "thunk",
     )  # fmt: skip
 
     def __init__(self, mark: Method[..., Any], owner: type) -> None:
@@ -180,8 +186,8 @@ class Interface(metaclass=InterfaceMeta):
     """
 
     def __await__(self: T) -> Generator[Any, Any, T]:
+        yield from ()
         raise NotImplementedError
-        yield
 
 
 def rows_of(cls: type) -> dict[str | None, Row]:

@@ -81,6 +81,7 @@ class ObjectMeta(InterfaceMeta):
     """Turns annotations into state slots and marked methods into plain functions."""
 
     _captp_fields: dict[str, Field]
+    _captp_missing: str
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
@@ -125,9 +126,7 @@ def _one_stateful_base(name: str, bases: tuple[type, ...]) -> None:
 
 
 def _find_missing(cls: ObjectMeta) -> str:
-    missing = [
-        f"{r.owner.__name__}.{r.name}" for r in cls._captp_rows.values() if is_interface(r.owner)
-    ]
+    missing = [f"{r.owner.__name__}.{r.name}" for r in cls._captp_rows.values() if is_interface(r.owner)]
     cls._captp_missing = ", ".join(missing)
     return cls._captp_missing
 
@@ -164,7 +163,7 @@ def _compile_state(cls: ObjectMeta, own: dict[str, Field], has_init: bool) -> No
         setattr(cls, name, property(made[f"get_{name}"], made[f"set_{name}"]))
     for name in ("_captp_prepare", "_captp_snap", "_captp_undo"):
         setattr(cls, name, made[name])
-    inherited_init = cls.__init__ is not object.__init__ and not hasattr(cls.__init__, "_captp_made")
+    inherited_init = cls.__init__ is not object.__init__ and not hasattr(cls.__init__, "_captp_made")  # type: ignore[misc]
     if has_init or inherited_init:
         cls.__new__ = staticmethod(_new_with_defaults)  # type: ignore[method-assign, assignment]
     else:
@@ -226,6 +225,11 @@ class Object(LocalCall, metaclass=ObjectMeta):
     _captp_fields: ClassVar[dict[str, Field]]
 
     if TYPE_CHECKING:
+        _home: Any
+        _turn: object
+        _views: Any
+        _entry: Any
+        _latch: Any
 
         def __init__(self, **state: Any) -> None: ...
 

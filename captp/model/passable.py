@@ -7,7 +7,7 @@ Lists become tuples and dicts FrozenMaps with sorted keys, so nothing changes af
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from captp.errors import Unpassable
 from captp.model.locator import SturdyRef
@@ -29,7 +29,7 @@ _FIXES = (
 
 
 class Referrer(Protocol):
-    """Whoever can make a reference to a near object."""
+    """The vat: it makes references to near objects, and its own references are told by identity."""
 
     def reference(self, obj: Object) -> Reference:
         """Return the reference to ``obj``."""
@@ -51,7 +51,7 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
     if kind is tuple or kind is list:
         return tuple([_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)])
     if isinstance(value, Reference):
-        if value._home is not home:
+        if value._home is not cast("object", home):
             raise Unpassable("a reference of another vat: references belong to one open_vat()")
         return value
     if isinstance(value, Object):

@@ -85,8 +85,8 @@ class FrozenMap(dict[str, Any]):
         raise TypeError(_ADVICE)
 
     __setitem__ = __delitem__ = _refuse
-    __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(self.items()))

@@ -25,7 +25,9 @@ def care(peer: Peer, link: Link) -> None:
     if silent > limits.ping_dead_s:
         session.abort("peer-lost", f"silent for {silent:.0f} s")
         peer.end(link, f"peer-lost: silent for {silent:.0f} s")
-    elif session.native and silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s):
+    elif (
+        session.native and silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s)
+    ):
         link.pinged_at = now
         link.ping = Promise(peer.vat)
         peer.vat.outbox.append(Message(bootstrap_of(peer, session), PING, (), None, link.ping))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,11 @@ def route(peer: Peer) -> None:
                     session.report(item)
                     peer.touched[session] = None
             elif kind is Message:
-                send(peer, item)
+                waiting = item.promise
+                if waiting is not None and waiting._waiters is not None:
+                    _send_with_queue(peer, item)
+                else:
+                    send(peer, item)
             else:
                 _VAT_EFFECTS[kind](peer, item)
         watched = [(w, p) for w, p in vat.woken if type(w) is Watch]
@@ -42,6 +47,16 @@ def route(peer: Peer) -> None:
             vat.woken = [(w, p) for w, p in vat.woken if type(w) is not Watch]
             for watch, promise in watched:
                 _watch(peer, Watch(watch.promise, promise))
+
+
+def _send_with_queue(peer: Peer, message: Message) -> None:
+    """Send a message, and right behind it what queued on its result, before anything that came later."""
+    waiting = deque([message])
+    while waiting:
+        message = waiting.popleft()
+        if message.promise is not None:
+            waiting.extendleft(reversed(peer.vat.take_queue(message.promise)))
+        send(peer, message)
 
 
 def send(peer: Peer, message: Message) -> None:
@@ -75,11 +90,8 @@ def send(peer: Peer, message: Message) -> None:
         problem = session.deliver_through(message, target)
         peer.touched[session] = None
     promise = message.promise
-    if promise is not None:
-        if problem is not None:
-            vat.settle_now(promise, BROKEN, problem)
-        elif promise._waiters is not None:
-            vat.free_queue(promise)
+    if problem is not None and promise is not None:
+        vat.settle_now(promise, BROKEN, problem)
 
 
 def settle(peer: Peer, settlement: Settlement) -> None:
@@ -194,4 +206,3 @@ SESSION_EFFECTS: Final[dict[type, Callable[[Peer, Link, Any], None]]] = {
     Released: _released,
     Answer: _asked,
 }
-

@@ -73,9 +73,7 @@ class LiveVat:
                 raise UsageError("this vat does not listen: open_vat(listen=[...]) first")
             transport = next(iter(known))
         until = None if expires is None else trio.current_time() + expires
-        return self._peer.mint(
-            target, transport, label=label, expires=until, uses=uses, swiss=swiss
-        )
+        return self._peer.mint(target, transport, label=label, expires=until, uses=uses, swiss=swiss)
 
     @overload
     def enliven(self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I]) -> I: ...
@@ -83,9 +81,7 @@ class LiveVat:
     def enliven(
         self, sturdyref: SturdyRef | str | os.PathLike[str], interface: None = None
     ) -> Promise[Any]: ...
-    def enliven(
-        self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I] | None = None
-    ) -> Any:
+    def enliven(self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I] | None = None) -> Any:
         """Return a reference to what a sturdyref names, at once: a promise that can be called.
 
         Takes a SturdyRef, a URI, or the path of a ``.cap`` file. It breaks with NotFound when the
@@ -204,4 +200,3 @@ async def connect(
     found = read_sturdyref(sturdyref)
     async with open_vat(netlayers=netlayers) as vat:
         yield vat.enliven(found, interface)
-

@@ -329,4 +329,3 @@ _ACTIONS: Final[dict[type, Callable[[Pump, Any], None]]] = {
     Woken: Pump._wake,
     Trace: Pump._trace,
 }
-

@@ -77,7 +77,7 @@ class Import(weakref.ref[Any]):
     session: Any
 
     def __init__(self, target: Any, dropped: Callable[[Any], None]) -> None:
-        super().__init__(target, dropped)
+        weakref.ref.__init__(self, target, dropped)  # type: ignore[call-arg]
         self.wire = 0
         self.desc: Any = None
         self.is_promise = False
@@ -127,7 +127,7 @@ class Question(weakref.ref[Promise[Any]]):
     wanted: bool
 
     def __init__(self, promise: Promise[Any], dropped: Callable[[Any], None]) -> None:
-        super().__init__(promise, dropped)
+        weakref.ref.__init__(self, promise, dropped)  # type: ignore[call-arg]
         self.state = QuestionState.WAITING
         self.released = Release.NOT_YET
         self.desc: Any = None

@@ -273,7 +273,9 @@ class Session:
         promise = message.promise
         if promise is None:
             resolve = self._results.unasked()
-            return self._try_send([(DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args)])
+            return self._try_send(
+                [(DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args)]
+            )
         wanted = not promise._lazy or promise._waiters is not None
         try:
             question = tables.ask(promise, wanted)

@@ -271,15 +271,16 @@ class Vat:
         else:
             self.emit(Settlement(follower, leader._state, leader._value))
 
-    def free_queue(self, promise: Promise[Any]) -> None:
-        """Send the messages that waited for a promise on, now that it has a route."""
-        if promise in self._queued:
-            del self._queued[promise]
-            for waiter in take_waiters(promise):
-                if type(waiter) is Message:
-                    self.outbox.append(waiter)
-                else:
-                    add_waiter(promise, waiter)
+    def take_queue(self, promise: Promise[Any]) -> list[Message]:
+        """Remove and return the messages that wait for a promise which is about to get a route."""
+        if promise not in self._queued:
+            return []
+        del self._queued[promise]
+        waiters = take_waiters(promise)
+        for waiter in waiters:
+            if type(waiter) is not Message:
+                add_waiter(promise, waiter)
+        return [w for w in waiters if type(w) is Message]
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""
@@ -326,7 +327,7 @@ class Vat:
     # Turns.
 
     def _deliver(self, message: Message) -> None:
-        target = message.target
+        target: Any = message.target
         try:
             obj = target._anchor
         except AttributeError:
@@ -374,9 +375,7 @@ class Vat:
             kind = type(target._value).__name__
             self.settle_now(promise, BROKEN, Broken(f"not-callable: the promise became a {kind}"))
 
-    def _find(
-        self, obj: Object, selector: Any, args: tuple[Any, ...]
-    ) -> tuple[Row, tuple[Any, ...]]:
+    def _find(self, obj: Object, selector: Any, args: tuple[Any, ...]) -> tuple[Row, tuple[Any, ...]]:
         """Look a method up; an object with a marked ``__call__`` takes the whole argument list."""
         rows = type(obj)._captp_rows
         row = rows.get(selector)
@@ -419,9 +418,7 @@ class Vat:
             value = as_interface(value, row.result)
         return freeze(value, self)
 
-    def _roll_back(
-        self, mark: int, row: Row, problem: BaseException, promise: Promise[Any] | None
-    ) -> None:
+    def _roll_back(self, mark: int, row: Row, problem: BaseException, promise: Promise[Any] | None) -> None:
         """Undo a turn; user code's errors break the promise, an interrupt goes on up."""
         del self.outbox[mark:]
         self.trustee.in_turn = False
@@ -435,9 +432,7 @@ class Vat:
 
     # Fibers.
 
-    def _start(
-        self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, mark: int
-    ) -> None:
+    def _start(self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, mark: int) -> None:
         """Run the first step; only a fiber that waits becomes an entry of its own."""
         waits_for = self._advance(coro, row, promise, None, mark)
         if waits_for is None:

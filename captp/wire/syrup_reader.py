@@ -1,4 +1,4 @@
-"""Syrup bytes to values, in whatever pieces they arrive; it knows limits, not what a record means."""
+"""Syrup bytes to values, in pieces as they arrive; it knows limits, not what records mean."""
 
 from __future__ import annotations
 
@@ -7,56 +7,31 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
-from attrs import frozen
-
 from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from captp.limits import Limits
-from captp.model.values import NULL, Fault, FrozenMap, Symbol, Tagged
+from captp.model.values import FrozenMap, Symbol
+from captp.wire.syrup_values import IN_BAND, NAN, Record, from_record, read_int
 
-__all__ = ["Reader", "Record"]
-
-NAN: Final = bytes.fromhex("7ff8000000000000")
+__all__ = ["Reader"]
 
 _MORE: Final = object()
 
 _LIMIT_CODES: Final = frozenset({"too-deep", "too-many"})
-_IN_BAND: Final = frozenset(
-    {
-        "void",
-        "null",
-        "desc:tagged",
-        "desc:tag",
-        "user-record",
-        "desc:error",
-        "exn:fail:mystery",
-    }
-)
-
 _RECORD_END: Final = ord(">")
 _LIST_END: Final = ord("]")
 _STRUCT_END: Final = ord("}")
 _CLOSERS: Final = b">]}"
 _QUOTE: Final = ord("'")
 
-# Digits that are read one by one; a number with more goes through a pattern and _integer().
+# Digits that are read one by one; a number with more goes through a pattern and read_int().
 _SHORT: Final = 9
 _DIGITS: Final = re.compile(rb"[0-9]*")
-_CHUNK: Final = 512
 
 # The peer chooses its symbols, so what we keep of them is bounded: 256 of at most 64 bytes.
 _SYMBOLS_KEPT: Final = 256
 _SYMBOL_KEPT_BYTES: Final = 64
 
 _DOUBLE: Final = struct.Struct(">d")
-
-
-@final
-@frozen
-class Record:
-    """A Syrup record whose label is a symbol."""
-
-    label: str
-    fields: tuple[Any, ...]
 
 
 Build = Callable[[str, tuple[Any, ...]], Any]
@@ -218,7 +193,7 @@ class Reader:
                             self._kept.clear()
                     elif len(stack) == 1 and self._message is not None:
                         value = self._message(label, tuple(items))
-                    elif label in _IN_BAND:
+                    elif label in IN_BAND:
                         value = self._in_band(label, items, pos - start)
                     else:
                         value = self._build(label, tuple(items))
@@ -246,19 +221,18 @@ class Reader:
                     if c == 43 or c == 45:
                         if width > limits.int_digits:
                             raise self._too_many_digits(mark - start)
-                        value = n if n >= 0 else _integer(data[mark:pos])
+                        value = n if n >= 0 else read_int(data[mark:pos])
                         if c == 45:
                             value = -value
                         pos += 1
                     elif c == 58 or c == _QUOTE or c == 34:
                         if width > limits.length_digits:
-                            raise self._error(
-                                "bad-value",
+                            raise self._bad(
                                 f"a length of more than {limits.length_digits} digits",
                                 mark - start,
                             )
                         if width > 1 and data[mark] == 48:
-                            raise self._error("bad-value", "a length with a leading zero", mark - start)
+                            raise self._bad("a length with a leading zero", mark - start)
                         if c == _QUOTE and n > limits.symbol_bytes:
                             raise self._symbol_too_long(mark - start)
                         pos += 1
@@ -276,16 +250,16 @@ class Reader:
                             try:
                                 value = raw.decode()
                             except UnicodeDecodeError:
-                                raise self._error(
-                                    "bad-value", "a string that is not UTF-8", mark - start
+                                raise self._bad(
+                                    "a string that is not UTF-8", mark - start
                                 ) from None
                     else:
-                        raise self._error(
-                            "bad-value", "digits must be followed by one of + - : \" '", pos - start
-                        )
+                        raise self._bad("digits must be followed by one of + - : \" '", pos - start)
                 elif c == 60 or c == 91 or c == 123:
                     if len(stack) >= max_depth:
-                        raise self._error("too-deep", f"nested over {max_depth} levels", mark - start)
+                        raise self._error(
+                            "too-deep", f"nested over {max_depth} levels", mark - start
+                        )
                     opened = ""
                     if c == 60:
                         pos += 1
@@ -297,9 +271,7 @@ class Reader:
                         c = data[pos]
                         while 47 < c < 58:
                             if not n:
-                                raise self._error(
-                                    "bad-value", "a length with a leading zero", mark - start
-                                )
+                                raise self._bad("a length with a leading zero", mark - start)
                             n = n * 10 + c - 48
                             if n > limits.symbol_bytes:
                                 raise self._symbol_too_long(mark - start)
@@ -341,12 +313,12 @@ class Reader:
                     value = _DOUBLE.unpack(raw)[0]
                     # OCapN has one NaN; payload bits would be a value that compares equal to another.
                     if value != value and raw != NAN:  # noqa: PLR0124
-                        raise self._error("bad-value", "a NaN other than 7ff8000000000000", mark - start)
+                        raise self._bad("a NaN other than 7ff8000000000000", mark - start)
                     pos = stop
                 elif c in _CLOSERS:
                     raise self._error("bad-frame", f"{chr(c)!r} closes nothing here", pos - start)
                 else:
-                    raise self._error("bad-value", f"no value starts with byte {c:#04x}", pos - start)
+                    raise self._bad(f"no value starts with byte {c:#04x}", pos - start)
                 items.append(value)
                 if not closer:
                     return self._complete(value, pos, start)
@@ -394,63 +366,43 @@ class Reader:
         try:
             symbol = Symbol(raw.decode())
         except UnicodeDecodeError:
-            raise self._error("bad-value", "a symbol that is not UTF-8", at) from None
+            raise self._bad("a symbol that is not UTF-8", at) from None
         if len(raw) <= _SYMBOL_KEPT_BYTES and len(self._symbols) < _SYMBOLS_KEPT:
             self._symbols[raw] = symbol
         return symbol
 
     def _struct(self, items: list[Any], at: int) -> FrozenMap:
         if len(items) % 2:
-            raise self._error("bad-value", "a struct key without a value", at)
+            raise self._bad("a struct key without a value", at)
         keys = items[::2]
         for i, key in enumerate(keys):
             if type(key) is not str:
                 if type(key) is not Symbol:
-                    raise self._error("bad-value", f"a struct key that is {_name(key)}", at)
+                    raise self._bad(f"a struct key that is {type(key).__name__}", at)
                 keys[i] = key.name
         pairs = dict(zip(keys, items[1::2], strict=True))
         if len(pairs) < len(keys):
-            raise self._error("bad-value", "a struct with a key twice", at)
+            raise self._bad("a struct with a key twice", at)
         keys.sort()
         return FrozenMap([(key, pairs[key]) for key in keys])
 
     def _in_band(self, label: str, items: list[Any], at: int) -> Any:
-        """Turn a record that OCapN implementations use for a model value into that value."""
-        match label, items:
-            case ("void", []):
-                return None
-            case ("null", []):
-                return NULL
-            # Endo writes a symbol, OCapN pull request 247 a string, Goblins calls it user-record.
-            case ("desc:tagged" | "desc:tag" | "user-record", [Symbol(name=tag) | str(tag), value]):
-                return Tagged(tag, value)
-            case ("desc:error", []):
-                return Fault("")
-            case ("desc:error", [str(text)]):
-                return Fault(text)
-            # OCapN pull request 248.
-            case (
-                "desc:error",
-                [
-                    str(text),
-                    (bytes() | False | None) as incident,
-                    (FrozenMap() | False | None) as data,
-                ],
-            ):
-                return Fault(text, data or None, incident or None)
-            # What Goblins sends in place of any error, on purpose without its text.
-            case ("exn:fail:mystery", _):
-                return Fault("exn:fail:mystery")
-        raise self._error("bad-value", f"<{label}> with fields that it cannot have", at)
+        try:
+            return from_record(label, items)
+        except ValueError:
+            raise self._bad(f"<{label}> with fields that it cannot have", at) from None
+
+    def _bad(self, what: str, at: int) -> RemoteProtocolError:
+        return self._error("bad-value", what, at)
 
     def _no_symbol(self, at: int) -> RemoteProtocolError:
         return self._error("unknown-op", "the label of a record must be a symbol", at)
 
     def _symbol_too_long(self, at: int) -> RemoteProtocolError:
-        return self._error("bad-value", f"a symbol over {self._limits.symbol_bytes} bytes", at)
+        return self._bad(f"a symbol over {self._limits.symbol_bytes} bytes", at)
 
     def _too_many_digits(self, at: int) -> RemoteProtocolError:
-        return self._error("bad-value", f"over {self._limits.int_digits} digits", at)
+        return self._bad(f"over {self._limits.int_digits} digits", at)
 
     def _error(self, code: str, what: str, at: int) -> RemoteProtocolError:
         """Make the error for what is ``at`` bytes into the message."""
@@ -460,16 +412,3 @@ class Reader:
             return LimitExceeded("too-large", f"{what} (byte {at} of the message)")
         kind = LimitExceeded if code in _LIMIT_CODES else DecodeError
         return kind(code, f"{what} (byte {at} of the message)")
-
-
-def _integer(digits: bytes) -> int:
-    """Read a decimal whose length was checked, whatever the interpreter's own limit is set to."""
-    value = 0
-    for at in range(0, len(digits), _CHUNK):
-        piece = digits[at : at + _CHUNK]
-        value = value * 10 ** len(piece) + int(piece)
-    return value
-
-
-def _name(value: object) -> str:
-    return type(value).__name__
