@@ -28,7 +28,9 @@ class Send(Generic[P, R_co]):
     """A method of a reference: calling it sends and returns at once."""
 
     @overload
-    def __call__(self: Send[P, RI], *args: P.args, **kwargs: P.kwargs) -> RI: ...  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap]
+        self: Send[P, RI], *args: P.args, **kwargs: P.kwargs
+    ) -> RI: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self: Send[P, Coroutine[Any, Any, RI]], *args: P.args, **kwargs: P.kwargs

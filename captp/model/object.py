@@ -171,7 +171,7 @@ def _compile_state(cls: ObjectMeta, own: dict[str, Field], has_init: bool) -> No
         cls.__init__ = made["__init__"]  # type: ignore[misc]
 
 
-def _new_with_defaults(cls: Any, *args: Any, **kwargs: Any) -> Any:
+def _new_with_defaults(cls: Any, *_args: Any, **_kwargs: Any) -> Any:
     obj = object.__new__(cls)
     obj._captp_prepare()
     for name, field in cls._captp_fields.items():

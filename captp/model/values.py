@@ -81,7 +81,7 @@ class FrozenMap(dict[str, Any]):
 
     __slots__ = ()
 
-    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError(_ADVICE)
 
     __setitem__ = __delitem__ = _refuse

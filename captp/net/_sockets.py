@@ -17,6 +17,7 @@ from captp.net.base import Accept, Conduit
 
 __all__ = [
     "accept_forever",
+    "address_of",
     "connect_tcp",
     "endpoint",
     "endpoint_of",
@@ -102,6 +103,14 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     elif error.__cause__ is not None:
         yield from _leaves(error.__cause__)
+
+
+def address_of(sock: socket.socket) -> str:
+    """Give the host at the other end of a TCP socket, without the port."""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""
 
 
 def peer_of(sock: socket.socket) -> str:

@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from captp.errors import RemoteProtocolError
 from captp.model.keys import PrivateKey, PublicKey
 
-__all__ = ["certificate_of", "context_of", "key_of", "listening_context"]
+__all__ = ["certificate_of", "context_of", "key_of", "listening_context", "proved_key"]
 
 # OpenSSL frees its record buffers while a connection is idle: 32 KiB less for each.
 # pyOpenSSL has no name for it (SSL_MODE_RELEASE_BUFFERS in openssl/ssl.h).
@@ -38,22 +38,34 @@ def certificate_of(key: PrivateKey) -> x509.Certificate:
     )
 
 
-def key_of(chain: list[x509.Certificate]) -> PublicKey:
-    """Read the key that a peer proved with its certificate chain.
+def key_of(certificate: x509.Certificate) -> PublicKey:
+    """Read the key of a certificate, to be called once TLS proved that the peer holds it.
 
-    Raises RemoteProtocolError ``bad-key`` unless there is exactly one certificate and its key is
-    Ed25519, canonical and not of small order.
+    Raises RemoteProtocolError ``bad-key`` unless it is Ed25519, canonical and not of small order.
     """
-    if len(chain) != 1:
-        raise RemoteProtocolError("bad-key", f"expected one certificate, got {len(chain)}")
-    try:
-        key = chain[0].public_key()
-    except Exception as error:
-        # Whatever a parser raises about a hostile certificate, the answer is the same.
-        raise RemoteProtocolError("bad-key", "the certificate's key cannot be read") from error
+    key = certificate.public_key()
     if not isinstance(key, Ed25519PublicKey):
         raise RemoteProtocolError("bad-key", "the certificate's key is not Ed25519")
     return PublicKey.parse(key.public_bytes_raw())
+
+
+def proved_key(connection: SSL.Connection, *, is_dialler: bool) -> PublicKey:
+    """Say which key the other end of a finished handshake holds. Raises RemoteProtocolError."""
+    try:
+        leaf = connection.get_peer_certificate(as_cryptography=True)
+        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+        if leaf is None:
+            raise RemoteProtocolError("bad-key", "there is no certificate")
+        # OpenSSL counts the peer's own certificate in the chain for who dialled, but not for who
+        # was dialled.
+        if len(chain) != (1 if is_dialler else 0):
+            raise RemoteProtocolError("bad-key", "the certificate has others with it; send it alone")
+        return key_of(leaf)
+    except RemoteProtocolError:
+        raise
+    except Exception as error:
+        # Whatever a parser raises about a hostile certificate, the peer is refused, no more.
+        raise RemoteProtocolError("bad-key", "the certificate cannot be read") from error
 
 
 def context_of(key: PrivateKey) -> SSL.Context:

@@ -10,9 +10,8 @@ from attrs import define, field, frozen
 from OpenSSL import SSL
 
 from captp.errors import Disconnected
-from captp.model.keys import PublicKey
 from captp.net._stream import SocketConduit
-from captp.net._tls_identity import key_of
+from captp.net._tls_identity import proved_key
 from captp.net.base import RECEIVE_BYTES
 
 __all__ = ["TlsConduit", "shake_hands"]
@@ -29,6 +28,8 @@ SLICE = 4 * PLAINTEXT
 SLICE_OVERHEAD = 1024
 # Sealed before the kernel is asked to take it, so that a batch of any usual size is one write.
 WRITE = 4 * SLICE
+# Records without data in a row.
+CHATTER = 32
 # What was left of a record may be added to a read, and the sum must fit RECEIVE_BYTES.
 READ = RECEIVE_BYTES - HEADER - CIPHERTEXT
 
@@ -72,6 +73,7 @@ class TlsConduit:
     proved: bytes
     binding: bytes
     local: str | None
+    _chatter: int = field(default=0, init=False)
     _is_over: bool = field(default=False, init=False)
     _is_closed: bool = field(default=False, init=False)
     _translated: _Translated = field(init=False)
@@ -141,6 +143,14 @@ class TlsConduit:
         self._tls.sendall(data)
         return self._tls.bio_read(len(data) + SLICE_OVERHEAD)
 
+    def _chat(self) -> None:
+        """Answer a record that was for TLS itself, such as a KeyUpdate."""
+        # Each asks for an answer and none comes out of receive, so nobody else can bound them.
+        self._chatter += 1
+        if self._chatter > CHATTER:
+            raise Disconnected(f"connection with {self.remote} lost: it sends records of no data")
+        self._raw.send_nowait(_answer(self._tls))
+
     def _open(self, sealed: bytes) -> bytes:
         """Decrypt the whole records of what came so far and keep the rest."""
         if self._is_closed:
@@ -157,10 +167,9 @@ class TlsConduit:
                 at += size
                 try:
                     opened.append(self._tls.recv(PLAINTEXT))
+                    self._chatter = 0
                 except SSL.WantReadError:
-                    # A record for TLS itself. Its answer leaves now: kept, a flood of KeyUpdates
-                    # to a quiet end would grow without bound.
-                    self._raw.send_nowait(_answer(self._tls))
+                    self._chat()
                 except SSL.ZeroReturnError:
                     self._is_over = True
                     break
@@ -169,12 +178,12 @@ class TlsConduit:
 
 
 async def shake_hands(
-    raw: SocketConduit, tls: SSL.Connection, *, most: int
-) -> tuple[PublicKey, TlsConduit]:
-    """Run the handshake and say which key the other end proved; reads at most ``most`` bytes.
+    raw: SocketConduit, tls: SSL.Connection, *, is_dialler: bool, most: int
+) -> TlsConduit:
+    """Run the handshake; reads at most ``most`` bytes before it is done.
 
-    Raises Disconnected when it fails and RemoteProtocolError when the key is unfit. ``raw`` stays
-    the caller's until this returns.
+    Raises Disconnected when it fails and RemoteProtocolError when the key proved is unfit. ``raw``
+    stays the caller's until this returns.
     """
     unread = b""
     while not await _step(raw, tls):
@@ -191,29 +200,29 @@ async def shake_hands(
         with _Translated(raw.remote):
             tls.bio_write(unread[:size])
         unread = unread[size:]
-    leaf = tls.get_peer_certificate(as_cryptography=True)
-    chain = tls.get_peer_cert_chain(as_cryptography=True)
-    key = key_of(leaf, chain)
+    key = proved_key(tls, is_dialler=is_dialler)
     binding = tls.export_keying_material(BINDING_LABEL, BINDING_BYTES)
-    name = tls.get_servername()
-    return key, TlsConduit(raw, tls, unread, key.raw, binding, name)
+    name = None if is_dialler else tls.get_servername()
+    local = name.decode("ascii", "replace") if name else None
+    return TlsConduit(raw, tls, unread, key.raw, binding, local)
 
 
 async def _step(raw: SocketConduit, tls: SSL.Connection) -> bool:
     """Let TLS act on what it has and send what it says, be it an alert; True when it is done."""
     try:
         with _Translated(raw.remote):
-            tls.do_handshake()
-        return True
-    except SSL.WantReadError:
-        return False
+            try:
+                tls.do_handshake()
+            except SSL.WantReadError:
+                return False
+            return True
     finally:
         raw.send_nowait(_answer(tls))
         await raw.flush()
 
 
 def _answer(tls: SSL.Connection) -> bytes:
-    """Take what TLS has to say."""
+    """Take what TLS itself has to say."""
     try:
         return tls.bio_read(SLICE)
     except SSL.WantReadError:
@@ -225,4 +234,15 @@ def _record_size(data: bytes, at: int) -> int:
 
     Raises Disconnected for what is no TLS record, such as plaintext.
     """
-    return 0
+    if at == len(data):
+        return 0
+    if data[at] not in RECORD_TYPES:
+        raise Disconnected(
+            f"what came is not TLS: expected a record of type 20 to 23, got {data[at]:#04x}"
+        )
+    if len(data) < at + HEADER:
+        return 0
+    size = data[at + 3] << 8 | data[at + 4]
+    if size > CIPHERTEXT:
+        raise Disconnected(f"what came is not TLS: a record of {size} bytes, above {CIPHERTEXT}")
+    return HEADER + size if len(data) >= at + HEADER + size else 0

@@ -269,17 +269,17 @@ class MemoryNetlayer:
     async def serve(
         self, accept: Accept, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        async with trio.open_nursery() as nursery:
+        def welcome(conduit: MemoryConduit) -> None:
+            nursery.start_soon(_sockets.run_accept, accept, conduit)
 
-            def welcome(conduit: MemoryConduit) -> None:
-                nursery.start_soon(_sockets.run_accept, accept, conduit)
-
-            self.network.listen(self.designator, welcome)
-            try:
+        # Before the nursery opens, so that a refusal comes out alone and not as a group.
+        self.network.listen(self.designator, welcome)
+        try:
+            async with trio.open_nursery() as nursery:
                 task_status.started()
                 await trio.sleep_forever()
-            finally:
-                self.network.unlisten(self.designator)
+        finally:
+            self.network.unlisten(self.designator)
 
     def hints(self) -> dict[str, str]:
         return {}

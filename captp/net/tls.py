@@ -1,71 +1,222 @@
-"""The netlayer ``tls``: TLS 1.3 between two Ed25519 keys; it proves who is there, never what for."""
+"""The netlayer ``tls``: TLS 1.3 between Ed25519 keys; it proves who is there, never what for."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from types import TracebackType
 from typing import Any, ClassVar, final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 from OpenSSL import SSL
 
-from captp.errors import (
-    Disconnected,
-    RemoteProtocolError,
-    Unreachable,
-    UsageError,
-    WrongPeer,
-)
+from captp.errors import Disconnected, RemoteProtocolError, Unreachable, UsageError, WrongPeer
 from captp.limits import Limits
 from captp.model.keys import PrivateKey, PublicKey, parse_designator
 from captp.model.locator import PeerLocator
 from captp.net import _sockets
 from captp.net._stream import SocketConduit
-from captp.net._tls_identity import context_of, key_of, listening_context
+from captp.net._tls_identity import context_of, listening_context
+from captp.net._tls_stream import TlsConduit, shake_hands
 from captp.net.base import Accept
 
-__all__ = ["TlsConduit", "TlsNetlayer", "TlsPort"]
-
-BINDING_LABEL = b"EXPORTER-captp-1"
-BINDING_BYTES = 32
-# RFC 8446 5.1, 5.2: a record's header, its longest plaintext and its longest ciphertext.
-HEADER = 5
-PLAINTEXT = 2**14
-CIPHERTEXT = 2**14 + 256
-RECORD_TYPES = range(20, 24)
-# Encrypted in one go, and so the size to which OpenSSL's buffers grow and stay; with its overhead.
-SLICE = 4 * PLAINTEXT
-SEALED_SLICE = 4 * CIPHERTEXT
-# Encrypted before the kernel is asked to take it: one system call for a batch of any usual size.
-WRITE = 4 * SLICE
+__all__ = ["TlsNetlayer", "TlsPort"]
 
 
 @final
-@frozen(eq=False)
-class _Translated:
-    """Turns what OpenSSL raises into Disconnected."""
+@define(eq=False)
+class TlsPort:
+    """One listening port for any number of vats; ``conduit.local`` says which one was meant.
 
-    remote: str
+    A dialler names the key it wants as TLS server name; names not added here are closed. ``port``
+    0 takes any free port. ``public_host`` goes into locators in place of ``host``, for a listener
+    that others know by another name: behind a DNS name, a NAT, or in a container.
+    """
 
-    def __enter__(self) -> None:
-        pass
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_host: str = field(default="", kw_only=True)
+    limits: Limits = field(factory=Limits, kw_only=True)
+    _contexts: dict[str, SSL.Context] = field(factory=dict, init=False)
+    _bound_port: int = field(default=0, init=False)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+    def add(self, key: PrivateKey) -> None:
+        """Answer for the vat of ``key`` from now on; also while the port is served."""
+        self._contexts[key.public.designator] = context_of(key)
+
+    def remove(self, designator: str) -> None:
+        """Answer for it no more; connections that are up stay."""
+        self._contexts.pop(designator, None)
+
+    async def serve(
+        self, accept: Accept, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        if isinstance(error, SSL.Error):
-            raise Disconnected(
-                f"connection with {self.remote} lost: TLS: {_reason(error)}"
+        """Listen until cancelled, as a Netlayer does, for all vats added."""
+        if self._bound_port:
+            raise UsageError(
+                "this TlsPort is served already; serve it once and tell vats apart by conduit.local"
+            )
+        context = listening_context(self._contexts)
+        half_open = _HalfOpen(self.limits)
+
+        async def welcome(sock: socket.socket) -> None:
+            conduit = await self._admit(sock, context, half_open)
+            if conduit is not None:
+                await _sockets.run_accept(accept, conduit)
+
+        with await _sockets.listen_tcp(self.host, self.port) as listener:
+            self._bound_port = listener.getsockname()[1]
+            try:
+                task_status.started()
+                await _sockets.accept_forever(listener, welcome)
+            finally:
+                self._bound_port = 0
+
+    def hints(self) -> dict[str, str]:
+        if not self._bound_port:
+            return {}
+        host = self.public_host or _sockets.reachable_host(self.host)
+        return {"host": host, "port": str(self._bound_port)}
+
+    async def _admit(
+        self, sock: socket.socket, context: SSL.Context, half_open: _HalfOpen
+    ) -> TlsConduit | None:
+        """Let a connection prove its key; None when it did not, and nothing is said about it."""
+        _sockets.tune_tcp(sock)
+        raw = SocketConduit(sock, _sockets.peer_of(sock))
+        conduit = None
+        scope = half_open.enter(_sockets.address_of(sock))
+        try:
+            if scope is not None:
+                with scope:
+                    tls = SSL.Connection(context)
+                    tls.set_accept_state()
+                    most = self.limits.handshake_bytes
+                    conduit = await shake_hands(raw, tls, is_dialler=False, most=most)
+        except (Disconnected, RemoteProtocolError):
+            pass  # a stranger, and none of the kind that is owed a word
+        finally:
+            if scope is not None:
+                half_open.leave(scope)
+            if conduit is None:
+                raw.abort()
+        return conduit
+
+
+@final
+@define(eq=False)
+class TlsNetlayer:
+    """Dials with one vat's key and, given a port, serves that vat.
+
+    With a port of its own, ``serve`` is all it takes. When vats share a port, add their keys to
+    the TlsPort and serve that.
+    """
+
+    transport: ClassVar[str] = "tls"
+
+    key: PrivateKey
+    port: TlsPort | None = None
+    limits: Limits = field(factory=Limits, kw_only=True)
+    _context: SSL.Context | None = field(default=None, init=False)
+
+    async def dial(self, locator: PeerLocator) -> TlsConduit:
+        host, port = _sockets.endpoint_of(locator)
+        try:
+            wanted = parse_designator(locator.designator)
+        except RemoteProtocolError as error:
+            raise Unreachable(f"the locator's designator is no key: {error.detail}") from error
+        within = self.limits.handshake_timeout_s
+        where = _sockets.endpoint(host, port)
+        raw = SocketConduit(await _sockets.connect_tcp(host, port, within=within), where)
+        conduit = None
+        try:
+            with trio.fail_after(within):
+                tls = self._connection(locator.designator)
+                most = self.limits.handshake_bytes
+                conduit = await shake_hands(raw, tls, is_dialler=True, most=most)
+        except trio.TooSlowError:
+            raise Unreachable(
+                f"{where} did not finish the TLS handshake within {within:g} s;"
+                " is it a captp daemon, and is it well? (captpd status)"
+            ) from None
+        except Disconnected as error:
+            raise Unreachable(
+                f"{where} refused the TLS handshake for {locator.designator[:8]}…; it may not host"
+                f" that vat any more, or be no captp daemon ({error})"
             ) from error
+        except RemoteProtocolError as error:
+            raise WrongPeer(_somebody_else(where, wanted, error.detail)) from error
+        finally:
+            if conduit is None:
+                raw.abort()
+        if conduit.proved != wanted.raw:
+            raw.abort()
+            got = PublicKey(conduit.proved).designator[:8] + "…"
+            raise WrongPeer(_somebody_else(where, wanted, got))
+        return conduit
+
+    async def serve(
+        self, accept: Accept, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        if self.port is None:
+            raise UsageError("this TlsNetlayer has no port to serve at; give it a TlsPort")
+        self.port.add(self.key)
+        await self.port.serve(accept, task_status=task_status)
+
+    def hints(self) -> dict[str, str]:
+        return self.port.hints() if self.port is not None else {}
+
+    def _connection(self, designator: str) -> SSL.Connection:
+        if self._context is None:
+            self._context = context_of(self.key)
+        tls = SSL.Connection(self._context)
+        tls.set_tlsext_host_name(designator.encode("ascii"))
+        tls.set_connect_state()
+        return tls
 
 
-def _reason(error: SSL.Error) -> str:
-    """Give OpenSSL's short reason, such as ``tlsv1 alert internal error``."""
-    entries = error.args[0] if error.args else ()
-    texts = [entry[-1] for entry in entries if entry] if isinstance(entries, list) else []
-    return ", ".join(texts) or type(error).__name__
+def _somebody_else(where: str, wanted: PublicKey, got: str) -> str:
+    return (
+        f"somebody else answered at {where}: expected {wanted.designator[:8]}…, got {got};"
+        " check the sturdyref or ask its owner for a new one"
+    )
+
+
+@final
+@define(eq=False)
+class _HalfOpen:
+    """The connections that have not proved a key yet: few, few of each address, none for long."""
+
+    _limits: Limits
+    _waiting: dict[trio.CancelScope, str] = field(factory=dict, init=False)
+
+    def enter(self, address: str) -> trio.CancelScope | None:
+        """Give the scope to shake hands in, or None if this address has too many already.
+
+        When there are too many in all, the oldest goes.
+        """
+        group = _group(address)
+        if list(self._waiting.values()).count(group) >= self._limits.handshake_pending_per_addr:
+            return None
+        if len(self._waiting) >= self._limits.handshake_pending:
+            oldest = next(iter(self._waiting))
+            oldest.cancel()
+            self.leave(oldest)
+        deadline = trio.current_time() + self._limits.handshake_timeout_s
+        scope = trio.CancelScope(deadline=deadline)
+        self._waiting[scope] = group
+        return scope
+
+    def leave(self, scope: trio.CancelScope) -> None:
+        self._waiting.pop(scope, None)
+
+
+def _group(address: str) -> str:
+    """Name what one host can have for itself: an IPv4 address, or a /64 of IPv6 addresses."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((int(parsed), 64), strict=False))
+    return str(parsed)

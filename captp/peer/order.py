@@ -17,12 +17,8 @@ class Order:
     """Decides where a message to a reference goes now."""
 
     def __init__(self) -> None:
-        self._detours: dict[int, Promise[Any]] = {}
-
-    @property
-    def busy(self) -> bool:
-        """Whether any settled reference takes a detour now."""
-        return bool(self._detours)
+        #: By anchor: the settled promise whose old route the reference takes for now.
+        self.detours: dict[int, Promise[Any]] = {}
 
     def next_hop(self, target: Reference) -> Reference:
         """Return the reference to send to at once, or the promise whose route or queue takes it."""
@@ -37,18 +33,18 @@ class Order:
             if _keeps_old_route(target):
                 return target
             target = target._value
-        if self._detours:
+        if self.detours:
             return self._detour(target)
         return target
 
     def _detour(self, target: Reference) -> Reference:
         assert isinstance(target, Ref)
-        promise = self._detours.get(id(target._anchor))
+        promise = self.detours.get(id(target._anchor))
         if promise is None:
             return target
         if _keeps_old_route(promise):
             return promise
-        del self._detours[id(target._anchor)]
+        del self.detours[id(target._anchor)]
         return target
 
     def settled(self, promise: Promise[Any]) -> bool:
@@ -57,7 +53,7 @@ class Order:
         if promise._state != FULFILLED or not isinstance(value, Ref) or not _keeps_old_route(promise):
             return False
         # The promise keeps the anchor alive, so the id cannot come to mean another one.
-        self._detours[id(value._anchor)] = promise
+        self.detours[id(value._anchor)] = promise
         return True
 
 

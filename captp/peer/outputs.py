@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, frozen
 
-from captp.model.idents import ConnId
+from captp.model.idents import ConnId, Oid
 from captp.model.locator import PeerLocator
 from captp.model.promise import Promise
 
@@ -53,6 +53,20 @@ class Woken:
 
 
 @frozen
+class Load:
+    """Bring objects into memory and report them with ``Peer.loaded``; their messages wait."""
+
+    oids: tuple[Oid, ...]
+
+
+@frozen
+class Commit:
+    """What must be stored before the outputs of its batch may leave."""
+
+    number: int
+
+
+@frozen
 class Trace:
     """Something that a person may want to read; never a secret, never on the hot path."""
 
@@ -70,7 +84,7 @@ class Batch:
     """
 
     number: int
-    commit: None
+    commit: Commit | None
     outputs: list[Any]
     #: Seconds (the driver's clock) at which ``tick`` wants to be called; None: no deadline.
     wake_at: float | None

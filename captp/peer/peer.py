@@ -12,7 +12,7 @@ from typing import Any
 
 from captp.errors import Disconnected, Timeout
 from captp.limits import Limits
-from captp.model.idents import ConnId
+from captp.model.idents import ConnId, Oid
 from captp.model.keys import PrivateKey, derive
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.object import Object
@@ -21,7 +21,7 @@ from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, routing
 from captp.peer.order import Order
-from captp.peer.outputs import Batch, Dial, Hangup, Trace, Woken, Write
+from captp.peer.outputs import Batch, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
 from captp.session.handshake import Channel
@@ -100,15 +100,18 @@ class Peer:
         link.heard_at = now
         session = link.session
         self.touched[session] = None
-        admit, source = self.vat.admit, link.source
+        source = link.source
+        arrived = source.messages.append
         for effect in session.receive(data):
             kind = type(effect)
             if kind is Message:
-                admit(source, effect)
+                arrived(effect)
             elif kind is Settlement:
                 routing.settle(self, effect)
             else:
                 routing.SESSION_EFFECTS[kind](self, link, effect)
+        if source.messages:
+            self.vat.admitted(source)
 
     def disconnected(self, conn: ConnId, why: str, now: float) -> None:
         """Take note that a connection is gone."""
@@ -137,6 +140,19 @@ class Peer:
             self.dial(attempt)
         for link in list(self.router.links.values()):
             care.care(self, link)
+
+    def load(self, obj: Object) -> None:
+        """Hold the messages to an object whose state is not in memory, and ask for it."""
+        self.vat.hold_target(obj)
+        self.outputs.append(Load((obj._entry.oid,)))
+
+    def loaded(self, oids: tuple[Oid, ...], now: float) -> None:
+        """Let the messages to objects that were brought into memory run."""
+        self.now = now
+        for oid in oids:
+            obj = self.vat.heap.find(oid)
+            if obj is not None:
+                self.vat.release_target(obj)
 
     # What the driver's users ask for.
 
@@ -184,12 +200,12 @@ class Peer:
             if data:
                 outputs.append(Write(self.links[session].conn, data))
         self.touched.clear()
-        if vat.woken:
-            outputs += [Woken(waiter) for waiter, _promise in vat.woken]
-            vat.woken.clear()
-        for where, problem in vat.faults:
+        if vat.settling.woken:
+            outputs += [Woken(waiter) for waiter, _promise in vat.settling.woken]
+            vat.settling.woken.clear()
+        for where, problem in vat.turns.faults:
             outputs.append(Trace("error", "turn failed", {"method": where}, problem))
-        vat.faults.clear()
+        vat.turns.faults.clear()
         vat.heap.sweep()
         self._batches += 1
         self.outputs = []
@@ -237,7 +253,7 @@ class Peer:
             incarnation=link.conn,
         )
         for answer in list(session.tables.answers.values()):
-            self.vat.release(answer)
+            self.vat.settling.release(answer)
         for settlement in session.end(reason):
             routing.settle(self, settlement)
         attempt = self.router.dialled(link.conn)

@@ -42,9 +42,9 @@ def route(peer: Peer) -> None:
                     send(peer, item)
             else:
                 _VAT_EFFECTS[kind](peer, item)
-        watched = [(w, p) for w, p in vat.woken if type(w) is Watch]
+        watched = [(w, p) for w, p in vat.settling.woken if type(w) is Watch]
         if watched:
-            vat.woken = [(w, p) for w, p in vat.woken if type(w) is not Watch]
+            vat.settling.woken = [(w, p) for w, p in vat.settling.woken if type(w) is not Watch]
             for watch, promise in watched:
                 _watch(peer, Watch(watch.promise, promise))
 
@@ -55,14 +55,14 @@ def _send_with_queue(peer: Peer, message: Message) -> None:
     while waiting:
         message = waiting.popleft()
         if message.promise is not None:
-            waiting.extendleft(reversed(peer.vat.take_queue(message.promise)))
+            waiting.extendleft(reversed(peer.vat.settling.take_queue(message.promise)))
         send(peer, message)
 
 
 def send(peer: Peer, message: Message) -> None:
     """Give one message to the vat's own queue, to a session, or to the promise it must wait for."""
     target = message.target
-    if peer.order.busy or isinstance(target, Promise):
+    if isinstance(target, Promise) or peer.order.detours:
         target = peer.order.next_hop(target)
     vat = peer.vat
     if isinstance(target, Ref):
@@ -77,13 +77,13 @@ def send(peer: Peer, message: Message) -> None:
             problem = session.deliver_far(message, far)
             peer.touched[session] = None
     elif target._state != PENDING and target._route is None:
-        vat.deliver_to_data(target, message)
+        vat.settling.deliver_to_data(target, message)
         return
     elif target._route is None:
-        vat.queue_on(target, message)
+        vat.settling.queue_on(target, message)
         return
     elif target._state != PENDING and not isinstance(target._value, Ref | Promise):
-        vat.deliver_to_data(target, message)
+        vat.settling.deliver_to_data(target, message)
         return
     else:
         session = target._route.session
@@ -192,10 +192,10 @@ def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
 
 def _released(peer: Peer, link: Link, effect: Released) -> None:
     link.session.acknowledge(effect.answer)
-    peer.vat.release(effect.answer)
+    peer.vat.settling.release(effect.answer)
 
 
-def _asked(peer: Peer, link: Link, answer: Answer) -> None:
+def _asked(_peer: Peer, link: Link, answer: Answer) -> None:
     link.session.report(answer)
 
 

@@ -101,7 +101,7 @@ class Pump:
 
         self._waiting += 1
         try:
-            yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()
+            yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()  # noqa: ASYNC105
         finally:
             self._waiting -= 1
 

@@ -10,31 +10,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from captp.errors import InvariantBroken
 from captp.limits import Limits
 from captp.model.promise import PENDING, Promise, Reference
-
-
-class Account:
-    """What one session owes: its limits, its clock of batches, and the maker of its entries."""
-
-    __slots__ = ("clock", "incarnations", "limits", "session")
-
-    def __init__(self, session: Any, limits: Limits) -> None:
-        self.session = session
-        self.limits = limits
-        self.clock = 0
-        self.incarnations = 0
-
-    def enter(self, entry: Any, position: int) -> None:
-        """Stamp a new entry; the one place where entries begin."""
-        self.incarnations = incarnation = self.incarnations + 1
-        entry.position = position
-        entry.incarnation = incarnation
-        entry.touched = self.clock
-        entry.account = self
 
 
 class Export:
@@ -46,15 +26,14 @@ class Export:
 
     __slots__ = ("account", "incarnation", "pending", "position", "target", "touched", "wire")
 
-    account: Account
+    account: Any
     incarnation: int
     position: int
     touched: int
 
-    def __init__(self, target: Any) -> None:
-        self.target: Reference | Control = target
-        self.wire = 0
-        self.pending = 0
+    target: Reference | Control
+    wire: int
+    pending: int
 
     def __repr__(self) -> str:
         return f"e{self.position}"
@@ -70,19 +49,17 @@ class Import(weakref.ref[Any]):
     __slots__ = ("account", "desc", "incarnation", "is_promise", "position", "session", "touched",
                  "unanswered", "wanted", "wire")  # fmt: skip
 
-    account: Account
+    account: Any
     incarnation: int
     position: int
     touched: int
     session: Any
 
-    def __init__(self, target: Any, dropped: Callable[[Any], None]) -> None:
-        weakref.ref.__init__(self, target, dropped)  # type: ignore[call-arg]
-        self.wire = 0
-        self.desc: Any = None
-        self.is_promise = False
-        self.wanted = False
-        self.unanswered = 0
+    wire: int
+    desc: Any
+    is_promise: bool
+    wanted: bool
+    unanswered: int
 
     def __repr__(self) -> str:
         return f"i{self.position}"
@@ -105,6 +82,16 @@ class Release(Enum):
     SENT = "sent"
 
 
+# An enum member looked up through its class costs what a call of ours may cost in all.
+WAITING: Final = QuestionState.WAITING
+SETTLED: Final = QuestionState.SETTLED
+DROPPED: Final = QuestionState.DROPPED
+FINISHED: Final = QuestionState.FINISHED
+NOT_YET: Final = Release.NOT_YET
+QUEUED: Final = Release.QUEUED
+SENT: Final = Release.SENT
+
+
 class Question(weakref.ref[Promise[Any]]):
     """One call we made; holds its promise weakly, so that a dropped promise cancels the call.
 
@@ -118,7 +105,7 @@ class Question(weakref.ref[Promise[Any]]):
     __slots__ = ("account", "desc", "incarnation", "position", "released", "resolver", "session",
                  "state", "touched", "unanswered", "via", "wanted")  # fmt: skip
 
-    account: Account
+    account: Any
     incarnation: int
     position: int
     touched: int
@@ -126,24 +113,22 @@ class Question(weakref.ref[Promise[Any]]):
     session: Any
     wanted: bool
 
-    def __init__(self, promise: Promise[Any], dropped: Callable[[Any], None]) -> None:
-        weakref.ref.__init__(self, promise, dropped)  # type: ignore[call-arg]
-        self.state = QuestionState.WAITING
-        self.released = Release.NOT_YET
-        self.desc: Any = None
-        self.via: Promise[Any] | None = None
-        self.unanswered = 0
-        self.resolver: Export | None = None
+    state: QuestionState
+    released: Release
+    desc: Any
+    via: Promise[Any] | None
+    unanswered: int
+    resolver: Export | None
 
     def __repr__(self) -> str:
         return f"q{self.position}"
 
     def returned(self) -> bool:
         """Note the result; return whether the entry ends here."""
-        if self.state is QuestionState.WAITING:
-            self.state = QuestionState.SETTLED
+        if self.state is WAITING:
+            self.state = SETTLED
             return self.unanswered == 0
-        if self.state is QuestionState.DROPPED:
+        if self.state is DROPPED:
             return True
         raise InvariantBroken(f"second return for {self!r}")
 
@@ -152,10 +137,10 @@ class Question(weakref.ref[Promise[Any]]):
 
         A result that comes to our position (natively) must be seen before the position is used again.
         """
-        if self.state is QuestionState.WAITING and self.wanted and by_position:
-            self.state = QuestionState.DROPPED
+        if self.state is WAITING and self.wanted and by_position:
+            self.state = DROPPED
             return False
-        return self.state is not QuestionState.DROPPED
+        return self.state is not DROPPED
 
 
 class Answer(Promise[Any]):
@@ -169,20 +154,15 @@ class Answer(Promise[Any]):
 
     _reported = True
 
-    account: Account
+    account: Any
     incarnation: int
     position: int
     touched: int
 
-    def __init__(self, home: Any, reply: Any) -> None:
-        # The base class's fields, set here: one call fewer for each call that arrives.
-        self._home = home
-        self._state = PENDING
-        self._value = self._waiters = self._route = None
-        self.reply = reply
+    reply: Any
 
     def __repr__(self) -> str:
-        return f"a{self.position}" if hasattr(self, "position") else "listener"
+        return f"a{self.position}" if self.position >= 0 else "listener"
 
 
 class Control:
@@ -214,3 +194,79 @@ class Positions:
         position = self.next
         self.next = position + 1
         return position
+
+
+class Account:
+    """What one session owes: its limits, its clock of batches, and the maker of all its entries.
+
+    Entries are filled here and not in constructors: two of them are made per call, one at each end.
+    """
+
+    __slots__ = ("clock", "home", "incarnations", "limits", "session")
+
+    def __init__(self, session: Any, home: Any, limits: Limits) -> None:
+        self.session = session
+        self.home = home
+        self.limits = limits
+        self.clock = 0
+        self.incarnations = 0
+
+    def export(self, position: int, target: Reference | Control) -> Export:
+        """Make the entry for something that the peer may name."""
+        entry = Export()
+        self._stamp(entry, position)
+        entry.target = target
+        entry.wire = entry.pending = 0
+        return entry
+
+    def import_(self, position: int, target: Any, dropped: Callable[[Any], None]) -> Import:
+        """Make the entry for something that we may name; ``dropped`` hears when nobody here does."""
+        entry = Import(target, dropped)
+        self._stamp(entry, position)
+        entry.session = self.session
+        entry.wire = entry.unanswered = 0
+        entry.desc = None
+        entry.is_promise = entry.wanted = False
+        return entry
+
+    def question(
+        self, position: int, promise: Promise[Any], dropped: Callable[[Any], None], wanted: bool
+    ) -> Question:
+        """Make the entry for a call of ours."""
+        question = Question(promise, dropped)
+        self.incarnations += 1
+        question.incarnation = self.incarnations
+        question.position = position
+        question.touched = self.clock
+        question.account = self
+        question.session = self.session
+        question.wanted = wanted
+        question.state = WAITING
+        question.released = NOT_YET
+        question.desc = question.via = question.resolver = None
+        question.unanswered = 0
+        return question
+
+    def answer(self, position: int, reply: Any) -> Answer:
+        """Make the entry for a call of the peer's; position -1 is a listener that stands nowhere."""
+        answer = _new_answer(Answer)
+        answer._home = self.home
+        answer._state = PENDING
+        answer._value = answer._waiters = answer._route = None
+        self.incarnations += 1
+        answer.incarnation = self.incarnations
+        answer.position = position
+        answer.touched = self.clock
+        answer.account = self
+        answer.reply = reply
+        return answer
+
+    def _stamp(self, entry: Export | Import, position: int) -> None:
+        self.incarnations += 1
+        entry.incarnation = self.incarnations
+        entry.position = position
+        entry.touched = self.clock
+        entry.account = self
+
+
+_new_answer: Final = Answer.__new__

@@ -27,7 +27,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.model.values import FrozenMap, Symbol, Tagged
-from captp.session.entries import Answer, Control, Question, QuestionState
+from captp.session.entries import DROPPED, SETTLED, WAITING, Answer, Control, Question
 from captp.session.handshake import Event
 from captp.wire.ops import (
     ABORT,
@@ -83,15 +83,7 @@ def on_abort(session: Session, op: Op) -> None:
 
 
 def on_deliver(session: Session, op: Op) -> None:
-    size = len(op)
-    if size == 5:
-        _, to, args, position, resolve = op
-    elif size == 3:
-        _, to, args = op
-        position = resolve = False
-    else:
-        _, to, args, position = op
-        resolve = False
+    _, to, args, position, resolve = op if len(op) == 5 else (*op, False, False)[:5]
     if type(args) is not tuple:
         raise DecodeError("bad-op", "op:deliver takes a list of arguments")
     answer: Answer | None = None
@@ -134,9 +126,7 @@ def _listener(session: Session, resolve: Any) -> Answer:
     """Return an answer that stands at no position and reports to a resolver."""
     if session.native:
         raise DecodeError("bad-op", "a result needs an answer position")
-    answer = Answer(session.tables.home, _reply_to(session, resolve))
-    session.tables.account.enter(answer, -1)
-    return answer
+    return session.tables.account.answer(-1, _reply_to(session, resolve))
 
 
 def _control(session: Session, control: Control, message: Message) -> None:
@@ -147,7 +137,7 @@ def _control(session: Session, control: Control, message: Message) -> None:
     elif question is not None:
         if len(message.args) != 1 or message.selector not in ("fulfill", "break"):
             raise DecodeError("bad-op", "a resolver takes fulfill or break and one value")
-        if question.state in (QuestionState.WAITING, QuestionState.DROPPED):
+        if question.state in (WAITING, DROPPED):
             returned(session, question, message.selector == "fulfill", message.args[0])
 
 
@@ -160,10 +150,7 @@ def on_listen(session: Session, op: Op) -> None:
         if to._state != PENDING:
             session.effects.append(to)
         return
-    if session.native:
-        answer = session.tables.install(listener, True)
-    else:
-        answer = _listener(session, listener)
+    answer = session.tables.install(listener, True) if session.native else _listener(session, listener)
     session.effects.append(Settlement(answer, FULFILLED, to))
 
 
@@ -196,7 +183,7 @@ def _question(session: Session, position: Any) -> Question:
 
 def returned(session: Session, question: Question, fulfilled: bool, value: Any) -> None:
     """Settle the promise of a question, and end what ends with it."""
-    if question.state is QuestionState.SETTLED:
+    if question.state is SETTLED:
         raise RemoteProtocolError("not-resolver", f"a second result for {question!r}")
     promise = question()
     if promise is not None:

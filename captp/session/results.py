@@ -59,7 +59,7 @@ class NativeResults:
     listener_release = Release.NOT_YET
     may_release = True
 
-    def resolver(self, question: Question) -> Any:
+    def resolver(self, question: Question) -> Any:  # noqa: ARG002
         return True
 
     def unasked(self) -> Any:
@@ -117,7 +117,8 @@ class OcapnResults:
 
     def report(self, answer: Answer) -> Op:
         resolver = answer.reply
-        assert isinstance(resolver, Ref) and type(resolver._anchor) is Far
+        assert isinstance(resolver, Ref)
+        assert type(resolver._anchor) is Far
         if answer._state == FULFILLED:
             args = (self._codec.symbol("fulfill"), answer._value)
         else:

@@ -27,7 +27,17 @@ from captp.model.passable import KWARGS_TAG
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Select, Settlement
 from captp.model.ref import Far
 from captp.model.values import FrozenMap, Tagged
-from captp.session.entries import Answer, Control, Question, QuestionState, Release
+from captp.session.entries import (
+    FINISHED,
+    NOT_YET,
+    QUEUED,
+    SENT,
+    SETTLED,
+    WAITING,
+    Answer,
+    Control,
+    Question,
+)
 from captp.session.handshake import (
     TRANSITIONS,
     Channel,
@@ -168,7 +178,7 @@ class Session:
         broken = []
         for question in list(tables.questions.values()):
             promise = question()
-            if promise is not None and question.state is QuestionState.WAITING:
+            if promise is not None and question.state is WAITING:
                 broken.append(Settlement(promise, BROKEN, reason))
         for entry in list(tables.imports.values()):
             target = entry()
@@ -273,24 +283,21 @@ class Session:
         promise = message.promise
         if promise is None:
             resolve = self._results.unasked()
-            return self._try_send(
-                [(DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args)]
-            )
+            op: Op = (DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args)
+            return self._try_send(op)
         wanted = not promise._lazy or promise._waiters is not None
         try:
             question = tables.ask(promise, wanted)
         except Overloaded as full:
             return full
         if type(selector) is Select:
-            question.desc = codec.target(Kind.ANSWER, question.position)
-            ops = self._results.select(selector, desc, question)
+            problem = self._select(selector, desc, question)
         else:
             resolve = self._results.resolver(question) if wanted else self._results.unasked()
-            ops = [(DELIVER, desc, args, question.position, resolve)]
-        problem = self._try_send(ops)
+            problem = self._try_send((DELIVER, desc, args, question.position, resolve))
         if problem is not None:
             del tables.questions[question.position]
-            question.state = QuestionState.FINISHED
+            question.state = FINISHED
             tables.question_positions.free.append(question.position)
             return problem
         promise._route = question
@@ -299,18 +306,25 @@ class Session:
             via._route.unanswered += 1
         return None
 
-    def _try_send(self, ops: list[Op]) -> Broken | None:
-        """Encode messages and count what they give away; nothing of it happens if one fails."""
-        codec, tables = self.codec, self.tables
-        assert codec is not None
+    def _select(self, step: Select, desc: Any, question: Question) -> Broken | None:
+        assert self.codec is not None
+        question.desc = self.codec.target(Kind.ANSWER, question.position)
+        for op in self._results.select(step, desc, question):
+            problem = self._try_send(op)
+            if problem is not None:
+                return problem
+        return None
+
+    def _try_send(self, op: Op) -> Broken | None:
+        """Encode a message and count what it gives away; nothing of it happens if it fails."""
+        tables = self.tables
         try:
-            encoded = [codec.encode(op) for op in ops]
+            self.out.append(self.codec.encode(op))  # type: ignore[union-attr]
         except (Unpassable, Overloaded) as problem:
             tables.roll_back()
             return portable(problem)
         if tables.pending:
             tables.commit()
-        self.out += encoded
         return None
 
     def _encode(self, op: Op) -> None:
@@ -326,25 +340,25 @@ class Session:
         assert self.codec is not None
         if type(route) is Question:
             desc = route.desc or self.codec.target(Kind.ANSWER, route.position)
-            self._send([self._results.listen(desc, route, own=True)])
+            self._send(self._results.listen(desc, route, own=True))
             return
         question = self.tables.ask(promise, wanted=True)
         question.released = self._results.listener_release
         self.kept[question.position] = promise
-        self._send([self._results.listen(route.desc, question, own=False)])
+        self._send(self._results.listen(route.desc, question, own=False))
 
-    def _send(self, ops: list[Op]) -> None:
-        problem = self._try_send(ops)
+    def _send(self, op: Op) -> None:
+        problem = self._try_send(op)
         assert problem is None, problem
 
     def report(self, answer: Answer) -> None:
         """Tell the peer how its call ended, if it asked; once."""
         if not answer.reply or self.state is not State.OPEN:
             return
-        problem = self._try_send([self._results.report(answer)])
+        problem = self._try_send(self._results.report(answer))
         if problem is not None:
             answer._state, answer._value = BROKEN, problem
-            self._send([self._results.report(answer)])
+            self._send(self._results.report(answer))
         answer.reply = None
 
     def acknowledge(self, answer: Answer) -> None:
@@ -359,13 +373,15 @@ class Session:
         """Take a question out of its table and release its answer at the peer, once."""
         position = question.position
         del self.tables.questions[position]
-        self.kept.pop(position, None)
-        question.state = QuestionState.FINISHED
-        if question.released is Release.SENT:
-            self.tables.question_positions.free.append(position)
-        elif question.released is Release.NOT_YET:
-            question.released = Release.QUEUED
+        if self.kept:
+            self.kept.pop(position, None)
+        question.state = FINISHED
+        released = question.released
+        if released is NOT_YET:
+            question.released = QUEUED
             self.finished.append(question)
+        elif released is SENT:
+            self.tables.question_positions.free.append(position)
         if question.via is not None:
             self.answered_through(question)
 
@@ -375,7 +391,7 @@ class Session:
         assert via is not None
         route = via._route
         route.unanswered -= 1
-        if route.unanswered == 0 and type(route) is Question and route.state is QuestionState.SETTLED:
+        if route.unanswered == 0 and type(route) is Question and route.state is SETTLED:
             self.finish(route)
 
     def collect(self) -> None:
@@ -389,8 +405,8 @@ class Session:
                 continue
             if question.promise_dropped(by_position=self.native):
                 self.finish(question)
-            elif question.released is Release.NOT_YET:
-                question.released = Release.QUEUED
+            elif question.released is NOT_YET:
+                question.released = QUEUED
                 self.finished.append(question)
         size = self.limits.gc_entries
         gone = tables.take_dropped_imports()
@@ -401,8 +417,8 @@ class Session:
             some = self.finished[start : start + size]
             self._encode((GC_ANSWERS, tuple([q.position for q in some])))
             for question in some:
-                question.released = Release.SENT
-                if question.state is QuestionState.FINISHED:
+                question.released = SENT
+                if question.state is FINISHED:
                     tables.question_positions.free.append(question.position)
         self.finished.clear()
 

@@ -14,6 +14,8 @@ from captp.limits import Limits
 from captp.model.promise import PENDING, Promise, Reference
 from captp.model.ref import Far, Ref, settled, view
 from captp.session.entries import (
+    FINISHED,
+    WAITING,
     Account,
     Answer,
     Control,
@@ -21,7 +23,6 @@ from captp.session.entries import (
     Import,
     Positions,
     Question,
-    QuestionState,
 )
 from captp.wire.codec import Codec
 from captp.wire.ops import Desc, Kind
@@ -39,7 +40,7 @@ class Tables:
         self.session = session
         self.home = home
         self.limits = limits
-        self.account = Account(session, limits)
+        self.account = Account(session, home, limits)
         self.exports: dict[int, Export] = {}
         self.imports: dict[int, Import] = {}
         self.questions: dict[int, Question] = {}
@@ -91,7 +92,7 @@ class Tables:
         if target._state == PENDING and route is not None and route.session is self.session:
             if type(route) is Import:
                 return Desc(Kind.EXPORT, route.position)
-            if self.session.passes_answers and route.state is QuestionState.WAITING:
+            if self.session.passes_answers and route.state is WAITING:
                 return Desc(Kind.ANSWER, route.position)
         return Desc(Kind.IMPORT_PROMISE, self._export(target, target))
 
@@ -114,9 +115,9 @@ class Tables:
 
     def export_control(self, control: Control, position: int | None = None) -> Export:
         """Export a control target; ``position`` 0 is the bootstrap and never dies."""
-        entry = Export(control)
-        self.account.enter(entry, self.export_positions.take() if position is None else position)
-        self.exports[entry.position] = entry
+        if position is None:
+            position = self.export_positions.take()
+        entry = self.exports[position] = self.account.export(position, control)
         return entry
 
     def give(self, entry: Export) -> Desc:
@@ -130,9 +131,8 @@ class Tables:
         if entry is None:
             if len(self.exports) > self.limits.exports:
                 raise Overloaded(f"this session holds {self.limits.exports} references already")
-            entry = Export(target)
-            self.account.enter(entry, self.export_positions.take())
-            self.exports[entry.position] = entry
+            position = self.export_positions.take()
+            entry = self.exports[position] = self.account.export(position, target)
             self.by_anchor[id(anchor)] = entry
         entry.pending += 1
         self.pending.append(entry)
@@ -187,9 +187,7 @@ class Tables:
     def _enter_import(self, target: Any, position: int, old: Import | None) -> Import:
         if old is None and len(self.imports) >= self.limits.imports:
             raise LimitExceeded("too-many", f"more than {self.limits.imports} imports")
-        entry = Import(target, self.dropped_imports.append)
-        self.account.enter(entry, position)
-        entry.session = self.session
+        entry = self.account.import_(position, target, self.dropped_imports.append)
         if old is not None:
             entry.wire = old.wire
         self.imports[position] = entry
@@ -209,14 +207,12 @@ class Tables:
 
     def ask(self, promise: Promise[Any], wanted: bool) -> Question:
         """Enter a question whose result settles ``promise``."""
-        if len(self.questions) >= self.limits.questions:
+        questions, positions = self.questions, self.question_positions
+        if len(questions) >= self.limits.questions:
             raise Overloaded(f"{self.limits.questions} calls wait for this peer already")
-        question = Question(promise, self.dropped_questions.append)
-        question.session = self.session
-        question.wanted = wanted
-        position = self.question_positions.take()
-        self.account.enter(question, position)
-        self.questions[position] = question
+        position = positions.free.pop() if positions.free else positions.take()
+        dropped = self.dropped_questions.append
+        question = questions[position] = self.account.question(position, promise, dropped, wanted)
         return question
 
     def install(self, position: Any, reply: Any) -> Answer:
@@ -227,9 +223,7 @@ class Tables:
             raise RemoteProtocolError("answer-in-use", f"answer {position} is not released yet")
         if len(self.answers) >= self.limits.answers:
             raise LimitExceeded("too-many", f"more than {self.limits.answers} answers")
-        answer = Answer(self.home, reply)
-        self.account.enter(answer, position)
-        self.answers[position] = answer
+        answer = self.answers[position] = self.account.answer(position, reply)
         return answer
 
     # For tests, tools and the curious.
@@ -248,7 +242,7 @@ class Tables:
             if entry.position != position or entry.wire < 1:
                 raise InvariantBroken(f"{entry!r}: {entry.wire} references received")
         for position, question in self.questions.items():
-            if question.position != position or question.state is QuestionState.FINISHED:
+            if question.position != position or question.state is FINISHED:
                 raise InvariantBroken(f"{question!r} is {question.state.value} but in its table")
         if self.pending:
             raise InvariantBroken(f"{len(self.pending)} references of a message that never ended")

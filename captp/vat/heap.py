@@ -53,6 +53,11 @@ class Heap:
             if obj is not None:
                 yield obj
 
+    def find(self, oid: Oid) -> Object | None:
+        """Return the object with an id, while it lives."""
+        ref = self._objects.get(oid)
+        return None if ref is None else ref()
+
     def edges(self, obj: Object) -> Iterator[Object | Reference]:
         """Yield what ``obj`` holds in its state."""
         return edges(obj)

@@ -38,7 +38,7 @@ def within(seconds: float, promise: Promise[T]) -> Promise[T]:
     vat = _current("within")
     follower: Promise[T] = Promise(vat)
     vat.emit(Timer(follower, seconds, breaks=True))
-    vat.race(follower, promise)
+    vat.settling.race(follower, promise)
     return follower
 
 

@@ -46,20 +46,6 @@ class Queues:
         """Forget a source; what it sent before its end still runs."""
         self.sources.remove(source)
 
-    def admit(self, source: Source, message: Any) -> None:
-        """Queue one message."""
-        source.messages.append(message)
-        if not source.ready and not source.held:
-            source.ready = True
-            self.ring.append(source)
-
-    def admit_first(self, source: Source, messages: deque[Any]) -> None:
-        """Put messages that waited elsewhere in front of everything their source still has."""
-        source.messages.extendleft(reversed(messages))
-        if source.messages and not source.ready and not source.held:
-            source.ready = True
-            self.ring.appendleft(source)
-
     def hold(self, source: Source) -> None:
         """Let nothing of ``source`` run until it is released."""
         source.held = True

@@ -8,27 +8,42 @@ so "first write of this turn" is one identity test. Journal entries are undone l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from captp.errors import NotInTurn
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
-from captp.model.interface import ref_class, shown_as
+from captp.model.interface import Row, ref_class, shown_as
 from captp.model.object import Object
 from captp.model.ref import Ref, view
 from captp.vat.heap import Heap
 
 
+class TurnStep(Protocol):
+    """Something that every turn enters and leaves: a capsule, a context, a loan."""
+
+    def enter(self, obj: Object, row: Row) -> None:
+        """Prepare for one turn; an exception here breaks the call before its body runs."""
+        ...
+
+    def leave(self, obj: Object, row: Row, *, committed: bool) -> None:
+        """Undo what ``enter`` did; called once for each ``enter`` that returned, last first."""
+        ...
+
+
 class Trustee:
     """Owns objects and runs their turns, inline in the vat's loop."""
 
-    __slots__ = ("_adopting", "heap", "in_turn", "journal", "token", "vat")
+    __slots__ = ("_adopting", "_entered", "heap", "in_turn", "journal", "steps", "token", "vat")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
         self.heap = heap
         self.in_turn = False
+        #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
+        self.steps: tuple[TurnStep, ...] = ()
         self._adopting: list[Object] = []
+        self._entered: list[TurnStep] = []
         self.token: object = object()
         self.journal: list[tuple[Callable[..., Any], Any]] = []
 
@@ -50,6 +65,17 @@ class Trustee:
         if owner._turn is not self.token:
             self.first_write(owner)
         self.journal.append((undo, args))
+
+    def enter(self, obj: Object, row: Row) -> None:
+        """Enter the steps of one turn, in order."""
+        for step in self.steps:
+            step.enter(obj, row)
+            self._entered.append(step)
+
+    def leave(self, obj: Object, row: Row, *, committed: bool) -> None:
+        """Leave the steps that were entered, last first."""
+        while self._entered:
+            self._entered.pop().leave(obj, row, committed=committed)
 
     def commit(self) -> None:
         """Make the turn's writes final."""

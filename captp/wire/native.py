@@ -228,7 +228,8 @@ class NativeCodec:
             self._caps += 1
             if not 0 < len(data) <= 7:
                 raise DecodeError("bad-value", "a position has 1 to 7 bytes")
-            return self._refs.resolve(code, int.from_bytes(data, "big"))  # type: ignore[arg-type]
+            position = data[0] if len(data) == 1 else int.from_bytes(data, "big")
+            return self._refs.resolve(code, position)  # type: ignore[arg-type]
         if code == EXT_NULL and not data:
             return NULL
         if code in _MARKS and not data:

@@ -9,8 +9,8 @@ from typing import Any, Final, final
 
 from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from captp.limits import Limits
-from captp.model.values import FrozenMap, Symbol
-from captp.wire.syrup_values import IN_BAND, NAN, Record, from_record, read_int
+from captp.model.values import Symbol
+from captp.wire.syrup_values import IN_BAND, NAN, Record, from_entries, from_record, read_int
 
 __all__ = ["Reader"]
 
@@ -102,8 +102,6 @@ class Reader:
         Feed in arrival order and exhaust the iterator before the next feed. Raises DecodeError or
         LimitExceeded, after yielding what came before; the reader is of no use from then on.
         """
-        if self._failed:
-            raise LocalProtocolError("this reader has failed before: end its session")
         if self._saved is not None:
             self._tail += data
             if len(self._tail) < self._need:
@@ -121,28 +119,31 @@ class Reader:
             if value is _MORE:
                 return
             yield value
+        self._data = b""
+        self._position = 0
 
     def whole(self, data: bytes) -> Any:
         """Read the one value that ``data`` is; what is missing or left over is ``bad-frame``."""
         if len(data) > self._message_limit:
-            raise self._error("too-large", f"{len(data)} bytes", 0)
+            raise self._error("too-large", f"{len(data)} bytes are", 0)
         self._data = data
         self._position = 0
-        value = self._step()
+        value = self._step() if data else _MORE
+        self._failed = True
         if value is _MORE:
-            self._failed = True
             raise self._error("bad-frame", "the message is cut short", len(data))
         if self._position < len(data):
-            self._failed = True
             raise self._error("bad-frame", "bytes after the end of the value", self._position)
+        self._failed = False
         return value
 
     def _step(self) -> Any:
-        try:
-            return self._next()
-        except BaseException:
-            self._failed = True
-            raise
+        if self._failed:
+            raise LocalProtocolError("this reader has failed before: end its session")
+        self._failed = True
+        value = self._next()
+        self._failed = False
+        return value
 
     def _next(self) -> Any:
         """Read on until a message is complete or the data is not: then the answer is _MORE.
@@ -157,12 +158,14 @@ class Reader:
         max_depth = limits.depth
         max_entries = limits.container_entries
         symbols = self._symbols
+        message = self._message
+        opaque = self._opaque
         items: list[Any]
         stack: list[tuple[list[Any], int, str]]
         if self._saved is None:
             # ``start`` is where the message begins in ``data``: below zero when that part is gone.
             items, closer, label, stack, spent, start, sealed = [], 0, "", [], 0, pos, 0
-            if self._message is not None and data[pos] != 60:
+            if message is not None and data[pos] != 60:
                 raise self._error("unknown-op", "a message must be a record", 0)
         else:
             items, closer, label, stack, spent, start, sealed = self._saved
@@ -170,20 +173,18 @@ class Reader:
         mark = pos
         try:
             # One round is one node; the last round finds the closers of the last node allowed.
-            for spent in range(spent, limits.nodes + 1):  # noqa: B020 - resumed where it was left
+            for spent in range(spent, limits.nodes + 1):  # noqa: B007,B020 - kept for resuming
                 mark = pos
                 c = data[pos]
                 while c == closer:
                     # ``pos`` stays on the closer while others' code runs: see the except below.
-                    if len(items) > max_entries and (
-                        c != _STRUCT_END or len(items) > 2 * max_entries
-                    ):
+                    if len(items) > max_entries and (c != _STRUCT_END or len(items) > 2 * max_entries):
                         raise self._error("too-many", "entries in one container", pos - start)
                     value: Any
                     if c == _LIST_END:
                         value = tuple(items)
                     elif c == _STRUCT_END:
-                        value = self._struct(items, pos - start)
+                        value = self._made(from_entries, pos - start, items)
                     elif sealed:
                         value = None
                         if sealed == len(stack):
@@ -191,10 +192,10 @@ class Reader:
                             self._kept += data[self._opaque_from : pos + 1]
                             value = self._build(label, (bytes(self._kept),))
                             self._kept.clear()
-                    elif len(stack) == 1 and self._message is not None:
-                        value = self._message(label, tuple(items))
+                    elif len(stack) == 1 and message is not None:
+                        value = message(label, tuple(items))
                     elif label in IN_BAND:
-                        value = self._in_band(label, items, pos - start)
+                        value = self._made(from_record, pos - start, label, items)
                     else:
                         value = self._build(label, tuple(items))
                     pos += 1
@@ -218,14 +219,14 @@ class Reader:
                         pos += 1
                         c = data[pos]
                     width = pos - mark
-                    if c == 43 or c == 45:
+                    if c in b"+-":
                         if width > limits.int_digits:
                             raise self._too_many_digits(mark - start)
                         value = n if n >= 0 else read_int(data[mark:pos])
                         if c == 45:
                             value = -value
                         pos += 1
-                    elif c == 58 or c == _QUOTE or c == 34:
+                    elif c in b":'\"":
                         if width > limits.length_digits:
                             raise self._bad(
                                 f"a length of more than {limits.length_digits} digits",
@@ -238,8 +239,7 @@ class Reader:
                         pos += 1
                         stop = pos + n
                         if stop > size:
-                            state = (items, closer, label, stack, spent, start, sealed)
-                            return self._suspend(mark, stop, state)
+                            break
                         raw = data[pos:stop]
                         pos = stop
                         if c == 58:
@@ -250,16 +250,12 @@ class Reader:
                             try:
                                 value = raw.decode()
                             except UnicodeDecodeError:
-                                raise self._bad(
-                                    "a string that is not UTF-8", mark - start
-                                ) from None
+                                raise self._bad("a string that is not UTF-8", mark - start) from None
                     else:
                         raise self._bad("digits must be followed by one of + - : \" '", pos - start)
-                elif c == 60 or c == 91 or c == 123:
+                elif c in b"<[{":
                     if len(stack) >= max_depth:
-                        raise self._error(
-                            "too-deep", f"nested over {max_depth} levels", mark - start
-                        )
+                        raise self._error("too-deep", f"nested over {max_depth} levels", mark - start)
                     opened = ""
                     if c == 60:
                         pos += 1
@@ -284,16 +280,15 @@ class Reader:
                         pos += 1
                         stop = pos + n
                         if stop > size:
-                            state = (items, closer, label, stack, spent, start, sealed)
-                            return self._suspend(mark, stop, state)
+                            break
                         raw = data[pos:stop]
                         opened = (symbols.get(raw) or self._symbol(raw, mark - start)).name
                         pos = stop
+                        if opened in opaque and not sealed and (closer or message is None):
+                            sealed = len(stack) + 1
+                            self._opaque_from = mark
                         stack.append((items, closer, label))
                         closer = _RECORD_END
-                        if opened in self._opaque and not sealed:
-                            sealed = len(stack)
-                            self._opaque_from = mark
                     else:
                         pos += 1
                         stack.append((items, closer, label))
@@ -301,17 +296,16 @@ class Reader:
                     items = []
                     label = opened
                     continue
-                elif c == 102 or c == 116:
+                elif c in b"tf":
                     value = c == 116
                     pos += 1
                 elif c == 68:
                     stop = pos + 9
                     if stop > size:
-                        state = (items, closer, label, stack, spent, start, sealed)
-                        return self._suspend(mark, stop, state)
+                        break
                     raw = data[pos + 1 : stop]
                     value = _DOUBLE.unpack(raw)[0]
-                    # OCapN has one NaN; payload bits would be a value that compares equal to another.
+                    # OCapN has one NaN; payload bits would be a second spelling.
                     if value != value and raw != NAN:  # noqa: PLR0124
                         raise self._bad("a NaN other than 7ff8000000000000", mark - start)
                     pos = stop
@@ -322,14 +316,17 @@ class Reader:
                 items.append(value)
                 if not closer:
                     return self._complete(value, pos, start)
+            else:
+                what = f"over {limits.nodes} values in one message"
+                raise self._error("too-many", what, mark - start)
         except IndexError:
             # Only data[pos] beyond the end means that bytes are missing; others' code runs while
             # pos is inside, so an IndexError of theirs is not taken for it.
             if pos < size:
                 raise
-            state = (items, closer, label, stack, spent, start, sealed)
-            return self._suspend(mark, 0, state)
-        raise self._error("too-many", f"over {limits.nodes} values in one message", mark - start)
+            stop = 0
+        state = (items, closer, label, stack, spent, start, sealed)
+        return self._suspend(mark, stop, state)
 
     def _complete(self, value: Any, pos: int, start: int) -> Any:
         if pos - start > self._message_limit:
@@ -371,26 +368,11 @@ class Reader:
             self._symbols[raw] = symbol
         return symbol
 
-    def _struct(self, items: list[Any], at: int) -> FrozenMap:
-        if len(items) % 2:
-            raise self._bad("a struct key without a value", at)
-        keys = items[::2]
-        for i, key in enumerate(keys):
-            if type(key) is not str:
-                if type(key) is not Symbol:
-                    raise self._bad(f"a struct key that is {type(key).__name__}", at)
-                keys[i] = key.name
-        pairs = dict(zip(keys, items[1::2], strict=True))
-        if len(pairs) < len(keys):
-            raise self._bad("a struct with a key twice", at)
-        keys.sort()
-        return FrozenMap([(key, pairs[key]) for key in keys])
-
-    def _in_band(self, label: str, items: list[Any], at: int) -> Any:
+    def _made(self, make: Callable[..., Any], at: int, *parts: Any) -> Any:
         try:
-            return from_record(label, items)
-        except ValueError:
-            raise self._bad(f"<{label}> with fields that it cannot have", at) from None
+            return make(*parts)
+        except ValueError as problem:
+            raise self._bad(str(problem), at) from None
 
     def _bad(self, what: str, at: int) -> RemoteProtocolError:
         return self._error("bad-value", what, at)

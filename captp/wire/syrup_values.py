@@ -8,7 +8,7 @@ from attrs import frozen
 
 from captp.model.values import NULL, Fault, FrozenMap, Symbol, Tagged
 
-__all__ = ["IN_BAND", "NAN", "Encoded", "Record", "from_record", "read_int", "write_int"]
+__all__ = ["IN_BAND", "NAN", "Encoded", "Record", "from_entries", "from_record", "read_int", "write_int"]
 
 #: OCapN has one NaN; payload bits would be a second spelling of it.
 NAN: Final = bytes.fromhex("7ff8000000000000")
@@ -70,7 +70,24 @@ def from_record(label: str, fields: list[Any]) -> Any:
         # Goblins sends this in place of any error, on purpose without its text.
         case ("exn:fail:mystery", _):
             return Fault("exn:fail:mystery")
-    raise ValueError(label)
+    raise ValueError(f"<{label}> with fields that it cannot have")
+
+
+def from_entries(items: list[Any]) -> FrozenMap:
+    """Give the struct of keys and values in turn; raises ValueError for what no struct has."""
+    if len(items) % 2:
+        raise ValueError("a struct key without a value")
+    keys = items[::2]
+    for i, key in enumerate(keys):
+        if type(key) is not str:
+            if type(key) is not Symbol:
+                raise ValueError(f"a struct key that is {type(key).__name__}, not a string")
+            keys[i] = key.name
+    entries = dict(zip(keys, items[1::2], strict=True))
+    if len(entries) < len(keys):
+        raise ValueError("a struct with a key twice")
+    keys.sort()
+    return FrozenMap([(key, entries[key]) for key in keys])
 
 
 def read_int(digits: bytes) -> int:

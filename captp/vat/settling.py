@@ -1,0 +1,164 @@
+"""How promises settle in a vat: who is told, what is forwarded, who follows whom; it runs no turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from captp.errors import Broken, Overloaded
+from captp.limits import Limits
+from captp.model.passable import ATOMS
+from captp.model.promise import (
+    BROKEN,
+    FULFILLED,
+    PENDING,
+    Message,
+    Promise,
+    Select,
+    Settlement,
+    add_waiter,
+    take_waiters,
+)
+from captp.model.values import Tagged
+from captp.vat.effects import Want
+from captp.vat.fiber import Fiber
+
+
+class Settling:
+    """The promises of one vat: settlement, queues on promises, and whom to tell.
+
+    ``forwarded`` holds messages whose promise has just settled: they run before anything that came
+    later. ``woken`` holds waiters that are not the vat's own, for the driver.
+    """
+
+    def __init__(self, vat: Any, limits: Limits) -> None:
+        self.vat = vat
+        self.limits = limits
+        self.forwarded: deque[Message] = deque()
+        self.woken: list[tuple[Any, Promise[Any]]] = []
+        self.queued: dict[Promise[Any], None] = {}
+
+    def settle_now(self, promise: Promise[Any], state: int, value: Any) -> None:
+        """Settle a promise, forward what waited on it, and note whom to tell; the first one wins."""
+        if promise._state != PENDING:
+            return
+        if state == FULFILLED and type(value) not in ATOMS and isinstance(value, Promise):
+            self._follow(promise, value)
+            return
+        promise._value = value
+        promise._state = state
+        if promise._waiters is not None:
+            self._wake(promise)
+        if promise._reported:
+            self.vat.outbox.append(promise)
+
+    def _follow(self, promise: Promise[Any], leader: Promise[Any]) -> None:
+        """Let ``promise`` become whatever ``leader`` becomes; a ring of promises breaks at once."""
+        hops = 0
+        while leader._state == PENDING and leader._value is not None:
+            leader = leader._value
+            hops += 1
+        if leader is promise or hops > self.limits.pipeline_queue:
+            self.settle_now(promise, BROKEN, Broken("promise-cycle: a promise resolved to itself"))
+            return
+        if leader._state != PENDING:
+            self.settle_now(promise, leader._state, leader._value)
+            return
+        promise._value = leader
+        waiters = take_waiters(promise)
+        self.queued.pop(promise, None)
+        for waiter in waiters:
+            if type(waiter) is Message:
+                self.forwarded.append(waiter)
+            else:
+                add_waiter(promise, waiter)
+        add_waiter(leader, promise)
+        if promise._waiters is not None or promise._reported:
+            self.want(leader)
+
+    def _wake(self, promise: Promise[Any]) -> None:
+        self.queued.pop(promise, None)
+        for waiter in take_waiters(promise):
+            if type(waiter) is Message:
+                self.forwarded.append(waiter)
+            elif type(waiter) is Fiber:
+                if waiter.waiting_for is promise:
+                    waiter.waiting_for = None
+                    self.vat.admit(self.vat.local, waiter)
+            elif isinstance(waiter, Promise):
+                if waiter._state == PENDING:
+                    waiter._value = None
+                self.vat.outbox.append(Settlement(waiter, promise._state, promise._value))
+            else:
+                self.woken.append((waiter, promise))
+
+    def want(self, promise: Promise[Any]) -> None:
+        """Ask for the result of a lazy promise, once somebody waits for it."""
+        while promise._state == PENDING and promise._value is not None:
+            promise = promise._value
+        route = promise._route
+        if route is not None and promise._state == PENDING and not route.wanted:
+            self.vat.emit(Want(promise))
+
+    def race(self, follower: Promise[Any], leader: Promise[Any]) -> None:
+        """Let ``follower`` settle as ``leader`` does, unless something else settles it first."""
+        if leader._state == PENDING:
+            self.want(leader)
+            add_waiter(leader, follower)
+        else:
+            self.vat.emit(Settlement(follower, leader._state, leader._value))
+
+    def queue_on(self, promise: Promise[Any], message: Message) -> None:
+        """Keep a message until the local promise it is for is settled."""
+        limit = self.limits.pipeline_queue
+        if add_waiter(promise, message) > limit:
+            promise._waiters.pop()
+            full = Overloaded(f"{limit} calls already wait for this promise; wait for it yourself")
+            if message.promise is not None:
+                self.settle_now(message.promise, BROKEN, full)
+            return
+        # Nobody else may hold the promise now, and its queue must not die with it.
+        self.queued[promise] = None
+
+    def take_queue(self, promise: Promise[Any]) -> list[Message]:
+        """Remove and return the messages that wait for a promise which is about to get a route."""
+        if promise not in self.queued:
+            return []
+        del self.queued[promise]
+        waiters = take_waiters(promise)
+        for waiter in waiters:
+            if type(waiter) is not Message:
+                add_waiter(promise, waiter)
+        return [w for w in waiters if type(w) is Message]
+
+    def release(self, answer: Promise[Any]) -> None:
+        """Let go of a result whose caller let go; what others still queue on it stays alive."""
+        if answer._state == PENDING and answer._waiters is not None:
+            self.queued[answer] = None
+
+    def deliver_to_data(self, target: Promise[Any], message: Message) -> None:
+        """Answer a message to a promise that is broken, or fulfilled with plain data."""
+        promise, selector = message.promise, message.selector
+        if promise is None:
+            return
+        if target._state == BROKEN:
+            self.settle_now(promise, BROKEN, target._value)
+        elif type(selector) is Select:
+            state, value = select(target._value, selector)
+            self.settle_now(promise, state, value)
+        else:
+            kind = type(target._value).__name__
+            self.settle_now(promise, BROKEN, Broken(f"not-callable: the promise became a {kind}"))
+
+
+def select(value: Any, step: Select) -> tuple[int, Any]:
+    """Take one step into data; return how the promise for it settles."""
+    key = step.key
+    match step.op:
+        case "get" if isinstance(value, dict) and key in value:
+            return FULFILLED, value[key]
+        case "index" if type(value) is tuple and 0 <= key < len(value):
+            return FULFILLED, value[key]
+        case "untag" if type(value) is Tagged and value.tag == key:
+            return FULFILLED, value.value
+    return BROKEN, Broken(f"bad-select: {step!r} does not fit a {type(value).__name__}")

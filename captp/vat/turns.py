@@ -1,0 +1,163 @@
+"""Turns and fiber steps: one message, one object, all or nothing; it decides no order and no route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from captp.errors import Broken, NoSuchMethod, Overloaded
+from captp.limits import Limits
+from captp.model.faults import portable
+from captp.model.guards import as_interface, compile_thunk
+from captp.model.interface import Row
+from captp.model.object import Object
+from captp.model.passable import ATOMS, freeze
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, add_waiter
+from captp.model.values import Symbol
+from captp.vat.fiber import Fiber, foreign_await
+from captp.vat.trustee import Trustee
+
+
+class Turns:
+    """Runs turns for one vat; ``fibers`` are those that wait, ``faults`` what user code raised."""
+
+    def __init__(self, vat: Any, trustee: Trustee, limits: Limits) -> None:
+        self.vat = vat
+        self.trustee = trustee
+        self.limits = limits
+        self.fibers: dict[Fiber, None] = {}
+        self.fiber_runs = False
+        self.faults: list[tuple[str, BaseException]] = []
+
+    def run(self, obj: Object, row: Row, message: Message) -> None:
+        """Run one delivery as a turn, or as the first step of a fiber."""
+        if row.is_fiber:
+            self._start(obj, row, message)
+            return
+        outbox, trustee = self.vat.outbox, self.trustee
+        mark = len(outbox)
+        trustee.in_turn = True
+        try:
+            if trustee.steps:
+                trustee.enter(obj, row)
+            value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+            if type(value) not in ATOMS:
+                value = self.result(row, value)
+            if len(outbox) != mark and len(outbox) - mark > self.limits.turn_sends:
+                raise Overloaded(f"turn-limit: more than {self.limits.turn_sends} sends in one turn")
+            if trustee.steps:
+                trustee.leave(obj, row, committed=True)
+        except BaseException as problem:
+            self._roll_back(mark, obj, row, problem, message.promise)
+            return
+        finally:
+            trustee.in_turn = False
+        if trustee.journal:
+            trustee.commit()
+        promise = message.promise
+        if promise is not None:
+            self.vat.settle_now(promise, FULFILLED, value)
+
+    def result(self, row: Row, value: Any) -> Any:
+        """Return a method's result as it leaves: frozen, and a reference where it says interface."""
+        if row.result is not None and isinstance(value, Object | Reference):
+            if isinstance(value, Object):
+                return self.vat.reference(value, row.result)
+            value = as_interface(value, row.result)
+        return freeze(value, self.vat)
+
+    def _roll_back(
+        self, mark: int, obj: Object, row: Row, problem: BaseException, promise: Promise[Any] | None
+    ) -> None:
+        """Undo a turn; user code's errors break the promise, an interrupt goes on up."""
+        trustee = self.trustee
+        del self.vat.outbox[mark:]
+        trustee.in_turn = False
+        trustee.roll_back()
+        if trustee.steps:
+            trustee.leave(obj, row, committed=False)
+        if not isinstance(problem, Broken):
+            self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
+        if not isinstance(problem, Exception):
+            raise problem
+        if promise is not None:
+            self.vat.settle_now(promise, BROKEN, portable(problem))
+
+    def _start(self, obj: Object, row: Row, message: Message) -> None:
+        """Run the first step; only a fiber that waits becomes an entry of its own."""
+        promise = message.promise
+        try:
+            coro = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+        except Exception as problem:
+            self._roll_back(len(self.vat.outbox), obj, row, problem, promise)
+            return
+        waits_for = self._advance(coro, obj, row, promise, None)
+        if waits_for is None:
+            return
+        fiber = Fiber(coro, obj, row, promise, self.vat.dropped_fibers.append)
+        self.fibers[fiber] = None
+        if row.latch:
+            fiber.latched = True
+            self.vat.hold_target(obj)
+        fiber.waiting_for = waits_for
+        add_waiter(waits_for, fiber)
+
+    def step(self, fiber: Fiber) -> None:
+        """Run the next step of a fiber that was woken or cancelled."""
+        promise = fiber.promise()
+        thrown, fiber.thrown = fiber.thrown, None
+        waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, thrown)
+        if waits_for is not None:
+            fiber.waiting_for = waits_for
+            add_waiter(waits_for, fiber)
+            return
+        del self.fibers[fiber]
+        if fiber.latched:
+            self.vat.release_target(fiber.obj)
+
+    def _advance(
+        self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, thrown: BaseException | None
+    ) -> Promise[Any] | None:
+        """Run one step as a turn; return the promise it waits for, None when it has finished."""
+        trustee = self.trustee
+        mark = len(self.vat.outbox)
+        trustee.in_turn = self.fiber_runs = True
+        waits_for: Promise[Any] | None = None
+        value = None
+        try:
+            if trustee.steps:
+                trustee.enter(obj, row)
+            try:
+                while True:
+                    waits_for = coro.send(None) if thrown is None else coro.throw(thrown)
+                    if isinstance(waits_for, Promise) and waits_for._home is self.vat:
+                        break
+                    thrown = foreign_await(coro, row)
+                    del self.vat.outbox[mark:]
+                    trustee.roll_back()
+            except StopIteration as stop:
+                waits_for = None
+                value = self.result(row, stop.value)
+            if trustee.steps:
+                trustee.leave(obj, row, committed=True)
+        except BaseException as problem:
+            self._roll_back(mark, obj, row, problem, promise)
+            return None
+        finally:
+            trustee.in_turn = self.fiber_runs = False
+        if trustee.journal:
+            trustee.commit()
+        if waits_for is None and promise is not None:
+            self.vat.settle_now(promise, FULFILLED, value)
+        return waits_for
+
+
+def find(obj: Object, selector: Any, args: tuple[Any, ...]) -> tuple[Row, tuple[Any, ...]]:
+    """Look a method up; an object with a marked ``__call__`` takes the whole argument list."""
+    rows = type(obj)._captp_rows
+    row = rows.get(selector)
+    if row is None:
+        row = rows.get(None)
+        if row is None or type(selector) is not str:
+            raise NoSuchMethod("there is no such method")
+        args = (Symbol(selector), *args)
+    return row, args
