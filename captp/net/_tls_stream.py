@@ -23,11 +23,12 @@ HEADER = 5
 PLAINTEXT = 2**14
 CIPHERTEXT = 2**14 + 256
 RECORD_TYPES = range(20, 24)
-# OpenSSL's buffers grow to what is sealed in one go and never shrink again.
-SLICE = 4 * PLAINTEXT
-SLICE_OVERHEAD = 1024
+# OpenSSL's buffers grow to what is sealed or opened in one go and never shrink again: with four
+# records at a time bulk is 4% faster, but each connection that ever sent any keeps 43 KiB more.
+SLICE = PLAINTEXT
+SLICE_OVERHEAD = 256
 # Sealed before the kernel is asked to take it, so that a batch of any usual size is one write.
-WRITE = 4 * SLICE
+WRITE = 16 * SLICE
 # Records without data in a row.
 CHATTER = 32
 # What was left of a record may be added to a read, and the sum must fit RECEIVE_BYTES.

@@ -20,6 +20,7 @@ def care(peer: Peer, link: Link) -> None:
             peer.end(link, "handshake-timeout")
         return
     if session.has_garbage:
+        session.release_alone = True
         peer.touched[session] = None
     silent = now - link.heard_at
     if silent > limits.ping_dead_s:

@@ -184,12 +184,15 @@ class Peer:
     def run(self, budget: int) -> None:
         """Move messages and settlements until nothing is left, or ``budget`` deliveries ran."""
         vat = self.vat
-        vat.awake = True
-        routing.route(self)
-        while budget > 0 and vat.has_work:
-            budget -= max(vat.run(budget), 1)
-            vat.cancel_dropped()
+        vat.awake = vat.runs = True
+        try:
             routing.route(self)
+            while budget > 0 and vat.has_work:
+                budget -= max(vat.run(budget), 1)
+                vat.cancel_dropped()
+                routing.route(self)
+        finally:
+            vat.runs = False
 
     def drain(self) -> Batch:
         """Return everything that may leave now, once."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -145,21 +145,34 @@ async def open_vat(
             layer = layers[locator.transport] = default_netlayer(locator.transport, key)
         return await layer.dial(locator)
 
-    async with trio.open_nursery() as nursery:
-        pump = Pump(peer, nursery, dial)
-        try:
-            nursery.start_soon(pump.run)
-            nursery.start_soon(pump.beat)
-            for layer in listen:
-                await nursery.start(_serve, pump, layer)
-                hints = {**layer.hints(), "exts": "mp1"}
-                peer.locations[layer.transport] = PeerLocator.make(
-                    layer.transport, key.public.designator, hints
-                )
-            yield vat
-        finally:
-            await pump.close()
-            nursery.cancel_scope.cancel()
+    with _unwrapped():
+        async with trio.open_nursery() as nursery:
+            pump = Pump(peer, nursery, dial)
+            try:
+                nursery.start_soon(pump.run)
+                nursery.start_soon(pump.beat)
+                for layer in listen:
+                    await nursery.start(_serve, pump, layer)
+                    hints = {**layer.hints(), "exts": "mp1"}
+                    peer.locations[layer.transport] = PeerLocator.make(
+                        layer.transport, key.public.designator, hints
+                    )
+                yield vat
+            finally:
+                await pump.close()
+                nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Let a single error leave a nursery as itself: callers write ``except captp.Disconnected``."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        inner: BaseException = group
+        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+            inner = inner.exceptions[0]
+        raise inner from inner.__cause__
 
 
 async def _serve(

@@ -25,8 +25,10 @@ from captp.peer.peer import Peer
 from captp.run.bracket import HiddenTask
 from captp.session.handshake import Channel
 
-#: Deliveries in one run; between runs other tasks have their go.
-BUDGET: Final = 2_000
+#: Deliveries between two writes: the other end works on the first while we go on.
+SLICE: Final = 128
+#: Slices before other tasks have their go.
+SLICES: Final = 16
 #: How many tasks may wait before an await leaves the flush to the pump.
 EAGER_WAITERS: Final = 2
 #: Seconds between looks at quiet connections.
@@ -82,6 +84,7 @@ class Pump:
         vat = peer.vat
         vat.parker = self._park
         vat.doorbell = self.ring
+        vat.flusher = self.flush
         self._hidden = HiddenTask(vat)
 
     # Waiting for promises in trio tasks.
@@ -112,16 +115,20 @@ class Pump:
         if self._running:
             return
         self._running = True
+        self._rung = False
         peer = self.peer
+        peer.now = trio.current_time()
         try:
-            peer.now = trio.current_time()
-            with self._hidden:
-                peer.run(BUDGET)
-                batch = peer.drain()
+            for _ in range(SLICES):
+                with self._hidden:
+                    peer.run(SLICE)
+                    batch = peer.drain()
+                for output in batch.outputs:
+                    _ACTIONS[type(output)](self, output)
+                if not batch.more:
+                    break
         finally:
             self._running = False
-        for output in batch.outputs:
-            _ACTIONS[type(output)](self, output)
         if batch.wake_at is not None and batch.wake_at < self._wake_at:
             self._wake_at = batch.wake_at
             if self._sleeper is not None:
@@ -145,7 +152,6 @@ class Pump:
 
         while True:
             if self._rung:
-                self._rung = False
                 self.flush()
                 await trio.lowlevel.checkpoint()
             else:

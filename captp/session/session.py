@@ -56,6 +56,9 @@ from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import ABORT, BREAK, DELIVER, GC_ANSWERS, GC_EXPORTS, START, Kind, Op
 
+#: Releases that are worth a write of their own.
+RELEASES: Final = 512
+
 #: The extensions that this vat announces; a peer's are in its hello.
 EXTENSIONS: Final = ("mp1",)
 
@@ -93,6 +96,8 @@ class Session:
         self.finished: list[Question] = []
         self.kept: dict[int, Promise[Any]] = {}
         self.received = 0
+        #: Set on a beat: what there is to release need not wait for company.
+        self.release_alone = False
         self._first = b""
         self._prefix = b""
         self._results: Results = NativeResults()
@@ -395,10 +400,16 @@ class Session:
             self.finish(route)
 
     def collect(self) -> None:
-        """Write the releases of everything that ended since the last batch."""
+        """Write the releases of everything that ended since the last batch.
+
+        They go with other messages; alone they wait for the next beat, or until there are many.
+        """
         if self.state is not State.OPEN or not self._results.may_release:
             return
         tables = self.tables
+        if not self.out and not self.release_alone and len(self.finished) < RELEASES:
+            return
+        self.release_alone = False
         while tables.dropped_questions:
             question = tables.dropped_questions.popleft()
             if tables.questions.get(question.position) is not question:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from captp.errors import ForeignAwait
 from captp.model.interface import Row
@@ -17,10 +17,14 @@ from captp.model.object import Object
 from captp.model.promise import Promise
 
 
+#: What trio raises where the driver hides its task: in methods that open cancel scopes or nurseries.
+_NO_TASK: Final = "must be called from async context"
+
+
 class Fiber:
     """One run of an ``async def`` method that has waited at least once."""
 
-    __slots__ = ("coro", "latched", "obj", "result", "row", "thrown", "waiting_for")
+    __slots__ = ("__weakref__", "coro", "latched", "obj", "result", "row", "thrown", "waiting_for")
 
     def __init__(
         self,
@@ -59,11 +63,30 @@ def _watch(
     return weakref.ref(promise, gone)
 
 
-def foreign_await(coro: Coroutine[Any, Any, Any], row: Row) -> ForeignAwait:
-    """Return the error for a coroutine that yielded something that is no promise of this vat."""
-    frame = getattr(coro, "cr_frame", None)
-    line = f", line {frame.f_lineno}" if frame is not None else ""
+def foreign_await(row: Row, line: int | None) -> ForeignAwait:
+    """Return the error for a method that used an event loop, which no vat method may touch."""
+    where = f", line {line}" if line is not None else ""
     return ForeignAwait(
-        f"{row.owner.__name__}.{row.name}(){line}: a vat method awaits promises only; for trio, files"
+        f"{row.owner.__name__}.{row.name}(){where}: a vat method awaits promises only; for trio, files"
         " or threads use `await captp.outside(fn, ...)`, for time captp.sleep() and captp.within()"
     )
+
+
+def line_of(coro: Coroutine[Any, Any, Any]) -> int | None:
+    """Return the line where a suspended coroutine stands."""
+    frame = getattr(coro, "cr_frame", None)
+    return None if frame is None else frame.f_lineno
+
+
+def explained(problem: BaseException, row: Row) -> BaseException:
+    """Return ``problem``, or what it means when trio said that there is no task here."""
+    if type(problem) is not RuntimeError or str(problem) != _NO_TASK:
+        return problem
+    code, trace, line = row.function.__code__, problem.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code is code:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    error = foreign_await(row, line)
+    error.__cause__ = problem
+    return error

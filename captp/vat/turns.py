@@ -13,7 +13,7 @@ from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, add_waiter
 from captp.model.values import Symbol
-from captp.vat.fiber import Fiber, foreign_await
+from captp.vat.fiber import Fiber, explained, foreign_await, line_of
 from captp.vat.trustee import Trustee
 
 
@@ -75,6 +75,7 @@ class Turns:
         trustee.roll_back()
         if trustee.steps:
             trustee.leave(obj, row, committed=False)
+        problem = explained(problem, row)
         if not isinstance(problem, Broken):
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
         if not isinstance(problem, Exception):
@@ -131,7 +132,7 @@ class Turns:
                     waits_for = coro.send(None) if thrown is None else coro.throw(thrown)
                     if isinstance(waits_for, Promise) and waits_for._home is self.vat:
                         break
-                    thrown = foreign_await(coro, row)
+                    thrown = foreign_await(row, line_of(coro))
                     del self.vat.outbox[mark:]
                     trustee.roll_back()
             except StopIteration as stop:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Final
 
 from captp.errors import (
     Broken,
@@ -42,6 +42,10 @@ from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
 
 
+#: Messages that a caller may collect before a part of them is sent.
+SPILL: Final = 64
+
+
 def _silent() -> None:
     """Ring no bell: whoever drives the vat looks by itself."""
 
@@ -58,6 +62,9 @@ class Vat:
         self.outbox: list[Any] = []
         self.dropped_fibers: deque[Fiber] = deque()
         self.awake = False
+        #: Whether the engine runs now; its outbox is then being emptied anyway.
+        self.runs = False
+        self.flusher: Callable[[], None] = _silent
         self.doorbell: Callable[[], None] = _silent
         self.parker: Callable[[Promise[Any]], Generator[Any, Any, None]] | None = None
         self.settling = settling = Settling(self, limits)
@@ -84,9 +91,12 @@ class Vat:
         if kwargs is not None:
             kwargs = freeze_kwargs(kwargs, self)
         promise = promise_class(self)
-        self.outbox.append(Message(target, selector, args, kwargs, promise))
+        outbox = self.outbox
+        outbox.append(Message(target, selector, args, kwargs, promise))
         if not self.awake:
             self.ring()
+        elif len(outbox) >= SPILL:
+            self.spill()
         return promise
 
     def send_only(
@@ -157,6 +167,11 @@ class Vat:
         """Tell the driver that there is work."""
         self.awake = True
         self.doorbell()
+
+    def spill(self) -> None:
+        """Let a caller outside any turn that sends a lot send a part now, so that both ends work."""
+        if not self.runs:
+            self.flusher()
 
     def reference(self, obj: Object, interface: type | None = None) -> Ref:
         """Return the one reference to ``obj`` under ``interface``."""

@@ -128,8 +128,8 @@ class SyrupCodec:
         if write is None:
             raise LocalProtocolError(f"{OP_NAMES.get(op[0], op[0])} does not exist in OCapN")
         message = write(self, op)
-        if len(message) > self._limits.message_bytes:
-            limit = self._limits.message_bytes
+        limit = self._limits.message_bytes
+        if len(message) > limit:
             raise Unpassable(f"a message of {len(message)} bytes, over {limit}: send it in parts")
         return message
 

@@ -73,10 +73,12 @@ def encode(
                     add(b"%d:%b" % (len(raw), raw))
                 elif kind is bool:
                     add(b"t" if item else b"f")
-                elif item is None:
-                    add(b"<4'void>")
                 elif kind is float:
                     add(b"D" + (_DOUBLE.pack(item) if item == item else NAN))  # noqa: PLR0124
+                elif len(frames) + depth >= limits.depth:
+                    raise Unpassable(f"nested over {limits.depth} levels, or a cycle")
+                elif item is None:
+                    add(b"<4'void>")
                 elif kind is Null:
                     add(b"<4'null>")
                 elif kind is Fault:
@@ -108,10 +110,8 @@ def encode(
                         entries, inner, end, walk = 1, (made,), b"", _nowhere
                         opening = b""
                     nodes += len(inner)
-                    if len(frames) + depth >= limits.depth:
-                        raise Unpassable(f"nested over {limits.depth} levels, or a cycle")
                     if nodes > limits.nodes:
-                        raise Unpassable(f"over {limits.nodes} values in one message")
+                        break
                     if entries > limits.container_entries:
                         raise Unpassable(f"over {limits.container_entries} entries in a container")
                     frames.append((rest, closer, source, step))
@@ -120,9 +120,13 @@ def encode(
                     break
             else:
                 add(closer)
-                if not frames:
+                if frames:
+                    rest, closer, source, step = frames.pop()
+                    continue
+                if nodes <= limits.nodes:
                     return b"".join(out)
-                rest, closer, source, step = frames.pop()
+            if nodes > limits.nodes:
+                raise Unpassable(f"over {limits.nodes} values in one message")
     except Unpassable as problem:
         frames.append((rest, closer, source, step))
         steps = [show(all_, len(all_) - length_hint(left) - 1) for left, _, all_, show in frames]

@@ -21,6 +21,7 @@ _RECORD_END: Final = ord(">")
 _LIST_END: Final = ord("]")
 _STRUCT_END: Final = ord("}")
 _CLOSERS: Final = b">]}"
+_NONE: Final = -1  # what closes a message that is not in any container: no byte
 _QUOTE: Final = ord("'")
 
 # Digits that are read one by one; a number with more goes through a pattern and read_int().
@@ -164,7 +165,7 @@ class Reader:
         stack: list[tuple[list[Any], int, str]]
         if self._saved is None:
             # ``start`` is where the message begins in ``data``: below zero when that part is gone.
-            items, closer, label, stack, spent, start, sealed = [], 0, "", [], 0, pos, 0
+            items, closer, label, stack, spent, start, sealed = [], _NONE, "", [], 0, pos, 0
             if message is not None and data[pos] != 60:
                 raise self._error("unknown-op", "a message must be a record", 0)
         else:
@@ -200,7 +201,7 @@ class Reader:
                         value = self._build(label, tuple(items))
                     pos += 1
                     items, closer, label = stack.pop()
-                    if not closer:
+                    if closer < 0:
                         return self._complete(value, pos, start)
                     items.append(value)
                     mark = pos
@@ -284,7 +285,7 @@ class Reader:
                         raw = data[pos:stop]
                         opened = (symbols.get(raw) or self._symbol(raw, mark - start)).name
                         pos = stop
-                        if opened in opaque and not sealed and (closer or message is None):
+                        if opened in opaque and not sealed and (closer > 0 or message is None):
                             sealed = len(stack) + 1
                             self._opaque_from = mark
                         stack.append((items, closer, label))
@@ -314,7 +315,7 @@ class Reader:
                 else:
                     raise self._bad(f"no value starts with byte {c:#04x}", pos - start)
                 items.append(value)
-                if not closer:
+                if closer < 0:
                     return self._complete(value, pos, start)
             else:
                 what = f"over {limits.nodes} values in one message"
