@@ -97,7 +97,8 @@ def listening_context(contexts: dict[str, SSL.Context]) -> SSL.Context:
 def _context() -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
-    # No resumption and no early data: each connection proves both keys anew.
+    # No resumption and no early data: each connection proves both keys anew. OpenSSL still sends
+    # two tickets, which name sessions that it does not keep; pyOpenSSL cannot set their number.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
     context.set_mode(_RELEASE_BUFFERS)

@@ -174,6 +174,9 @@ class TlsConduit:
                 except SSL.ZeroReturnError:
                     self._is_over = True
                     break
+                except SSL.Error:
+                    self._raw.send_nowait(_answer(self._tls))  # the alert that says why
+                    raise
         self._unread = sealed[at:]
         return opened[0] if len(opened) == 1 else b"".join(opened)
 

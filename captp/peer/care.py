@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from captp.model.promise import Message, Promise
 from captp.peer.bootstrap import PING, bootstrap_of
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
 
+#: Seconds after which a peer that has shown no dialect is taken to speak the current one.
+DIALECT_S: Final = 2.0
+
+
 def care(peer: Peer, link: Link) -> None:
     """Look after one connection; called on every beat of the driver."""
     session, now, limits = link.session, peer.now, peer.limits
@@ -19,6 +23,8 @@ def care(peer: Peer, link: Link) -> None:
         if now - link.opened_at > limits.handshake_timeout_s:
             peer.end(link, "handshake-timeout")
         return
+    if now - link.opened_at > DIALECT_S:
+        session.assume_dialect()
     if session.has_garbage:
         session.release_alone = True
         peer.touched[session] = None

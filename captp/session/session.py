@@ -442,6 +442,11 @@ class Session:
         prefix, self._prefix = self._prefix, b""
         return prefix + self.codec.frame(messages)
 
+    def assume_dialect(self) -> None:
+        """Take the current OCapN dialect for granted when the peer has shown none (protocol 2.4)."""
+        if isinstance(self.codec, SyrupCodec) and self.codec.vocabulary == "unknown":
+            self.codec.vocabulary = "d2"
+
     @property
     def has_garbage(self) -> bool:
         """Whether a batch would release something."""
