@@ -1,11 +1,13 @@
 """List, Map and Set as state: they are the builtins, know their owner and journal the inverse.
 
 Every change passes ``_touch``, which the owner's home answers: outside a turn it refuses, inside it
-adds the inverse operation to the journal. Bulk operations (sort, slices, clear) copy once.
+adds the inverse operation to the journal. Bulk operations (sort, slices, clear) copy once. An undo is
+right whether or not the change it stands for was made: an interrupt may fall between the two.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, SupportsIndex, TypeVar
 
@@ -41,7 +43,7 @@ class List(list[T], Tracked, Generic[T]):
 
     def append(self, item: T) -> None:
         item = self._admit(item)
-        self._touch(list.pop, self)
+        self._touch(_cut, self, len(self))
         list.append(self, item)
 
     def extend(self, items: Iterable[T]) -> None:
@@ -60,14 +62,16 @@ class List(list[T], Tracked, Generic[T]):
 
     def insert(self, index: SupportsIndex, item: T) -> None:
         item = self._admit(item)
-        at = min(max(int(index) + (len(self) if int(index) < 0 else 0), 0), len(self))
-        self._touch(list.__delitem__, self, at)
+        at = operator.index(index)
+        self._touch(_refill, self, list(self))
         list.insert(self, at, item)
 
     def pop(self, index: SupportsIndex = -1) -> T:
-        at = int(index) + (len(self) if int(index) < 0 else 0)
-        item = list.__getitem__(self, index)
-        self._touch(list.insert, self, at, item)
+        list.__getitem__(self, index)
+        if index == -1:
+            self._touch(_restore, self, len(self), self[-1])
+        else:
+            self._touch(_refill, self, list(self))
         return list.pop(self, index)
 
     def remove(self, item: T) -> None:
@@ -95,7 +99,7 @@ class List(list[T], Tracked, Generic[T]):
         list.clear(self)
 
     def reverse(self) -> None:
-        self._touch(list.reverse, self)
+        self._touch(_refill, self, list(self))
         list.reverse(self)
 
     def sort(self, *, key: Callable[[T], Any] | None = None, reverse: bool = False) -> None:
@@ -110,10 +114,11 @@ V = TypeVar("V")
 class Map(dict[K, V], Tracked, Generic[K, V]):
     """A dict that is part of an object's state; a deletion that is rolled back re-adds at the end."""
 
-    __slots__ = ("_item", "_owner")
+    __slots__ = ("_item", "_key", "_owner")
 
     def __init__(self, items: Any = (), **named: Any) -> None:
         self._owner = self._item = None
+        self._key: Any = None
         dict.__init__(self, items, **named)
 
     def __setitem__(self, key: K, value: V) -> None:
@@ -121,11 +126,13 @@ class Map(dict[K, V], Tracked, Generic[K, V]):
         if key in self:
             self._touch(dict.__setitem__, self, key, dict.__getitem__(self, key))
         else:
-            self._touch(dict.__delitem__, self, key)
+            if self._owner is not None:
+                key = self._key(self._owner, key)
+            self._touch(dict.pop, self, key, None)
         dict.__setitem__(self, key, value)
 
     def __delitem__(self, key: K) -> None:
-        self._touch(dict.__setitem__, self, key, dict.__getitem__(self, key))
+        self._touch(dict.__setitem__, self, _stored(self, key), dict.__getitem__(self, key))
         dict.__delitem__(self, key)
 
     def pop(self, key: K, *default: Any) -> Any:
@@ -136,6 +143,8 @@ class Map(dict[K, V], Tracked, Generic[K, V]):
         return value
 
     def popitem(self) -> tuple[K, V]:
+        if not self:
+            raise KeyError("popitem(): the map is empty")
         key = next(reversed(self))
         return key, self.pop(key)
 
@@ -167,14 +176,14 @@ class Set(set[T], Tracked, Generic[T]):
         set.__init__(self, items)
 
     def add(self, item: T) -> None:
+        item = self._admit(item)
         if item not in self:
-            item = self._admit(item)
             self._touch(set.discard, self, item)
             set.add(self, item)
 
     def discard(self, item: object) -> None:
         if item in self:
-            self._touch(set.add, self, item)
+            self._touch(set.add, self, _stored(self, item))
             set.discard(self, item)
 
     def remove(self, item: T) -> None:
@@ -183,6 +192,8 @@ class Set(set[T], Tracked, Generic[T]):
         self.discard(item)
 
     def pop(self) -> T:
+        if not self:
+            raise KeyError("pop from an empty set")
         item = next(iter(self))
         self.discard(item)
         return item
@@ -224,8 +235,20 @@ class Set(set[T], Tracked, Generic[T]):
         return self._replace(set.symmetric_difference(self, other))
 
 
+def _stored(container: Iterable[Any], key: Any) -> Any:
+    """Return the key that was stored: 0, 0.0 and False are one key to Python, and so are 1, 1.0 and True."""
+    if type(key) is float or (type(key) in (int, bool) and key in (0, 1)):
+        return next(k for k in container if k == key)
+    return key
+
+
 def _cut(items: list[Any], length: int) -> None:
     list.__delitem__(items, slice(length, None))
+
+
+def _restore(items: list[Any], length: int, last: Any) -> None:
+    if len(items) < length:
+        list.append(items, last)
 
 
 def _refill(items: list[Any], before: list[Any]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Callable
 from typing import Any, Final
 
 from captp.errors import BadClass, Unpassable
-from captp.model.containers import List, Map, Set, Tracked
-from captp.model.interface import InterfaceMeta, LocalCall, is_interface, ref_class
+from captp.model.containers import List, Map, Set, Tracked, parts_of
+from captp.model.interface import InterfaceMeta, LocalCall, as_promise, is_interface, ref_class
+from captp.model.locator import SturdyRef
 from captp.model.promise import Promise, Reference
 from captp.model.ref import Ref, view
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
@@ -18,7 +20,7 @@ Convert = Callable[[Any, Any], Any]
 
 MISSING: Final = object()
 
-EXACT: Final = frozenset({int, str, bytes, bool, float, type(None), Symbol, Null})
+EXACT: Final = frozenset({int, str, bytes, bool, float, type(None), Symbol, Null, SturdyRef})
 PLAIN: Final = EXACT | {Tagged, Fault, FrozenMap}
 
 _MISSING_TEXT = "{where} needs a value: pass {name}=... to the constructor, or give it a default"
@@ -48,7 +50,10 @@ class Field:
     def _resolve(self) -> Convert:
         assert self.owner is not None
         if self._convert is None:
-            hints = typing.get_type_hints(self.owner, localns={self.owner_name: self.owner})
+            names = {self.owner_name: self.owner}
+            module = sys.modules.get(self.owner.__module__)
+            bare = type("_", (), {"__annotations__": {self.name: self.annotation}})
+            hints = typing.get_type_hints(bare, vars(module) if module else {}, names)
             self.annotation = hints[self.name]
             self._convert = converter(self.annotation, self.where)
         return self._convert
@@ -77,14 +82,23 @@ class Field:
         return made()
 
     def _container(self) -> type | None:
-        if self._convert is None:
-            self._resolve()
+        self.resolved()
         origin = typing.get_origin(self.annotation) or self.annotation
         return _CONTAINERS.get(origin)
 
     def convert(self, owner: Any, value: Any) -> Any:
         """Return what may be stored; raises Unpassable naming the field."""
-        return (self._convert or self._resolve())(owner, value)
+        return (self._convert or self.resolved())(owner, value)
+
+    def resolved(self) -> Convert:
+        """Return the conversion; raises BadClass when a name in the annotation is not there."""
+        try:
+            return self._resolve()
+        except NameError as problem:
+            raise BadClass(
+                f"{self.where}: cannot resolve {problem.name!r} in its annotation; define or import it"
+                " at module level"
+            ) from None
 
 
 _CONTAINERS: dict[Any, type] = {list: List, List: List, dict: Map, Map: Map, set: Set, Set: Set}
@@ -94,11 +108,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     origin = typing.get_origin(annotation)
     if origin is typing.Union or origin is types.UnionType:
         return tuple(m for a in typing.get_args(annotation) for m in _members(a))
-    if annotation is None:
-        return (type(None),)
-    if origin is typing.Literal:
-        return ()
-    return (annotation,)
+    return (type(None),) if annotation is None else (annotation,)
 
 
 def converter(annotation: Any, where: str) -> Convert:
@@ -107,11 +117,11 @@ def converter(annotation: Any, where: str) -> Convert:
     if len(members) > 1:
         choices = [converter(m, where) for m in members]
         return lambda owner, value: _first(choices, owner, value, where)
-    if not members:
-        allowed = typing.get_args(annotation)
-        return lambda _o, value: value if value in allowed else _refuse(where, annotation, value)
     (kind,) = members
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is typing.Literal:
+        allowed = frozenset((type(a), a) for a in args)
+        return lambda _o, value: value if (type(value), value) in allowed else _refuse(where, kind, value)
     if kind is Any or kind is object:
         return lambda owner, value: admit(owner, value, where)
     if isinstance(kind, typing.NewType):
@@ -176,7 +186,7 @@ def _as_reference(owner: Any, value: Any, interface: type, where: str) -> Any:
     if isinstance(value, Ref):
         return view(value._home, value._anchor, ref_class(interface))
     if isinstance(value, Promise):
-        return value
+        return as_promise(value, interface)
     if isinstance(value, LocalCall) and isinstance(value, interface):
         reference = owner._home.reference
         return value if reference is None else reference(value, interface)
@@ -198,17 +208,23 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
         return admit(owner, value, where)
 
     item = items[-1] if items else any_value
+    key = items[0] if base is Map and items else any_value
+
+    def checked_key(owner: Any, value: Any) -> Any:
+        value = key(owner, value)
+        return value if _is_key(value) else _refuse(where, "plain data as a key", value)
 
     def convert(owner: Any, value: Any) -> Any:
         if type(value) not in _CONTAINERS or _CONTAINERS[type(value)] is not base:
             return _refuse(where, base, value)
-        if isinstance(value, Tracked) and value._owner is owner:
+        if isinstance(value, Tracked) and value._owner is owner and value._item is item:
             return value
         made = base()
         made._owner, made._item = owner, item
-        if base is Map:
-            dict.update(made, {_key(k, where): item(owner, v) for k, v in value.items()})
-        elif base is List:
+        if isinstance(made, Map):
+            made._key = checked_key
+            dict.update(made, {checked_key(owner, k): item(owner, v) for k, v in value.items()})
+        elif isinstance(made, List):
             list.extend(made, [item(owner, v) for v in value])
         else:
             set.update(made, [item(owner, v) for v in value])
@@ -217,8 +233,8 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
     return convert
 
 
-def _key(key: Any, where: str) -> Any:
-    return key if type(key) in EXACT or type(key) is tuple else _refuse(where, "a key", key)
+def _is_key(key: Any) -> bool:
+    return type(key) in EXACT or (type(key) is tuple and all(_is_key(k) for k in key))
 
 
 def _refuse(where: str, wanted: Any, value: Any) -> Any:
@@ -231,17 +247,21 @@ def _refuse(where: str, wanted: Any, value: Any) -> Any:
 
 
 def convert_parts(owner: Any, container: Tracked) -> None:
-    """Convert the Objects in a container whose owner has just got a vat."""
-    item = container._item
-    if isinstance(container, Map):
-        for key, value in container.items():
-            if isinstance(value, LocalCall):
-                dict.__setitem__(container, key, item(owner, value))
-    elif isinstance(container, List):
-        for index, value in enumerate(container):
-            if isinstance(value, LocalCall):
-                list.__setitem__(container, index, item(owner, value))
-    elif isinstance(container, Set):
-        for value in [v for v in container if isinstance(v, LocalCall)]:
-            set.discard(container, value)
-            set.add(container, item(owner, value))
+    """Convert the Objects in a container, however nested, whose owner has just got a vat."""
+    stack = [container]
+    while stack:
+        inner = stack.pop()
+        item = inner._item
+        stack += [v for v in parts_of(inner) if isinstance(v, Tracked)]
+        if isinstance(inner, Map):
+            for key, value in inner.items():
+                if isinstance(value, LocalCall | tuple):
+                    dict.__setitem__(inner, key, item(owner, value))
+        elif isinstance(inner, List):
+            for index, value in enumerate(inner):
+                if isinstance(value, LocalCall | tuple):
+                    list.__setitem__(inner, index, item(owner, value))
+        elif isinstance(inner, Set):
+            for value in [v for v in inner if isinstance(v, LocalCall)]:
+                set.discard(inner, value)
+                set.add(inner, item(owner, value))

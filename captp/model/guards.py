@@ -9,20 +9,22 @@ from __future__ import annotations
 import inspect
 import types
 import typing
+from collections import abc
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from captp.errors import BadArguments, NotNear
+from captp.errors import BadArguments, BadClass, NotNear
 from captp.model.codegen import compile_functions
 from captp.model.interface import (
     InterfaceMeta,
     Row,
+    as_promise,
     hints_of,
     is_interface,
-    promise_class,
     ref_class,
 )
+from captp.model.locator import SturdyRef
 from captp.model.object import Object
 from captp.model.promise import Promise, Reference
 from captp.model.ref import Ref, view
@@ -31,6 +33,7 @@ from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
 Convert = Callable[[Any], Any]
 
 _EXACT = frozenset({int, str, bytes, bool, float, type(None), Symbol, Null, Tagged, Fault, FrozenMap, tuple})
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -78,7 +81,9 @@ def _fast(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) 
 
 
 def _slow(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Callable[..., Any]:
-    guards = {p.name: guard(hints.get(p.name, Any), p.name) for p in parameters}
+    guards = {
+        p.name: guard(hints.get(p.name, Any), "" if p.kind in _VARIABLE else p.name) for p in parameters
+    }
     kinds = {p.name: p.kind for p in parameters}
     signature = inspect.Signature(parameters)
     function = row.function
@@ -93,9 +98,9 @@ def _slow(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) 
             if convert is None:
                 continue
             if kinds[name] is inspect.Parameter.VAR_POSITIONAL:
-                bound.arguments[name] = tuple([convert(v) for v in value])
+                bound.arguments[name] = tuple([_part(convert, v, name, i) for i, v in enumerate(value)])
             elif kinds[name] is inspect.Parameter.VAR_KEYWORD:
-                bound.arguments[name] = {k: convert(v) for k, v in value.items()}
+                bound.arguments[name] = {k: _part(convert, v, name, k) for k, v in value.items()}
             else:
                 bound.arguments[name] = convert(value)
         return function(obj, *bound.args, **bound.kwargs)
@@ -149,10 +154,10 @@ def guard(annotation: Any, name: str) -> Convert | None:
         return lambda v: v if type(v) is float else float(v) if type(v) is int else _bad(name, kind, v)
     if origin is typing.Literal:
         return lambda v: v if any(type(v) is type(a) and v == a for a in args) else _bad(name, kind, v)
-    sequence = kind in (list, tuple) or origin in (list, tuple)
-    if sequence:
+    base = origin or kind
+    if base in (list, tuple, abc.Sequence, abc.Iterable, abc.Collection):
         return _sequence(kind, origin, args, name)
-    if kind is dict or origin is dict:
+    if base in (dict, abc.Mapping):
         return _mapping(kind, args, name)
     if is_interface(kind):
         return lambda v: as_interface(v, kind, name)
@@ -162,9 +167,25 @@ def guard(annotation: Any, name: str) -> Convert | None:
         return lambda v: v if isinstance(v, Reference) else _bad(name, kind, v)
     if isinstance(origin, type) and issubclass(origin, Reference):
         return lambda v: v if isinstance(v, Reference) else _bad(name, kind, v)
-    if isinstance(kind, type):
+    if isinstance(kind, type) and (kind in _EXACT or kind is SturdyRef):
         return lambda v: v if type(v) is kind else _bad(name, kind, v)
-    return None
+    raise BadClass(
+        f"parameter {name}: {getattr(kind, '__name__', kind)} cannot be checked; use plain data, list, tuple,"
+        " dict, an Interface, an Object class, Promise, or Any"
+    )
+
+
+def check_row(row: Row) -> None:
+    """Refuse, when its class is defined, a method whose parameters can never be checked."""
+    try:
+        hints = typing.get_type_hints(row.function, localns={row.owner.__name__: row.owner})
+    except NameError:
+        return  # a forward reference: the first call will tell
+    for parameter in list(row.signature.parameters.values())[1:]:
+        try:
+            guard(hints.get(parameter.name, Any), parameter.name)
+        except BadClass as problem:
+            raise BadClass(f"{row.owner.__name__}.{row.name}(): {problem}") from None
 
 
 def _any_of(choices: list[Convert], name: str) -> Convert:
@@ -181,30 +202,41 @@ def _any_of(choices: list[Convert], name: str) -> Convert:
 
 def _sequence(kind: Any, origin: Any, args: tuple[Any, ...], name: str) -> Convert:
     fixed = origin is tuple and args and args[-1] is not Ellipsis
-    items = [guard(a, f"{name}[{i}]") for i, a in enumerate(args) if a is not Ellipsis]
+    guards = [guard(a, "") for a in args if a is not Ellipsis]
 
     def convert(value: Any) -> Any:
         if type(value) is not tuple:
             return _bad(name, kind, value)
-        if fixed:
-            if len(value) != len(items):
-                raise BadArguments(f"{name}: expected {len(items)} items, got {len(value)}")
-            return tuple([c(v) if c else v for c, v in zip(items, value, strict=True)])
-        each = items[0] if items else None
-        return value if each is None else tuple([each(v) for v in value])
+        if not fixed:
+            each = guards[0] if guards else None
+            return value if each is None else tuple([_part(each, v, name, i) for i, v in enumerate(value)])
+        if len(value) != len(guards):
+            raise BadArguments(f"{name}: expected {len(guards)} items, got {len(value)}")
+        checks = zip(guards, value, strict=True)
+        return tuple([v if c is None else _part(c, v, name, i) for i, (c, v) in enumerate(checks)])
 
     return convert
 
 
 def _mapping(kind: Any, args: tuple[Any, ...], name: str) -> Convert:
-    each = guard(args[1], f"{name}[...]") if args else None
+    each = guard(args[1], "") if args else None
 
     def convert(value: Any) -> Any:
         if type(value) is not FrozenMap:
             return _bad(name, kind, value)
-        return value if each is None else FrozenMap((k, each(v)) for k, v in value.items())
+        if each is None:
+            return value
+        return FrozenMap((k, _part(each, v, name, k)) for k, v in value.items())
 
     return convert
+
+
+def _part(check: Convert, value: Any, name: str, at: int | str) -> Any:
+    """Check one part of a value; the culprit's path says which."""
+    try:
+        return check(value)
+    except BadArguments as problem:
+        raise BadArguments(f"{name}[{at!r}]{problem}") from None
 
 
 def as_interface(value: Any, interface: type, name: str = "value") -> Any:
@@ -212,11 +244,7 @@ def as_interface(value: Any, interface: type, name: str = "value") -> Any:
     if isinstance(value, Ref):
         return view(value._home, value._anchor, ref_class(interface))
     if isinstance(value, Promise):
-        if isinstance(value, interface):
-            return value
-        follower = promise_class(interface)(value._home)
-        value._home.settle(follower, 1, value)
-        return follower
+        return as_promise(value, interface)
     if isinstance(value, Object):
         reference = value._home.reference
         return value if reference is None else reference(value, interface)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from captp.errors import BadClass
-from captp.model.promise import Promise
+from captp.errors import BadClass, UsageError
+from captp.model.promise import FULFILLED, Promise
 from captp.model.ref import Ref
 from captp.model.sends import make_send
 
@@ -162,10 +162,17 @@ def collect_rows(cls: type, namespace: dict[str, Any]) -> dict[str | None, Row]:
         if isinstance(value, Method):
             _check_mark(cls, name, value)
             rows[selector_of(name)] = Row(value, cls)
-        elif selector_of(name) in rows and callable(value):
+        elif selector_of(name) in rows:
             raise BadClass(
-                f"{cls.__name__}.{name} overrides a method of {rows[selector_of(name)].owner.__name__}: mark it"
-                " with @captp.method, or give it another name"
+                f"{cls.__name__}.{name} overrides a method of {rows[selector_of(name)].owner.__name__}:"
+                " mark it with @captp.method, or give it another name"
+            )
+    for row in rows.values():
+        first = next(c for c in cls.__mro__ if row.name in c.__dict__)
+        if first is not row.owner:
+            raise BadClass(
+                f"{cls.__name__}.{row.name} comes from {first.__name__}, which does not mark it: a call and"
+                " a send would run different code"
             )
     return rows
 
@@ -189,7 +196,7 @@ class Interface(metaclass=InterfaceMeta):
 
     def __await__(self: T) -> Generator[Any, Any, T]:
         yield from ()
-        raise NotImplementedError
+        raise UsageError(f"{type(self).__name__} is the object itself, not a reference: nothing to await")
 
 
 def rows_of(cls: type) -> dict[str | None, Row]:
@@ -251,6 +258,15 @@ class ViewMeta(InterfaceMeta):
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
     ) -> ViewMeta:
         return type.__new__(mcls, name, bases, namespace, **kwargs)
+
+
+def as_promise(promise: Promise[Any], interface: type) -> Promise[Any]:
+    """Return ``promise``, or one that follows it, with the methods of ``interface``."""
+    if isinstance(promise, interface):
+        return promise
+    follower = promise_class(interface)(promise._home)
+    promise._home.settle(follower, FULFILLED, promise)
+    return follower
 
 
 def is_interface(annotation: object) -> bool:

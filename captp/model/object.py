@@ -43,37 +43,43 @@ class Unowned:
 
 UNOWNED: Final = Unowned()
 
-#: Annotations that need no look: most methods stay the plain function they were.
-_NO_INTERFACE: Final = frozenset({"int", "str", "bytes", "bool", "float", "None", None, "object"})
+#: Annotations that need no second look: most methods stay the plain function they were.
+_PLAIN_NAMES: Final = frozenset({"int", "str", "bytes", "bool", "float", "None", None, "object"})
 
-_GET = "def get_{name}(self):\n    return self._{name}\n"
+# The generated names have a prefix that no field can have: fields never start with an underscore.
+_GET = "def _captp_get_{name}(_captp_self):\n    return _captp_self._f_{name}\n"
 
 _SET = """
-def set_{name}(self, value):
-    {test}value = convert_{name}(self, value)
-    home = self._home
-    if self._turn is not home.token:
-        home.first_write(self)
-    self._{name} = value
+def _captp_set_{name}(_captp_self, _captp_value):
+    {test}_captp_value = _captp_convert_{name}(_captp_self, _captp_value)
+    _captp_home = _captp_self._home
+    if _captp_self._turn is not _captp_home.token:
+        _captp_home.first_write(_captp_self)
+    _captp_self._f_{name} = _captp_value
+"""
+
+_PREPARE = """
+    _captp_self._home = _captp_unowned
+    _captp_self._turn = _captp_token
+    _captp_self._views = _captp_self._entry = _captp_self._latch = None
 """
 
 _WHOLE = """
-def _captp_prepare(self):
-    self._home = UNOWNED
-    self._turn = UNOWNED_TOKEN
-    self._views = self._entry = self._latch = None
-
-def _captp_snap(self):
+def _captp_prepare(_captp_self):{prepare}
+def _captp_snap(_captp_self):
     return ({slots})
+def _captp_undo(_captp_self, _captp_saved):
+    ({slots}) = _captp_saved
+def _captp_init(_captp_self, *, {parameters}):{prepare}{assigns}
+"""
 
-def _captp_undo(self, snap):
-    ({slots}) = snap
-
-def __init__(self, *, {params}):
-    self._home = UNOWNED
-    self._turn = UNOWNED_TOKEN
-    self._views = self._entry = self._latch = None
-{assigns}
+_BARE = """
+def _captp_prepare(_captp_self):{prepare}
+def _captp_snap(_captp_self):
+    return ()
+def _captp_undo(_captp_self, _captp_saved):
+    pass
+def _captp_init(_captp_self):{prepare}
 """
 
 
@@ -82,6 +88,7 @@ class ObjectMeta(InterfaceMeta):
 
     _captp_fields: dict[str, Field]
     _captp_missing: str
+    _captp_own_init: bool
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
@@ -95,7 +102,7 @@ class ObjectMeta(InterfaceMeta):
         for field_name in own:
             if field_name.startswith("_"):
                 raise BadClass(f"{name}.{field_name}: state fields cannot start with _")
-        namespace["__slots__"] = (*namespace.get("__slots__", ()), *(f"_{k}" for k in own))
+        namespace["__slots__"] = (*namespace.get("__slots__", ()), *(f"_f_{k}" for k in own))
         marks = {k: v for k, v in namespace.items() if isinstance(v, Method)}
         namespace.update((k, v.function) for k, v in marks.items())
         cls = type.__new__(mcls, name, bases, namespace, **kwargs)
@@ -105,7 +112,7 @@ class ObjectMeta(InterfaceMeta):
         cls._captp_rows = collect_rows(cls, {**unmarked, **marks})
         cls._captp_views = None
         for mark_name in marks:
-            _wrap_plain_call(cls, cls._captp_rows[selector_of(mark_name)])
+            _check_and_wrap(cls, cls._captp_rows[selector_of(mark_name)])
         _compile_state(cls, own, "__init__" in namespace)
         return cls
 
@@ -113,7 +120,10 @@ class ObjectMeta(InterfaceMeta):
         missing = cls._captp_missing if "_captp_missing" in cls.__dict__ else _find_missing(cls)
         if missing:
             raise BadClass(f"{cls.__name__} does not implement {missing}")
-        return type.__call__(cls, *args, **kwargs)
+        made = type.__call__(cls, *args, **kwargs)
+        if cls._captp_own_init:
+            _check_complete(made)
+        return made
 
 
 def _one_stateful_base(name: str, bases: tuple[type, ...]) -> None:
@@ -135,40 +145,44 @@ def _compile_state(cls: ObjectMeta, own: dict[str, Field], has_init: bool) -> No
     inherited: dict[str, Field] = {}
     for base in reversed(cls.__mro__[1:]):
         inherited.update(base.__dict__.get("_captp_fields", {}))
-    fields = {**inherited, **own}
-    cls._captp_fields = fields
-    names: dict[str, Any] = {"UNOWNED": UNOWNED, "UNOWNED_TOKEN": UNOWNED.token, "MISSING": MISSING}
+    fields = cls._captp_fields = {**inherited, **own}
+    names: dict[str, Any] = {
+        "_captp_unowned": UNOWNED,
+        "_captp_token": UNOWNED.token,
+        "_captp_missing": MISSING,
+    }
     source = []
     for name, field in own.items():
         field.bind(cls)
-        names[f"convert_{name}"] = field.convert
+        names[f"_captp_convert_{name}"] = field.convert
         source += [_GET.format(name=name), _SET.format(name=name, test=_test(field, names))]
-    assigns = []
-    for name, field in fields.items():
-        names[f"field_{name}"] = field
-        assigns.append(f"    self.{name} = field_{name}.fresh() if {name} is MISSING else {name}\n")
+    names.update((f"_captp_fresh_{name}", field.fresh) for name, field in fields.items())
+    assigns = [
+        f"    _captp_self.{n} = _captp_fresh_{n}() if {n} is _captp_missing else {n}\n" for n in fields
+    ]
+    whole = _WHOLE if fields else _BARE
     source.append(
-        _WHOLE.format(
-            slots="".join(f"self._{n}, " for n in fields) or "()",
-            params=", ".join(f"{n}=MISSING" for n in fields) or "**_",
+        whole.format(
+            prepare=_PREPARE,
+            slots="".join(f"_captp_self._f_{n}, " for n in fields),
+            parameters=", ".join(f"{n}=_captp_missing" for n in fields),
             assigns="".join(assigns),
         )
-        if fields
-        else _WHOLE.replace("({slots}) = snap", "pass")
-        .replace("*, {params}", "")
-        .format(slots="", assigns="")
     )
     made = compile_functions("".join(source), names)
     for name in own:
-        setattr(cls, name, property(made[f"get_{name}"], made[f"set_{name}"]))
+        setattr(cls, name, property(made[f"_captp_get_{name}"], made[f"_captp_set_{name}"]))
     for name in ("_captp_prepare", "_captp_snap", "_captp_undo"):
         setattr(cls, name, made[name])
     inherited_init = cls.__init__ is not object.__init__ and not hasattr(cls.__init__, "_captp_made")  # type: ignore[misc]
-    if has_init or inherited_init:
+    cls._captp_own_init = has_init or inherited_init
+    if cls._captp_own_init:
         cls.__new__ = staticmethod(_new_with_defaults)  # type: ignore[method-assign, assignment]
     else:
-        made["__init__"]._captp_made = True  # type: ignore[attr-defined]
-        cls.__init__ = made["__init__"]  # type: ignore[misc]
+        init = made["_captp_init"]
+        init.__name__, init.__qualname__ = "__init__", f"{cls.__qualname__}.__init__"
+        init._captp_made = True  # type: ignore[attr-defined]
+        cls.__init__ = init  # type: ignore[misc]
 
 
 def _new_with_defaults(cls: Any, *_args: Any, **_kwargs: Any) -> Any:
@@ -180,30 +194,39 @@ def _new_with_defaults(cls: Any, *_args: Any, **_kwargs: Any) -> Any:
     return obj
 
 
+def _check_complete(obj: Any) -> None:
+    for name, field in type(obj)._captp_fields.items():
+        if not hasattr(obj, f"_f_{name}"):
+            raise BadClass(f"{field.where} was left unset by __init__: assign it there, or give it a default")
+
+
 def _test(field: Field, names: dict[str, Any]) -> str:
     """Return the inline test that lets the field's exact types pass without a call."""
     exact = field.exact_types()
     if not exact:
         return ""
     if len(exact) == 1:
-        names[f"type_{field.name}"] = next(iter(exact))
-        return f"if type(value) is not type_{field.name}: "
-    names[f"types_{field.name}"] = exact
-    return f"if type(value) not in types_{field.name}: "
+        names[f"_captp_type_{field.name}"] = next(iter(exact))
+        return f"if type(_captp_value) is not _captp_type_{field.name}: "
+    names[f"_captp_types_{field.name}"] = exact
+    return f"if type(_captp_value) not in _captp_types_{field.name}: "
 
 
-def _wrap_plain_call(cls: type, row: Row) -> None:
-    """Make plain calls give references where the signature says interface, as sends do."""
+def _check_and_wrap(cls: type, row: Row) -> None:
+    """Check a method's annotations, and make plain calls give references where they say interface."""
     annotations = row.function.__annotations__.values()
-    if row.is_fiber or all(getattr(a, "__name__", a) in _NO_INTERFACE for a in annotations):
+    if all(getattr(a, "__name__", a) in _PLAIN_NAMES for a in annotations):
         return
-    from captp.model.guards import plain_call  # noqa: PLC0415 - guards need Object itself
+    from captp.model.guards import check_row, plain_call  # noqa: PLC0415 - guards need Object itself
 
-    function = row.function
+    check_row(row)
+    if row.is_fiber:
+        return
     wrapper: Callable[..., Any] | None = None
 
-    @wraps(function)
+    @wraps(row.function)
     def first(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        # Annotations may name classes that are defined later, so the choice is made at the first call.
         nonlocal wrapper
         if wrapper is None:
             wrapper = plain_call(row)
@@ -242,7 +265,7 @@ class Object(LocalCall, metaclass=ObjectMeta):
 
 def edges(obj: Object) -> Iterator[Object | Reference]:
     """Yield each Object and reference that ``obj`` holds in its state, through containers too."""
-    stack: list[Any] = [getattr(obj, f"_{name}", None) for name in type(obj)._captp_fields]
+    stack: list[Any] = [getattr(obj, f"_f_{name}", None) for name in type(obj)._captp_fields]
     stack.reverse()
     while stack:
         value = stack.pop()

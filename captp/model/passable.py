@@ -7,15 +7,17 @@ Lists become tuples and dicts FrozenMaps with sorted keys, so nothing changes af
 
 from __future__ import annotations
 
+from operator import is_ as _is
 from typing import Any, Final, Protocol, cast
 
 from captp.errors import Unpassable
+from captp.model.containers import List, Map
 from captp.model.locator import SturdyRef
 from captp.model.object import Object
 from captp.model.promise import Promise, Reference
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 
-ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, SturdyRef, FrozenMap})
+ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, SturdyRef})
 
 NAN: Final = float("nan")
 
@@ -48,15 +50,16 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return value if value == value else NAN  # noqa: PLR0124 - one NaN crosses borders
     if depth > MAX_DEPTH:
         raise Unpassable(f"nested deeper than {MAX_DEPTH} levels, or a cycle: send a flat form")
-    if kind is tuple or kind is list:
-        return tuple([_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)])
+    if kind is tuple or kind is list or kind is List:
+        items = [_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)]
+        return value if kind is tuple and all(map(_is, items, value)) else tuple(items)
     if isinstance(value, Reference):
         if value._home is not cast("object", home):
             raise Unpassable("a reference of another vat: references belong to one open_vat()")
         return value
     if isinstance(value, Object):
         return home.reference(value)
-    if isinstance(value, dict):
+    if kind is FrozenMap or kind is dict or kind is Map:
         return _struct(value, home, depth)
     if kind is Tagged:
         if value.tag == KWARGS_TAG:
@@ -81,7 +84,14 @@ def _struct(value: dict[Any, Any], home: Referrer, depth: int) -> FrozenMap:
     for key in value:
         if type(key) is not str:
             raise Unpassable(f"dict keys must be str to cross a border, not {_name(type(key))}")
-    return FrozenMap((k, _item(value[k], home, depth, f".{k}")) for k in sorted(value))
+    made = FrozenMap((k, _item(value[k], home, depth, f".{k}")) for k in sorted(value))
+    if (
+        type(value) is FrozenMap
+        and list(made) == list(value)
+        and all(map(_is, made.values(), value.values()))
+    ):
+        return value
+    return made
 
 
 def freeze_args(args: tuple[Any, ...], home: Referrer) -> tuple[Any, ...]:
@@ -139,6 +149,10 @@ def equal(one: Any, other: Any) -> bool:
             if left.tag != right.tag:
                 return False
             pairs.append((left.value, right.value))
+        elif isinstance(left, Fault):
+            if (left.message, left.incident) != (right.message, right.incident):
+                return False
+            pairs.append((left.data or {}, right.data or {}))
         elif left is not NULL and left != right:
             return False
     return True

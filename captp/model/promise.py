@@ -5,7 +5,7 @@ A promise is settled by its home only, at a turn's commit, so what user code see
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from captp.errors import UsageError
@@ -57,6 +57,10 @@ class Home(Protocol):
 
     def settle(self, promise: Promise[Any], state: int, value: Any) -> None:
         """Queue the settlement of a local promise."""
+        ...
+
+    def on_roll_back(self, undo: Callable[..., Any], *args: Any) -> None:
+        """Have ``undo`` called when the turn that runs now, if any, is rolled back."""
         ...
 
 
@@ -148,6 +152,9 @@ class Promise(Reference, Generic[R_co]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {('pending', 'fulfilled', 'broken')[self._state]}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a promise cannot be copied or serialised: pass it, or await it")
+
     @property
     def settled(self) -> bool:
         """Whether the promise is fulfilled or broken."""
@@ -182,20 +189,24 @@ class Resolver:
 
     def fulfill(self, value: Any) -> None:
         """Fulfil the promise with a passable value, a reference or another promise."""
-        promise = self._take()
-        promise._home.settle(promise, FULFILLED, value)
+        self._settle(FULFILLED, value)
 
     def break_(self, error: BaseException) -> None:
         """Break the promise: everybody who waits sees ``error``."""
-        promise = self._take()
-        promise._home.settle(promise, BROKEN, error)
+        self._settle(BROKEN, error)
 
-    def _take(self) -> Promise[Any]:
+    def _settle(self, state: int, value: Any) -> None:
         promise = self._promise
         if promise is None:
             raise UsageError("this promise is already resolved: a resolver settles once")
+        home = promise._home
+        home.settle(promise, state, value)
         self._promise = None
-        return promise
+        # A turn that is rolled back has not settled anything.
+        home.on_roll_back(self._restore, promise)
+
+    def _restore(self, promise: Promise[Any]) -> None:
+        self._promise = promise
 
 
 def add_waiter(promise: Promise[Any], waiter: Any) -> int:

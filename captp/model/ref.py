@@ -104,7 +104,7 @@ def settled(reference: Reference) -> Reference:
     return reference
 
 
-def same(one: Reference, other: Reference) -> bool | None:
+def same(one: Any, other: Any) -> bool | None:
     """Tell whether two references reach one object; None while either is not settled."""
     one, other = settled(one), settled(other)
     if isinstance(one, Ref) and isinstance(other, Ref):

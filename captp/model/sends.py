@@ -79,13 +79,13 @@ def _make_class(
         source = _FAST.format(
             params=", ".join(given), selector=row.selector, tuple="".join(f"{n}, " for n in given)
         )
-        BoundSend.__call__ = compile_functions(source, names)["__call__"]  # type: ignore[method-assign]
+        fast = compile_functions(source, names)["__call__"]
+        fast.__qualname__ = row.name
+        BoundSend.__call__ = fast  # type: ignore[method-assign]
     return BoundSend
 
 
-def _check(
-    row: Row, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
+def _check(row: Row, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     try:
         signature.bind(*args, **kwargs)
     except TypeError as problem:

@@ -19,7 +19,10 @@ class Symbol:
     name: str
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        object.__setattr__(self, "name", name)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a symbol cannot be changed")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is Symbol and self.name == other.name

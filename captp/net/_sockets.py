@@ -153,12 +153,14 @@ def tune_tcp(sock: socket.socket) -> None:
 async def listen_tcp(host: str, port: int) -> socket.socket:
     """Listen at one address. Raises UsageError when the name, the address or the port is bad."""
     where = endpoint(host, port)
+    if not 0 <= port < 65536:  # getaddrinfo would take it modulo 65536
+        raise UsageError(f"cannot listen at {where}: expected a port from 0 to 65535")
     try:
         found = await trio.socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise UsageError(f"cannot listen at {where}: there is no such host or port") from error
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"cannot listen at {where}: there is no such host") from error
     family, kind, proto, _, address = found[0]
     sock = socket.socket(family, kind, proto)
     try:

@@ -149,7 +149,8 @@ class TlsConduit:
         # Each asks for an answer and none comes out of receive, so nobody else can bound them.
         self._chatter += 1
         if self._chatter > CHATTER:
-            raise Disconnected(f"connection with {self.remote} lost: it sends records of no data")
+            text = f"it sent {self._chatter} TLS records in a row without data"
+            raise Disconnected(f"connection with {self.remote} refused: {text}")
         self._raw.send_nowait(_answer(self._tls))
 
     def _open(self, sealed: bytes) -> bytes:

@@ -91,8 +91,8 @@ def _connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        sock.connect(path)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        sock.connect(_without_nul(path))
+    except (OSError, ValueError) as error:
         sock.close()
         raise Unreachable(_why_not(path, error)) from error
     return sock
@@ -108,6 +108,13 @@ def _why_not(path: str, error: Exception) -> str:
     if isinstance(error, BlockingIOError):
         return f"the listener at {path} has too many connections waiting; try again"
     return f"cannot connect to {path}: {_reason(error)}"
+
+
+def _without_nul(path: str) -> str:
+    # The kernel would end the path there or, where it comes first, leave the file system.
+    if "\0" in path:
+        raise ValueError("the path has a NUL character in it")
+    return path
 
 
 def _reason(error: Exception) -> str:
@@ -133,7 +140,7 @@ def _listen(path: str) -> socket.socket:
         # Nobody can connect before listen, so nobody slips in before the mode is right.
         os.chmod(path, 0o600)
         sock.listen(_sockets.BACKLOG)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         sock.close()
         raise UsageError(f"cannot listen at {path}: {_reason(error)}") from error
     except UsageError:
@@ -147,7 +154,10 @@ def _check_folder(path: str) -> None:
         raise UsageError("UnixNetlayer has no path to serve at; give it one")
     folder = Path(path).absolute().parent
     try:
+        _without_nul(path)
         info = os.stat(folder)
+    except ValueError as error:
+        raise UsageError(f"cannot listen at {path!r}: {error}") from error
     except OSError as error:
         raise UsageError(
             f"cannot listen at {path}: {_reason(error)}; make its folder: mkdir -m 700 {folder}"

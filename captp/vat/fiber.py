@@ -16,7 +16,6 @@ from captp.model.interface import Row
 from captp.model.object import Object
 from captp.model.promise import Promise
 
-
 #: What trio raises where the driver hides its task: in methods that open cancel scopes or nurseries.
 _NO_TASK: Final = "must be called from async context"
 
@@ -24,7 +23,7 @@ _NO_TASK: Final = "must be called from async context"
 class Fiber:
     """One run of an ``async def`` method that has waited at least once."""
 
-    __slots__ = ("__weakref__", "coro", "latched", "obj", "result", "row", "thrown", "waiting_for")
+    __slots__ = ("__weakref__", "cancelled", "coro", "latched", "obj", "result", "row", "waiting_for")
 
     def __init__(
         self,
@@ -39,7 +38,7 @@ class Fiber:
         self.row = row
         self.result = None if promise is None else _watch(promise, self, dropped)
         self.latched = False
-        self.thrown: BaseException | None = None
+        self.cancelled = False
         self.waiting_for: Promise[Any] | None = None
 
     def promise(self) -> Promise[Any] | None:

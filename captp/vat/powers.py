@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from captp.errors import NotNear, UsageError
+from captp.model.interface import Interface
 from captp.model.promise import Promise, Reference
 from captp.model.ref import settled
 from captp.vat.effects import CURRENT_VAT, Outside, Timer
 
 T = TypeVar("T")
+I = TypeVar("I", bound=Interface)  # noqa: E741
 
 
 def outside(function: Callable[..., Any], *args: Any) -> Promise[Any]:
@@ -33,12 +35,18 @@ def sleep(seconds: float) -> Promise[None]:
     return promise
 
 
-def within(seconds: float, promise: Promise[T]) -> Promise[T]:
-    """Return a promise that follows ``promise``, or breaks with Timeout after ``seconds``."""
+@overload
+def within(seconds: float, awaited: I) -> I: ...
+@overload
+def within(seconds: float, awaited: Promise[T]) -> Promise[T]: ...
+def within(seconds: float, awaited: Any) -> Any:
+    """Return a promise that settles as ``awaited`` does, or breaks with Timeout after ``seconds``."""
     vat = _current("within")
-    follower: Promise[T] = Promise(vat)
+    if not isinstance(awaited, Promise):
+        return awaited
+    follower = type(awaited)(vat)
     vat.emit(Timer(follower, seconds, breaks=True))
-    vat.settling.race(follower, promise)
+    vat.settling.race(follower, awaited)
     return follower
 
 

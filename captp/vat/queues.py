@@ -49,6 +49,10 @@ class Queues:
     def hold(self, source: Source) -> None:
         """Let nothing of ``source`` run until it is released."""
         source.held = True
+        if source.ready:
+            source.ready = False
+            if source in self.ring:
+                self.ring.remove(source)
 
     def release(self, source: Source) -> None:
         """Let a held source run again."""

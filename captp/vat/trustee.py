@@ -14,7 +14,7 @@ from captp.errors import NotInTurn
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
-from captp.model.object import Object
+from captp.model.object import Object, edges
 from captp.model.ref import Ref, view
 from captp.vat.heap import Heap
 
@@ -34,7 +34,7 @@ class TurnStep(Protocol):
 class Trustee:
     """Owns objects and runs their turns, inline in the vat's loop."""
 
-    __slots__ = ("_adopting", "_entered", "heap", "in_turn", "journal", "steps", "token", "vat")
+    __slots__ = ("_entered", "heap", "in_turn", "journal", "steps", "token", "vat")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
@@ -42,7 +42,6 @@ class Trustee:
         self.in_turn = False
         #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
         self.steps: tuple[TurnStep, ...] = ()
-        self._adopting: list[Object] = []
         self._entered: list[TurnStep] = []
         self.token: object = object()
         self.journal: list[tuple[Callable[..., Any], Any]] = []
@@ -82,6 +81,11 @@ class Trustee:
         self.journal.clear()
         self.token = object()
 
+    def on_roll_back(self, undo: Callable[..., Any], *args: Any) -> None:
+        """Add something to undo with the turn that runs now; outside a turn it is forgotten."""
+        if self.in_turn:
+            self.journal.append((undo, args))
+
     def roll_back(self) -> None:
         """Undo the turn's writes, last first."""
         journal = self.journal
@@ -92,29 +96,34 @@ class Trustee:
             self.token = object()
 
     def adopt(self, obj: Object) -> None:
-        """Own ``obj`` and every Object in its state, however deep."""
-        waiting = self._adopting
-        waiting.append(obj)
-        if len(waiting) > 1:
-            return  # an outer call is walking: a long chain of Objects must not recurse
-        try:
-            while waiting:
-                self._adopt_one(waiting[0])
-                del waiting[0]
-        finally:
-            waiting.clear()
-
-    def _adopt_one(self, obj: Object) -> None:
+        """Own ``obj`` and every Object in its state, however deep; all of them or, on an error, none."""
         if obj._home is self:
             return
-        if obj._home.reference is not None:
-            raise NotInTurn(f"{type(obj).__name__} belongs to another vat; pass a reference to it")
-        obj._home = self
-        self.heap.add(obj, self)
+        found = {id(obj): obj}
+        stack = [obj]
+        while stack:
+            one = stack.pop()
+            if one._home.reference is not None:
+                raise NotInTurn(f"{type(one).__name__} belongs to another vat; pass a reference to it")
+            for part in edges(one):
+                if isinstance(part, Object):
+                    if part._home is not self and id(part) not in found:
+                        found[id(part)] = part
+                        stack.append(part)
+                elif part._home is not self.vat:
+                    raise NotInTurn(f"{type(one).__name__} holds a reference of another vat")
+        for one in found.values():
+            one._home = self
+            self.heap.add(one, self)
+        for one in found.values():
+            self._convert_state(one)
+
+    def _convert_state(self, obj: Object) -> None:
+        """Turn Objects that its fields hold as an interface into references."""
         for name, field in type(obj)._captp_fields.items():
-            value = getattr(obj, f"_{name}", None)
-            if isinstance(value, Object):
-                setattr(obj, f"_{name}", field.convert(obj, value))
+            value = getattr(obj, f"_f_{name}", None)
+            if isinstance(value, Object | tuple):
+                setattr(obj, f"_f_{name}", field.convert(obj, value))
             elif isinstance(value, Tracked):
                 convert_parts(obj, value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from captp.errors import Broken, NoSuchMethod, Overloaded
+from captp.errors import Broken, Cancelled, NoSuchMethod, Overloaded
 from captp.limits import Limits
 from captp.model.faults import portable
 from captp.model.guards import as_interface, compile_thunk
@@ -42,8 +42,8 @@ class Turns:
             value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
             if type(value) not in ATOMS:
                 value = self.result(row, value)
-            if len(outbox) != mark and len(outbox) - mark > self.limits.turn_sends:
-                raise Overloaded(f"turn-limit: more than {self.limits.turn_sends} sends in one turn")
+            if len(outbox) != mark:
+                self._check_sends(mark)
             if trustee.steps:
                 trustee.leave(obj, row, committed=True)
         except BaseException as problem:
@@ -56,6 +56,10 @@ class Turns:
         promise = message.promise
         if promise is not None:
             self.vat.settle_now(promise, FULFILLED, value)
+
+    def _check_sends(self, mark: int) -> None:
+        if len(self.vat.outbox) - mark > self.limits.turn_sends:
+            raise Overloaded(f"turn-limit: more than {self.limits.turn_sends} sends in one turn")
 
     def result(self, row: Row, value: Any) -> Any:
         """Return a method's result as it leaves: frozen, and a reference where it says interface."""
@@ -105,9 +109,16 @@ class Turns:
     def step(self, fiber: Fiber) -> None:
         """Run the next step of a fiber that was woken or cancelled."""
         promise = fiber.promise()
-        thrown, fiber.thrown = fiber.thrown, None
+        thrown = None
+        if fiber.cancelled and fiber.waiting_for is None:
+            fiber.cancelled = False
+            thrown = Cancelled(f"{fiber.row.name}() was cancelled: nobody waits for its result")
         waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, thrown)
         if waits_for is not None:
+            if fiber.cancelled:
+                # The result was dropped while this step was already due.
+                self.vat.admit(self.vat.local, fiber)
+                return
             fiber.waiting_for = waits_for
             add_waiter(waits_for, fiber)
             return
@@ -138,6 +149,7 @@ class Turns:
             except StopIteration as stop:
                 waits_for = None
                 value = self.result(row, stop.value)
+            self._check_sends(mark)
             if trustee.steps:
                 trustee.leave(obj, row, committed=True)
         except BaseException as problem:

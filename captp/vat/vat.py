@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from captp.errors import (
     Broken,
-    Cancelled,
     Closed,
     InvariantBroken,
     NotNear,
@@ -40,7 +39,6 @@ from captp.vat.queues import Queues, Source
 from captp.vat.settling import Settling
 from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
-
 
 #: Messages that a caller may collect before a part of them is sent.
 SPILL: Final = 64
@@ -157,6 +155,10 @@ class Vat:
             value = Broken(f"broken: {value!r}", reason=freeze(value, self))
         self.emit(Settlement(promise, state, value))
 
+    def on_roll_back(self, undo: Callable[..., Any], *args: Any) -> None:
+        """Have ``undo`` called when the turn that runs now, if any, is rolled back."""
+        self.trustee.on_roll_back(undo, *args)
+
     def emit(self, effect: Any) -> None:
         """Add to the outbox; inside a turn it leaves with the commit."""
         self.outbox.append(effect)
@@ -170,7 +172,7 @@ class Vat:
 
     def spill(self) -> None:
         """Let a caller outside any turn that sends a lot send a part now, so that both ends work."""
-        if not self.runs:
+        if not self.runs and not self.trustee.in_turn:
             self.flusher()
 
     def reference(self, obj: Object, interface: type | None = None) -> Ref:
@@ -198,26 +200,29 @@ class Vat:
     def run(self, budget: int) -> int:
         """Run at most ``budget`` deliveries, each source in its turn; return how many ran."""
         ran = 0
-        ring, quantum = self.queues.ring, self.limits.quantum
-        while self.settling.forwarded:
-            self._deliver(self.settling.forwarded.popleft())
+        ring, quantum, forwarded = self.queues.ring, self.limits.quantum, self.settling.forwarded
+        while forwarded:
+            self._deliver(forwarded.popleft())
         while ring and ran < budget:
             source = ring.popleft()
             messages = source.messages
-            count = min(len(messages), quantum, budget - ran)
-            for _ in range(count):
-                delivery = messages.popleft()
-                if type(delivery) is Message:
-                    self._deliver(delivery)
-                else:
-                    self.turns.step(delivery)
-                while self.settling.forwarded:
-                    self._deliver(self.settling.forwarded.popleft())
-            ran += count
-            if messages and not source.held:
-                ring.append(source)
-            else:
-                source.ready = False
+            left = min(quantum, budget - ran)
+            try:
+                while left and messages and not source.held:
+                    left -= 1
+                    ran += 1
+                    delivery = messages.popleft()
+                    if type(delivery) is Message:
+                        self._deliver(delivery)
+                    else:
+                        self.turns.step(delivery)
+                    while forwarded:
+                        self._deliver(forwarded.popleft())
+            finally:
+                # Also when an interrupt flies through: the source must have its next go.
+                source.ready = bool(messages) and not source.held
+                if source.ready:
+                    ring.append(source)
         return ran
 
     def hold_target(self, obj: Object) -> None:
@@ -261,10 +266,10 @@ class Vat:
                 self.cancel(fiber)
 
     def cancel(self, fiber: Fiber) -> None:
-        """Throw Cancelled into a waiting fiber at its await, as its next step."""
+        """Throw Cancelled into a fiber at the await where it stands, or at its next one."""
+        fiber.cancelled = True
         if fiber.waiting_for is not None:
             fiber.waiting_for = None
-            fiber.thrown = Cancelled(f"{fiber.row.name}() was cancelled: nobody waits for its result")
             self.admit(self.local, fiber)
 
     def close(self) -> None:
