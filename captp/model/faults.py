@@ -56,7 +56,11 @@ def portable(exc: BaseException) -> Broken:
         return exc
     name = type(exc).__name__
     if name in _LISTED:
-        return RemoteFault(mask(str(exc))[:TEXT_LIMIT], class_name=name)
+        try:
+            text = mask(str(exc))[:TEXT_LIMIT]
+        except Exception:  # user code's own __str__
+            text = ""
+        return RemoteFault(text, class_name=name)
     return RemoteFault("the object failed; its owner's log says how", class_name="Exception")
 
 

@@ -87,12 +87,16 @@ def _slow(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) 
     kinds = {p.name: p.kind for p in parameters}
     signature = inspect.Signature(parameters)
     function = row.function
+    own = next(iter(row.signature.parameters.values()))
+    own_name = "" if own.kind is inspect.Parameter.POSITIONAL_ONLY else own.name
 
     def thunk(obj: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
         try:
             bound = signature.bind(*args, **(kwargs or {}))
         except TypeError as problem:
             raise BadArguments(f"{row.name}{signature}: {problem}") from None
+        if own_name in bound.kwargs:
+            raise BadArguments(f"{row.name}{signature}: {own_name!r} cannot be given by name")
         for name, value in bound.arguments.items():
             convert = guards[name]
             if convert is None:
@@ -201,7 +205,7 @@ def _any_of(choices: list[Convert], name: str) -> Convert:
 
 
 def _sequence(kind: Any, origin: Any, args: tuple[Any, ...], name: str) -> Convert:
-    fixed = origin is tuple and args and args[-1] is not Ellipsis
+    fixed = origin is tuple and args[-1:] != (Ellipsis,)
     guards = [guard(a, "") for a in args if a is not Ellipsis]
 
     def convert(value: Any) -> Any:

@@ -11,7 +11,7 @@ from operator import is_ as _is
 from typing import Any, Final, Protocol, cast
 
 from captp.errors import Unpassable
-from captp.model.containers import List, Map
+from captp.model.containers import List
 from captp.model.locator import SturdyRef
 from captp.model.object import Object
 from captp.model.promise import Promise, Reference
@@ -59,7 +59,7 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return value
     if isinstance(value, Object):
         return home.reference(value)
-    if kind is FrozenMap or kind is dict or kind is Map:
+    if isinstance(value, dict):
         return _struct(value, home, depth)
     if kind is Tagged:
         if value.tag == KWARGS_TAG:

@@ -27,10 +27,10 @@ class E:
             raise AttributeError(f"{name}: names that start with _ cannot be sent")
         return UntypedSend(self._ref, name)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Promise[Any]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Promise[Any]:
         return UntypedSend(self._ref, None)(*args, **kwargs)
 
-    def only(self, *args: Any, **kwargs: Any) -> None:
+    def only(self, /, *args: Any, **kwargs: Any) -> None:
         """Send bare arguments and want no answer."""
         UntypedSend(self._ref, None).only(*args, **kwargs)
 
@@ -47,16 +47,16 @@ class UntypedSend:
         self._ref = ref
         self._name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Promise[Any]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Promise[Any]:
         ref = self._ref
         return ref._home.send(ref, self._name, args, kwargs or None, Promise)  # type: ignore[no-any-return]
 
-    def only(self, *args: Any, **kwargs: Any) -> None:
+    def only(self, /, *args: Any, **kwargs: Any) -> None:
         """Send the call and want no answer."""
         ref = self._ref
         ref._home.send_only(ref, self._name, args, kwargs or None)
 
-    def now(self, *args: Any, **kwargs: Any) -> Any:
+    def now(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the method of a near object at once and return its result."""
         ref = self._ref
         return ref._home.call_now(ref, self._name, args, kwargs or None)

@@ -55,17 +55,17 @@ def _make_class(
         def __init__(self, ref: Any) -> None:
             self._ref = ref
 
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
             ref = self._ref
             _check(row, signature, args, kwargs)
             return ref._home.send(ref, row.selector, args, kwargs or None, promise_class())
 
-        def only(self, *args: Any, **kwargs: Any) -> None:
+        def only(self, /, *args: Any, **kwargs: Any) -> None:
             ref = self._ref
             _check(row, signature, args, kwargs)
             ref._home.send_only(ref, row.selector, args, kwargs or None)
 
-        def now(self, *args: Any, **kwargs: Any) -> Any:
+        def now(self, /, *args: Any, **kwargs: Any) -> Any:
             ref = self._ref
             _check(row, signature, args, kwargs)
             return ref._home.call_now(ref, row.selector, args, kwargs or None)

@@ -24,6 +24,15 @@ class Symbol:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a symbol cannot be changed")
 
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a symbol cannot be changed")
+
+    def __copy__(self) -> Symbol:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Symbol:
+        return self
+
     def __eq__(self, other: object) -> bool:
         return type(other) is Symbol and self.name == other.name
 
@@ -92,7 +101,13 @@ class FrozenMap(dict[str, Any]):
     clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple(self.items()))
+        return hash(frozenset(self.items()))
+
+    def __copy__(self) -> FrozenMap:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> FrozenMap:
+        return self
 
     def __repr__(self) -> str:
         return f"FrozenMap({dict.__repr__(self)})"

@@ -156,9 +156,7 @@ async def listen_tcp(host: str, port: int) -> socket.socket:
     if not 0 <= port < 65536:  # getaddrinfo would take it modulo 65536
         raise UsageError(f"cannot listen at {where}: expected a port from 0 to 65535")
     try:
-        found = await trio.socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"cannot listen at {where}: there is no such host") from error
     family, kind, proto, _, address = found[0]

@@ -106,9 +106,7 @@ def _context() -> SSL.Context:
     return context
 
 
-def _is_leaf(
-    _connection: SSL.Connection, _certificate: object, _error: int, depth: int, _ok: int
-) -> bool:
+def _is_leaf(_connection: SSL.Connection, _certificate: object, _error: int, depth: int, _ok: int) -> bool:
     # Who signed the certificate means nothing here. OpenSSL still checks that the peer holds its
     # key, and key_of reads which key that is.
     return depth == 0

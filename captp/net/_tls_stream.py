@@ -182,9 +182,7 @@ class TlsConduit:
         return opened[0] if len(opened) == 1 else b"".join(opened)
 
 
-async def shake_hands(
-    raw: SocketConduit, tls: SSL.Connection, *, is_dialler: bool, most: int
-) -> TlsConduit:
+async def shake_hands(raw: SocketConduit, tls: SSL.Connection, *, is_dialler: bool, most: int) -> TlsConduit:
     """Run the handshake; reads at most ``most`` bytes before it is done.
 
     Raises Disconnected when it fails and RemoteProtocolError when the key proved is unfit. ``raw``
@@ -242,9 +240,7 @@ def _record_size(data: bytes, at: int) -> int:
     if at == len(data):
         return 0
     if data[at] not in RECORD_TYPES:
-        raise Disconnected(
-            f"what came is not TLS: expected a record of type 20 to 23, got {data[at]:#04x}"
-        )
+        raise Disconnected(f"what came is not TLS: expected a record of type 20 to 23, got {data[at]:#04x}")
     if len(data) < at + HEADER:
         return 0
     size = data[at + 3] << 8 | data[at + 4]

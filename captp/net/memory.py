@@ -135,9 +135,8 @@ class _Pipe:
         self.changed.unpark_all()
 
     def _arrival(self) -> float:
-        # Bytes never overtake, also when the latency falls while some are under way.
-        last = self._flying[-1][0] if self._flying else 0.0
-        return max(last, trio.current_time() + self.link.latency) if self.link.latency else last
+        # Nobody asks the clock where nothing takes time.
+        return trio.current_time() + self.link.latency if self.link.latency else 0.0
 
 
 @final
@@ -231,7 +230,7 @@ class MemoryNetwork:
 
     def listen(self, designator: str, accept: Callable[[MemoryConduit], None]) -> None:
         if designator in self._listeners:
-            raise UsageError(f"{designator[:8]}… already listens on this memory network")
+            raise UsageError(f"{_name(designator)} already listens on this memory network")
         self._listeners[designator] = accept
 
     def unlisten(self, designator: str) -> None:
@@ -242,7 +241,7 @@ class MemoryNetwork:
         await link.cross()
         listener = self._listeners.get(wanted)
         if listener is None:
-            raise Unreachable(f"{wanted[:8]}… does not listen on this memory network; serve it")
+            raise Unreachable(f"{_name(wanted)} does not listen on this memory network; serve it first")
         binding = sha256(b"captp memory connection %d" % next(self._numbers)).digest()
         there, back = _Pipe(link), _Pipe(link)
         dialler = MemoryConduit(_name(wanted), _key(wanted), binding, None, link, back, there)

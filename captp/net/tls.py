@@ -130,15 +130,10 @@ class TlsNetlayer:
         raw = SocketConduit(await _sockets.connect_tcp(host, port, within=within), where)
         conduit = None
         try:
-            with trio.fail_after(within):
+            with trio.move_on_after(within):
                 tls = self._connection(locator.designator)
                 most = self.limits.handshake_bytes
                 conduit = await shake_hands(raw, tls, is_dialler=True, most=most)
-        except trio.TooSlowError:
-            raise Unreachable(
-                f"{where} did not finish the TLS handshake within {within:g} s;"
-                " is it a captp daemon, and is it well? (captpd status)"
-            ) from None
         except Disconnected as error:
             raise Unreachable(
                 f"{where} refused the TLS handshake for {locator.designator[:8]}…; it may not host"
@@ -149,6 +144,11 @@ class TlsNetlayer:
         finally:
             if conduit is None:
                 raw.abort()
+        if conduit is None:
+            raise Unreachable(
+                f"{where} did not finish the TLS handshake within {within:g} s;"
+                " is it a captp daemon, and is it well? (captpd status)"
+            )
         if conduit.proved != wanted.raw:
             raw.abort()
             got = PublicKey(conduit.proved).designator[:8] + "…"

@@ -24,7 +24,7 @@ class Order:
         """Return the reference to send to at once, or the promise whose route or queue takes it."""
         while isinstance(target, Promise):
             if target._state == PENDING:
-                if target._value is None:
+                if target._value is None or _keeps_old_route(target):
                     return target
                 target = target._value
                 continue

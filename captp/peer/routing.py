@@ -16,7 +16,7 @@ from captp.peer.router import Link
 from captp.session.entries import Answer
 from captp.session.inbound import ControlCall, Ended, Released
 from captp.session.session import Established
-from captp.vat.effects import Outside, Timer, Want, Watch
+from captp.vat.effects import Outside, Shortened, Timer, Want, Watch
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def route(peer: Peer) -> None:
     """Empty the vat's outbox; what routing adds to it is routed too."""
     vat = peer.vat
-    while vat.outbox:
-        items, vat.outbox = vat.outbox, []
+    while vat.outbox or vat.ahead:
+        items = [*vat.ahead, *vat.outbox] if vat.ahead else vat.outbox
+        vat.outbox, vat.ahead = [], []
         for item in items:
             kind = type(item)
             if kind is Answer:
@@ -95,16 +96,25 @@ def send(peer: Peer, message: Message) -> None:
 
 
 def settle(peer: Peer, settlement: Settlement) -> None:
-    """Settle a promise and see to it that calls which went through it are heard of."""
+    """Settle a promise, and send on at once what waited for it: anything later must come after."""
     promise, vat = settlement.promise, peer.vat
     vat.settle_now(promise, settlement.state, settlement.value)
-    route = promise._route
-    if route is not None and route.unanswered and peer.order.settled(promise):
-        for question in list(route.session.tables.questions.values()):
-            through = question()
-            if question.via is promise and through is not None and not question.wanted:
-                route.session.listen(through)
-                peer.touched[route.session] = None
+    forwarded = vat.settling.forwarded
+    while forwarded:
+        send(peer, forwarded.popleft())
+
+
+def _shortened(peer: Peer, effect: Shortened) -> None:
+    """Keep the order of calls through a promise that has settled; hear of those that nobody asked for."""
+    promise = effect.promise
+    if not peer.order.settled(promise):
+        return
+    session = promise._route.session
+    for question in list(session.tables.questions.values()):
+        through = question()
+        if question.via is promise and through is not None and not question.wanted:
+            session.listen(through)
+            peer.touched[session] = None
 
 
 def _want(peer: Peer, effect: Want) -> None:
@@ -148,6 +158,7 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Outside: _outside,
     Timer: _timer,
     Watch: _watch,
+    Shortened: _shortened,
 }
 
 

@@ -305,7 +305,8 @@ class Pump:
         for output in batch.outputs:
             if type(output) in (Write, Woken):
                 _ACTIONS[type(output)](self, output)
-        self.peer.vat.close()
+        with self._hidden:
+            self.peer.vat.close()
         with trio.CancelScope(shield=True, deadline=now + 2):
             async with trio.open_nursery() as nursery:
                 for connection in list(self._connections.values()):

@@ -19,6 +19,13 @@ class Want:
 
 
 @frozen
+class Shortened:
+    """A promise has settled while calls that went through it are unanswered."""
+
+    promise: Promise[Any]
+
+
+@frozen
 class Outside:
     """A function to run in the outside world, whose result settles ``promise``."""
 

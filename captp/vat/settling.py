@@ -20,7 +20,7 @@ from captp.model.promise import (
     take_waiters,
 )
 from captp.model.values import Tagged
-from captp.vat.effects import Want
+from captp.vat.effects import Shortened, Want
 from captp.vat.fiber import Fiber
 
 
@@ -49,8 +49,8 @@ class Settling:
         promise._state = state
         if promise._waiters is not None:
             self._wake(promise)
-        if promise._reported:
-            self.vat.outbox.append(promise)
+        if promise._reported or promise._route is not None:
+            self._note(promise)
 
     def _follow(self, promise: Promise[Any], leader: Promise[Any]) -> None:
         """Let ``promise`` become whatever ``leader`` becomes; a ring of promises breaks at once."""
@@ -77,20 +77,34 @@ class Settling:
             self.want(leader)
 
     def _wake(self, promise: Promise[Any]) -> None:
-        self.queued.pop(promise, None)
-        for waiter in take_waiters(promise):
-            if type(waiter) is Message:
-                self.forwarded.append(waiter)
-            elif type(waiter) is Fiber:
-                if waiter.waiting_for is promise:
-                    waiter.waiting_for = None
-                    self.vat.admit(self.vat.local, waiter)
-            elif isinstance(waiter, Promise):
-                if waiter._state == PENDING:
-                    waiter._value = None
-                self.vat.outbox.append(Settlement(waiter, promise._state, promise._value))
-            else:
-                self.woken.append((waiter, promise))
+        """Tell everybody who waits, and settle whatever follows, in order and without recursion."""
+        settled = [promise]
+        while settled:
+            promise = settled.pop()
+            self.queued.pop(promise, None)
+            for waiter in take_waiters(promise):
+                if type(waiter) is Message:
+                    self.forwarded.append(waiter)
+                elif type(waiter) is Fiber:
+                    if waiter.waiting_for is promise:
+                        waiter.waiting_for = None
+                        self.vat.admit(self.vat.local, waiter)
+                elif not isinstance(waiter, Promise):
+                    self.woken.append((waiter, promise))
+                elif waiter._state == PENDING:
+                    waiter._value = promise._value
+                    waiter._state = promise._state
+                    self._note(waiter)
+                    if waiter._waiters is not None:
+                        settled.append(waiter)
+
+    def _note(self, promise: Promise[Any]) -> None:
+        """Tell the peer of a settlement that it must report, or that may change a route."""
+        if promise._reported:
+            self.vat.outbox.append(promise)
+        route = promise._route
+        if route is not None and route.unanswered:
+            self.vat.outbox.append(Shortened(promise))
 
     def want(self, promise: Promise[Any]) -> None:
         """Ask for the result of a lazy promise, once somebody waits for it."""

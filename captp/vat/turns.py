@@ -126,6 +126,22 @@ class Turns:
         if fiber.latched:
             self.vat.release_target(fiber.obj)
 
+    def close(self) -> None:
+        """End all fibers; what their cleanup writes or sends is undone with the turn it runs in."""
+        outbox, trustee = self.vat.outbox, self.trustee
+        while self.fibers:
+            fiber, _ = self.fibers.popitem()
+            mark = len(outbox)
+            trustee.in_turn = True
+            try:
+                fiber.coro.close()
+            except Exception as problem:  # user code's cleanup must not keep the vat from closing
+                self.faults.append((repr(fiber), problem))
+            finally:
+                del outbox[mark:]
+                trustee.roll_back()
+                trustee.in_turn = False
+
     def _advance(
         self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, thrown: BaseException | None
     ) -> Promise[Any] | None:

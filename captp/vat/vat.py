@@ -58,6 +58,8 @@ class Vat:
         self.queues = Queues()
         self.local = self.queues.open("vat")
         self.outbox: list[Any] = []
+        #: Messages that waited for a promise and are to be routed before the outbox, which is younger.
+        self.ahead: list[Message] = []
         self.dropped_fibers: deque[Fiber] = deque()
         self.awake = False
         #: Whether the engine runs now; its outbox is then being emptied anyway.
@@ -238,7 +240,9 @@ class Vat:
     @property
     def has_work(self) -> bool:
         """Whether there is anything to run or to route."""
-        return bool(self.queues.ring or self.outbox or self.settling.forwarded or self.dropped_fibers)
+        return bool(
+            self.queues.ring or self.outbox or self.ahead or self.settling.forwarded or self.dropped_fibers
+        )
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""
@@ -273,7 +277,8 @@ class Vat:
             self.admit(self.local, fiber)
 
     def close(self) -> None:
-        """Refuse new work for good."""
+        """End all fibers and refuse new work for good."""
+        self.turns.close()
 
         def refuse() -> None:
             self.awake = False
@@ -295,7 +300,7 @@ class Vat:
                 return
             obj = target._anchor
         if type(obj) is Far:
-            self.outbox.append(message)
+            self.ahead.append(message)
             return
         if obj._latch is not None:
             obj._latch.append(message)
@@ -317,4 +322,4 @@ class Vat:
         elif target._route is None and target._value is None:
             self.settling.queue_on(target, message)
         else:
-            self.outbox.append(message)
+            self.ahead.append(message)
