@@ -1,16 +1,16 @@
 # A vat daemon that runs as nobody in particular and keeps its keys in one volume.
-# hadolint ignore=DL3006
 FROM python:3.11-slim
 
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY captp captp
 COPY captpd captpd
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir '.[daemon]' && \
-    useradd --system --create-home --home-dir /var/lib/captpd --shell /usr/sbin/nologin captpd && \
+    useradd --system --uid 10001 --create-home --home-dir /var/lib/captpd --shell /usr/sbin/nologin captpd && \
     chmod 700 /var/lib/captpd
 
-USER captpd
+USER 10001
 WORKDIR /var/lib/captpd
 ENV CAPTPD_HOME=/var/lib/captpd
 VOLUME /var/lib/captpd

@@ -18,6 +18,7 @@ from captp.errors import BadArguments, BadClass, NotNear
 from captp.model.codegen import compile_functions
 from captp.model.interface import (
     InterfaceMeta,
+    LocalCall,
     Row,
     as_promise,
     hints_of,
@@ -25,7 +26,6 @@ from captp.model.interface import (
     ref_class,
 )
 from captp.model.locator import SturdyRef
-from captp.model.object import Object
 from captp.model.promise import Promise, Reference
 from captp.model.ref import Ref, view
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
@@ -249,7 +249,7 @@ def as_interface(value: Any, interface: type, name: str = "value") -> Any:
         return view(value._home, value._anchor, ref_class(interface))
     if isinstance(value, Promise):
         return as_promise(value, interface)
-    if isinstance(value, Object):
+    if isinstance(value, LocalCall):
         reference = value._home.reference
         return value if reference is None else reference(value, interface)
     return _bad(name, interface, value)
@@ -294,7 +294,7 @@ def plain_call(row: Row) -> Callable[..., Any]:
     return call
 
 
-def _adopted(owner: Object, value: Any, interface: type, name: str) -> Any:
-    if isinstance(value, Object) and owner._home.reference is not None:
+def _adopted(owner: LocalCall, value: Any, interface: type, name: str) -> Any:
+    if isinstance(value, LocalCall) and owner._home.reference is not None:
         return owner._home.reference(value, interface)
     return as_interface(value, interface, name)

@@ -81,6 +81,9 @@ class LocalCall:
 
     __slots__ = ()
 
+    if typing.TYPE_CHECKING:
+        _home: Any
+
 
 @overload
 def method(function: Callable[Concatenate[Any, P], R_co], /) -> Method[P, R_co]: ...

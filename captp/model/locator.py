@@ -84,9 +84,7 @@ class PeerLocator:
         _check_size(len(_format(self)))
 
     @classmethod
-    def make(
-        cls, transport: str, designator: str, hints: Mapping[str, str] = _NO_HINTS
-    ) -> PeerLocator:
+    def make(cls, transport: str, designator: str, hints: Mapping[str, str] = _NO_HINTS) -> PeerLocator:
         """Make a locator of hints in any order. Raises BadLocator for what no URI can carry."""
         return cls(transport, designator, tuple(sorted(hints.items())))
 

@@ -14,6 +14,7 @@ from captp.errors import BadClass
 from captp.model.codegen import compile_functions
 from captp.model.containers import Tracked, parts_of
 from captp.model.fields import MISSING, Field
+from captp.model.guards import check_row, plain_call
 from captp.model.interface import (
     InterfaceMeta,
     LocalCall,
@@ -217,8 +218,6 @@ def _check_and_wrap(cls: type, row: Row) -> None:
     annotations = row.function.__annotations__.values()
     if all(getattr(a, "__name__", a) in _PLAIN_NAMES for a in annotations):
         return
-    from captp.model.guards import check_row, plain_call  # noqa: PLC0415 - guards need Object itself
-
     check_row(row)
     if row.is_fiber:
         return

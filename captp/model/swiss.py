@@ -27,9 +27,7 @@ def mint(entropy: Callable[[int], bytes]) -> SwissNum:
 
 def _index_key(key: bytes) -> bytes:
     if len(key) != INDEX_KEY_BYTES:
-        raise UsageError(
-            f"key has {len(key)} bytes; expected {INDEX_KEY_BYTES}, such as derive() gives"
-        )
+        raise UsageError(f"key has {len(key)} bytes; expected {INDEX_KEY_BYTES}, such as derive() gives")
     return key
 
 

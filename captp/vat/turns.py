@@ -113,7 +113,13 @@ class Turns:
         if fiber.cancelled and fiber.waiting_for is None:
             fiber.cancelled = False
             thrown = Cancelled(f"{fiber.row.name}() was cancelled: nobody waits for its result")
-        waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, thrown)
+        waits_for = None
+        try:
+            waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, thrown)
+        finally:
+            # Also when an interrupt flies through: the object must not stay latched for good.
+            if waits_for is None:
+                self._end(fiber)
         if waits_for is not None:
             if fiber.cancelled:
                 # The result was dropped while this step was already due.
@@ -121,7 +127,8 @@ class Turns:
                 return
             fiber.waiting_for = waits_for
             add_waiter(waits_for, fiber)
-            return
+
+    def _end(self, fiber: Fiber) -> None:
         del self.fibers[fiber]
         if fiber.latched:
             self.vat.release_target(fiber.obj)

@@ -166,7 +166,8 @@ def test_variables_that_name_no_key_of_ours_are_left_alone(file: Path) -> None:
             '[objects.a]\nclass = "x:Y"',
             (
                 "FILE: [objects.a] class: class x:Y is not allowed: module x is not on the daemon's"
-                " allow-list (empty); if you trust that code, add it to [daemon] allow in the daemon's configuration"
+                " allow-list (empty); if you trust that code, add it to [daemon] allow in the daemon's"
+                " configuration"
             ),
         ),
         (

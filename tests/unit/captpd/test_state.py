@@ -168,6 +168,8 @@ def test_a_state_folder_open_to_others_is_refused(tmp_path: Path, mode: int) -> 
 
 def test_the_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
+    state.lock.touch(0o600)
+    state.lock.write_text("a longer pid of one that was killed\n")
 
     with hold_lock(state):
         assert state.lock.read_text() == f"{os.getpid()}\n"
