@@ -154,7 +154,8 @@ class Map(dict[K, V], Tracked, Generic[K, V]):
         return dict.__getitem__(self, key)
 
     def update(self, *items: Any, **named: Any) -> None:
-        for key, value in dict(*items, **named).items():
+        new: dict[Any, Any] = dict(*items, **named)
+        for key, value in new.items():
             self[key] = value
 
     def __ior__(self, items: Any) -> Map[K, V]:  # type: ignore[override, misc]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import types
 import typing
 from collections.abc import Callable
 from typing import Any, Final
 
 from captp.errors import BadClass, Unpassable
+from captp.model.annotations import members_of
 from captp.model.containers import List, Map, Set, Tracked, parts_of
 from captp.model.interface import InterfaceMeta, LocalCall, as_promise, is_interface, ref_class
 from captp.model.locator import SturdyRef
@@ -66,7 +66,7 @@ class Field:
         """Return the types that need no conversion at all; empty when there are none or not yet."""
         if self._convert is None:
             return frozenset()
-        return frozenset(t for t in _members(self.annotation) if t in EXACT)
+        return frozenset(t for t in members_of(self.annotation) if t in EXACT)
 
     @property
     def has_default(self) -> bool:
@@ -104,20 +104,13 @@ class Field:
 _CONTAINERS: dict[Any, type] = {list: List, List: List, dict: Map, Map: Map, set: Set, Set: Set}
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
-    origin = typing.get_origin(annotation)
-    if origin is typing.Union or origin is types.UnionType:
-        return tuple(m for a in typing.get_args(annotation) for m in _members(a))
-    return (type(None),) if annotation is None else (annotation,)
-
-
 def converter(annotation: Any, where: str) -> Convert:
     """Return the conversion for one annotation; raises BadClass when it can never be state."""
-    members = _members(annotation)
+    members = members_of(annotation)
     if len(members) > 1:
         choices = [converter(m, where) for m in members]
         return lambda owner, value: _first(choices, owner, value, where)
-    (kind,) = members
+    kind = members[0]
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is typing.Literal:
         allowed = frozenset((type(a), a) for a in args)
@@ -217,7 +210,7 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
     def convert(owner: Any, value: Any) -> Any:
         if type(value) not in _CONTAINERS or _CONTAINERS[type(value)] is not base:
             return _refuse(where, base, value)
-        if isinstance(value, Tracked) and value._owner is owner and value._item is item:
+        if _is_own(value, owner, item):
             return value
         made = base()
         made._owner, made._item = owner, item
@@ -231,6 +224,10 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
         return made
 
     return convert
+
+
+def _is_own(value: Any, owner: Any, item: Convert) -> bool:
+    return isinstance(value, Tracked) and value._owner is owner and value._item is item
 
 
 def _is_key(key: Any) -> bool:

@@ -7,7 +7,6 @@ comparison; interfaces become typed references; what does not fit raises BadArgu
 from __future__ import annotations
 
 import inspect
-import types
 import typing
 from collections import abc
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from functools import wraps
 from typing import Any
 
 from captp.errors import BadArguments, BadClass, NotNear
+from captp.model.annotations import members_of
 from captp.model.codegen import compile_functions
 from captp.model.interface import (
     InterfaceMeta,
@@ -129,26 +129,19 @@ def _wrong_count(row: Row) -> Callable[[tuple[Any, ...]], BadArguments]:
     return lambda args: BadArguments(f"{row.name}() takes {wanted} arguments, {len(args)} were given")
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
-    origin = typing.get_origin(annotation)
-    if origin is typing.Union or origin is types.UnionType:
-        return tuple(m for a in typing.get_args(annotation) for m in _members(a))
-    return (type(None),) if annotation is None else (annotation,)
-
-
 def _exact(annotation: Any) -> list[type]:
-    members = _members(annotation)
+    members = members_of(annotation)
     exact = [m for m in members if isinstance(m, type) and m in _EXACT]
     return exact if len(exact) == len(members) or exact else []
 
 
 def guard(annotation: Any, name: str) -> Convert | None:
     """Return the check and conversion for one annotation; None when anything may pass."""
-    members = _members(annotation)
+    members = members_of(annotation)
     if len(members) > 1:
         choices = [guard(m, name) for m in members]
         return None if None in choices else _any_of([c for c in choices if c], name)
-    (kind,) = members
+    kind = members[0]
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any or kind is object or isinstance(kind, typing.TypeVar):
         return None

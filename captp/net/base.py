@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from trio import TaskStatus
 
@@ -81,10 +81,8 @@ Accept = Callable[[Conduit], Awaitable[None]]
 class Netlayer(Protocol):
     """A way to reach peers, and to be reached by them."""
 
-    @property
-    def transport(self) -> str:
-        """The name of this netlayer in locators."""
-        ...
+    #: The name of this netlayer in locators.
+    transport: ClassVar[str]
 
     async def dial(self, locator: PeerLocator) -> Conduit:
         """Connect to a peer. Raises Unreachable, or WrongPeer when somebody else answered."""

@@ -20,7 +20,7 @@ class Order:
         #: By anchor: the settled promise whose old route the reference takes for now.
         self.detours: dict[int, Promise[Any]] = {}
 
-    def next_hop(self, target: Reference) -> Reference:
+    def next_hop(self, target: Any) -> Any:
         """Return the reference to send to at once, or the promise whose route or queue takes it."""
         while isinstance(target, Promise):
             if target._state == PENDING:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import WrongPeer
 from captp.model.faults import to_wire
-from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Settlement, add_waiter
+from captp.model.promise import (
+    BROKEN,
+    FULFILLED,
+    PENDING,
+    Message,
+    Promise,
+    Reference,
+    Settlement,
+    add_waiter,
+)
 from captp.model.ref import Far, Ref
 from captp.peer import bootstrap
 from captp.peer.outputs import Call
@@ -66,7 +75,18 @@ def send(peer: Peer, message: Message) -> None:
     if isinstance(target, Promise) or peer.order.detours:
         target = peer.order.next_hop(target)
     vat = peer.vat
-    if isinstance(target, Ref):
+    if isinstance(target, Promise):
+        route = target._route
+        if target._state != PENDING and (route is None or not isinstance(target._value, Reference)):
+            vat.settling.deliver_to_data(target, message)
+            return
+        if route is None:
+            vat.settling.queue_on(target, message)
+            return
+        session = route.session
+        problem = session.deliver_through(message, target)
+        peer.touched[session] = None
+    else:
         message.target = target
         far = target._anchor
         if type(far) is not Far:
@@ -77,19 +97,6 @@ def send(peer: Peer, message: Message) -> None:
             session = far.session
             problem = session.deliver_far(message, far)
             peer.touched[session] = None
-    elif target._state != PENDING and target._route is None:
-        vat.settling.deliver_to_data(target, message)
-        return
-    elif target._route is None:
-        vat.settling.queue_on(target, message)
-        return
-    elif target._state != PENDING and not isinstance(target._value, Ref | Promise):
-        vat.settling.deliver_to_data(target, message)
-        return
-    else:
-        session = target._route.session
-        problem = session.deliver_through(message, target)
-        peer.touched[session] = None
     promise = message.promise
     if problem is not None and promise is not None:
         vat.settle_now(promise, BROKEN, problem)

@@ -119,13 +119,15 @@ class Pump:
         peer = self.peer
         peer.now = trio.current_time()
         try:
-            for _ in range(SLICES):
+            slices = SLICES
+            while True:
                 with self._hidden:
                     peer.run(SLICE)
                     batch = peer.drain()
                 for output in batch.outputs:
                     _ACTIONS[type(output)](self, output)
-                if not batch.more:
+                slices -= 1
+                if not slices or not batch.more:
                     break
         finally:
             self._running = False

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from captp.errors import NotNear, UsageError
-from captp.model.interface import Interface
+from captp.model.interface import Interface, interface_of, promise_class
 from captp.model.promise import Promise, Reference
 from captp.model.ref import settled
 from captp.vat.effects import CURRENT_VAT, Outside, Timer
@@ -44,7 +44,9 @@ def within(seconds: float, awaited: Any) -> Any:
     vat = _current("within")
     if not isinstance(awaited, Promise):
         return awaited
-    follower = type(awaited)(vat)
+    # Of the plain kind: a peer's answer is a promise class of its own, with an entry behind it.
+    interface = interface_of(type(awaited))
+    follower = promise_class(interface)(vat) if interface is not None else Promise(vat)
     vat.emit(Timer(follower, seconds, breaks=True))
     vat.settling.race(follower, awaited)
     return follower

@@ -16,7 +16,7 @@ from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
 from captp.model.object import Object, edges
 from captp.model.ref import Ref, view
-from captp.vat.heap import Heap
+from captp.vat.heap import Heap, HeapEntry
 
 
 class TurnStep(Protocol):
@@ -53,9 +53,10 @@ class Trustee:
             raise NotInTurn(
                 f"{name} belongs to a vat and changes only inside its own methods; send it a message"
             )
-        self.journal.append((type(obj)._captp_undo, (obj, obj._captp_snap())))  # type: ignore[attr-defined]
-        obj._turn = self.token
         entry = obj._entry
+        saved = (obj, obj._captp_snap(), entry, entry.version, entry.dirty)  # type: ignore[attr-defined]
+        self.journal.append((_restore, saved))
+        obj._turn = self.token
         entry.dirty = True
         entry.version += 1
 
@@ -132,3 +133,8 @@ class Trustee:
         if obj._home is not self:
             self.adopt(obj)
         return view(self.vat, obj, ref_class(interface or shown_as(type(obj))))
+
+
+def _restore(obj: Object, state: tuple[Any, ...], entry: HeapEntry, version: int, dirty: bool) -> None:
+    obj._captp_undo(state)  # type: ignore[attr-defined]
+    entry.version, entry.dirty = version, dirty

@@ -37,7 +37,11 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "door.py").write_text(
-        "import captp\nclass Door(captp.Object):\n    pass\ndef __getattr__(name):\n    return Door\n"
+        "import captp\n"
+        "class Way(captp.Interface):\n    pass\n"
+        "class Gate(captp.Interface):\n    pass\n"
+        "class Door(captp.Object, Way):\n    pass\n"
+        "def __getattr__(name):\n    return Door\n"
     )
     (package / "bad.py").write_text("raise SystemExit('bye')\n")
     (package / "lacking.py").write_text("import captpd_test_no_such_module\n")
@@ -65,6 +69,14 @@ def test_an_allowed_class_is_loaded(shelf: Path) -> None:
     [
         ("captpd_test_shelf.door:Window", "there is no Window in captpd_test_shelf.door"),
         ("captpd_test_shelf.door:captp", "it is no captp.Object"),
+        (
+            "captpd_test_shelf.door:Way",
+            "it is an interface, how others see an object; name the class of the object: Door",
+        ),
+        (
+            "captpd_test_shelf.door:Gate",
+            "it is an interface, how others see an object; name the class of the object",
+        ),
         ("captpd_test_shelf.door:Door.x", "is no class path"),
         ("captpd_test_shelf..door:Door", "is no class path"),
         ("captpd_test_shelf.door", "is no class path"),

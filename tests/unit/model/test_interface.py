@@ -171,7 +171,9 @@ def test_overriding_a_marked_method_without_marking_it_is_refused() -> None:
                 return 0
 
 
-@pytest.mark.parametrize("value", [property(lambda self: 3), staticmethod(lambda: 3), 5, "x"], ids=str)
+@pytest.mark.parametrize(
+    "value", [property(lambda self: 3), staticmethod(lambda: 3), 5, "x"], ids=lambda v: type(v).__name__
+)
 def test_overriding_a_marked_method_by_something_that_is_no_method_is_refused(value: Any) -> None:
     with pytest.raises(BadClass, match=r"Bad\.balance overrides a method of Purse"):
         type(captp.Object)("Bad", (Purse,), {"balance": value})

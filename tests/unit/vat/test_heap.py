@@ -1,0 +1,128 @@
+"""The heap: one entry per owned object, versions, and no object kept alive by it."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+import captp
+from captp.errors import InvariantBroken
+from tests.support import Solo
+
+
+class Node(captp.Object):
+    value: int = 0
+    items: captp.List[int]
+    next: Node | None = None
+
+    @captp.method
+    def bump(self, fails: bool = False) -> int:
+        self.value += 1
+        self.items.append(self.value)
+        if fails:
+            raise captp.Refused("no")
+        return self.value
+
+    @captp.method
+    def read(self) -> int:
+        return self.value
+
+
+def lines(solo: Solo) -> list[str]:
+    """Return the heap's dump without the helper's own object."""
+    return [line for line in solo.vat.heap.dump() if "Step" not in line]
+
+
+def test_each_owned_object_has_one_entry_with_a_number_of_its_own() -> None:
+    solo = Solo()
+    nodes = [Node(), Node(next=Node())]
+
+    for node in (*nodes, *nodes):
+        solo.ref(node)
+
+    assert [line.split()[1] for line in lines(solo)] == ["Node"] * 3
+    assert len({line.split()[0] for line in lines(solo)}) == 3
+
+
+def test_numbers_are_never_used_twice() -> None:
+    solo = Solo()
+    seen = set()
+    for _ in range(20):
+        node = Node()
+        solo.ref(node)
+        (line,) = lines(solo)
+        seen.add(line.split()[0])
+        del node, line
+        gc.collect()
+        solo.run()
+
+    assert len(seen) == 20
+    assert lines(solo) == []
+
+
+def test_a_turn_that_wrote_an_object_moves_its_version_by_one() -> None:
+    solo, node, other = Solo(), Node(), Node()
+    ref = solo.ref(node)
+    solo.ref(other)
+
+    for _ in range(3):
+        solo.value(ref.bump())
+    solo.value(ref.read())
+
+    assert [line.split()[2] for line in lines(solo)] == ["v3", "v0"]
+
+
+def test_a_turn_that_failed_moves_no_version() -> None:
+    solo, node = Solo(), Node()
+    ref = solo.ref(node)
+    solo.value(ref.bump())
+
+    for _ in range(3):
+        with pytest.raises(captp.Refused):
+            solo.value(ref.bump(True))
+
+    assert [line.split()[2] for line in lines(solo)] == ["v1"]
+
+
+def test_the_heap_keeps_no_object_alive_and_sweeps_when_drained() -> None:
+    solo = Solo()
+    for _ in range(100):
+        solo.ref(Node(next=Node()))
+    gc.collect()
+
+    solo.run()
+
+    assert lines(solo) == []
+    solo.vat.heap.check()
+
+
+def test_an_object_held_by_state_stays_in_the_heap() -> None:
+    solo, node = Solo(), Node(next=Node(value=7))
+    ref = solo.ref(node)
+    del node
+    gc.collect()
+    solo.run()
+
+    assert len(lines(solo)) == 2
+    assert solo.value(ref.read()) == 0
+
+
+def test_edges_of_an_object_are_what_its_state_holds() -> None:
+    solo, node = Solo(), Node(next=Node())
+    solo.ref(node)
+
+    assert list(solo.vat.heap.edges(node)) == [node.next]
+
+
+def test_the_check_finds_an_entry_that_does_not_name_its_object() -> None:
+    solo, one, two = Solo(), Node(), Node()
+    solo.ref(one)
+    solo.ref(two)
+
+    one._entry, two._entry = two._entry, one._entry
+
+    with pytest.raises(InvariantBroken, match="does not name its object"):
+        solo.peer.check()
+    one._entry, two._entry = two._entry, one._entry
+    solo.peer.check()
