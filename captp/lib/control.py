@@ -1,5 +1,8 @@
 """The control plane of a daemon as others see it: one capability on its unix socket."""
 
+# An interface has no bodies, which mypy allows in protocols only.
+# mypy: disable-error-code="empty-body"
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,7 +19,7 @@ class Control(Interface):
         """Return pid, uptime, store, vats with designator and listeners, and open sessions."""
 
     @method
-    def new(self, class_path: str, name: str) -> dict[str, Any]:
+    async def new(self, class_path: str, name: str) -> dict[str, Any]:
         """Make an object of an allow-listed class ``module:Class`` and name it; describe it."""
 
     @method
@@ -32,5 +35,5 @@ class Control(Interface):
         """Return the tables of every session, counts and states only."""
 
     @method
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Drain and stop the daemon."""

@@ -22,7 +22,7 @@ from captp.lib.control import Control
 HERE = Path(__file__).parent
 LONGEST_S = 20.0
 
-ALLOWED = {"CAPTPD_DAEMON__ALLOW": "daemon_shop,captp.examples.*"}
+ALLOWED = {"CAPTPD_DAEMON__ALLOW": "daemon_shop,daemon_slow,captp.examples.*"}
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from pathlib import Path
@@ -206,6 +207,25 @@ async def test_while_it_drains_it_lets_nobody_in_but_its_operator(home: Path) ->
 
                 assert "stopping: it waits for calls that still run" in status.stdout
                 assert await daemon.end() == 0
+
+
+async def test_nobody_is_let_in_before_all_objects_are_made(home: Path, tmp_path: Path) -> None:
+    async with running(home) as daemon, daemon.control() as control:
+        await control.new(TILL, "till")
+        till = await control.share("till")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def come_early() -> None:
+        held = await trio.to_thread.run_sync(pipe.open, "w")  # opens once the daemon imports the class
+        with held, pytest.raises(captp.Disconnected):
+            await call(till, "add", 1)
+
+    more = {"CAPTPD_OBJECTS__IT__CLASS": "daemon_slow:Slow", "DAEMON_SLOW_PIPE": str(pipe)}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come_early)
+        async with running(home, **more):
+            assert await call(till, "add", 1) == 1
 
 
 async def test_a_killed_daemon_leaves_nothing_that_keeps_the_next_one_out(home: Path) -> None:

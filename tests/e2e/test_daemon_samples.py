@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import captp
+from captp.examples.bank import Bank
 from tests.e2e.daemons import captpd, running
 
 SAMPLES = Path(__file__).parents[2] / "configs"
@@ -25,6 +27,9 @@ async def test_a_sample_is_valid_and_runs(sample: str, tmp_path: Path) -> None:
     async with running(home, file, "--listen", "127.0.0.1:0", **ports) as daemon, daemon.control() as control:
         await control.new("daemon_shop:Till", "till")
         shared = await control.share("till")
+        if sample == "dev.toml":
+            async with captp.connect(await control.share("bank"), Bank) as bank:
+                assert await bank.open("ada").deposit(5) == 5
         status = await control.status()
 
     assert checked.stdout == f"{file}: ok\n"

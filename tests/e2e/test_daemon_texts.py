@@ -152,8 +152,8 @@ async def test_class_not_allowed(home: Path) -> None:
 
     assert str(refused.value) == (
         "class os.path:join is not allowed: module os.path is not on the daemon's allow-list"
-        " (daemon_shop, captp.examples.*); if you trust that code, add it to [daemon] allow in the"
-        " daemon's configuration"
+        " (daemon_shop, daemon_slow, captp.examples.*); if you trust that code, add it to [daemon] allow"
+        " in the daemon's configuration"
     )
 
 
@@ -162,8 +162,8 @@ def test_class_of_the_configuration_not_allowed(home: Path) -> None:
         captpd(home, "run", CAPTPD_OBJECTS__DOOR__CLASS="shelf.door:Door"),
         7,
         "captpd: environment CAPTPD_OBJECTS__DOOR__CLASS: class shelf.door:Door is not allowed: module"
-        " shelf.door is not on the daemon's allow-list (daemon_shop, captp.examples.*); if you trust that"
-        " code, add it to [daemon] allow in the daemon's configuration",
+        " shelf.door is not on the daemon's allow-list (daemon_shop, daemon_slow, captp.examples.*);"
+        " if you trust that code, add it to [daemon] allow in the daemon's configuration",
     )
 
 

@@ -1,0 +1,1 @@
+"""The captpd command."""

@@ -1,0 +1,1 @@
+"""Configuration: read, checked, shown; and where the daemon's state lives."""

@@ -1,0 +1,1 @@
+"""The running daemon: vats, listeners, named objects, logs, and an orderly end."""

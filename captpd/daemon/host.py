@@ -1,0 +1,272 @@
+"""The daemon's vats and named objects; it answers the control plane and knows no socket or signal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+import trio
+from attrs import define, field, frozen
+
+import captp
+from captp.model.interface import shown_as
+from captp.peer.router import Link
+from captp.version import __version__
+from captpd.config.problems import ConfigError
+from captpd.config.schema import Config
+from captpd.daemon.book import BY_CONFIG, BY_NEW, Book, Record, new_swiss
+from captpd.daemon.classes import HostingError, load_class, make_object
+
+__all__ = ["STATE_KEPT", "STORE", "Hosting", "Listening", "OpenVat"]
+
+STORE: Final = "memory"
+STATE_KEPT: Final = "in memory"
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_NAME_FORM: Final = "letters, digits, - and _, 63 at most"
+
+log: Final = logging.getLogger("captpd")
+
+
+@final
+@frozen(kw_only=True)
+class Listening:
+    """One address that a vat is reached at, for status lines."""
+
+    transport: str
+    address: str
+    is_secure: bool
+
+    def __str__(self) -> str:
+        warning = "" if self.is_secure else " (insecure)"
+        return f"{self.transport}{warning} {self.address}"
+
+
+@final
+@frozen(kw_only=True, eq=False)
+class OpenVat:
+    """A vat of the configuration while the daemon runs."""
+
+    name: str
+    live: captp.LiveVat
+    listening: tuple[Listening, ...]
+
+    @property
+    def links(self) -> list[Link]:
+        return list(self.live.peer.router.links.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn, a fiber or a call of somebody's is unfinished."""
+        vat = self.live.peer.vat
+        return bool(
+            vat.has_work
+            or vat.turns.fibers
+            or any(not a.settled for link in self.links for a in link.session.tables.answers.values())
+        )
+
+
+@final
+@frozen(kw_only=True)
+class Hosted:
+    """A named object; ``problem`` says why it could not be made, and then nothing reaches it."""
+
+    record: Record
+    interface: str = ""
+    sturdyref: captp.SturdyRef | None = None
+    problem: str = ""
+
+
+@final
+@define(kw_only=True, eq=False)
+class Hosting:
+    """The host that the control plane talks to."""
+
+    config: Config
+    vats: Mapping[str, OpenVat]
+    book_path: Path
+    book: Book
+    stopping: trio.Event
+    #: Once there is one, the vat of the control plane; nothing but that lives in it.
+    control: OpenVat | None = None
+    _objects: dict[str, Hosted] = field(factory=dict)
+    _changing: trio.Lock = field(factory=trio.Lock)
+    _started_at: float = field(factory=trio.current_time)
+
+    async def restore(self) -> None:
+        """Make the objects of the configuration and those remembered, at their old swiss numbers.
+
+        Raises ConfigError when one of the configuration cannot be made. A remembered one that cannot
+        is kept as a problem: what one object lacks must not keep all others away.
+        """
+        for name, wanted in self.config.objects.items():
+            assert wanted.vat is not None
+            known = self.book.records.get(name)
+            record = Record(
+                class_path=wanted.class_,
+                vat=wanted.vat,
+                by=BY_CONFIG,
+                swiss=known.swiss if known is not None else new_swiss(),
+            )
+            try:
+                obj = await self._make(record.class_path)
+            except HostingError as problem:
+                raise ConfigError(f"[objects.{name}] class: {problem}") from problem
+            self.book = self.book.having(name, record)
+            self._enter(name, record, obj)
+        for name, record in self.book.records.items():
+            if record.by == BY_NEW and name not in self._objects:
+                await self._restore(name, record)
+        await trio.to_thread.run_sync(self.book.write, self.book_path)
+
+    async def _restore(self, name: str, record: Record) -> None:
+        try:
+            if record.vat not in self.vats:
+                raise HostingError(f"its vat {record.vat} is gone; add [vat.{record.vat}] again")
+            obj = await self._make(record.class_path)
+        except HostingError as problem:
+            log.error("an object could not be made again", extra=_fields(object=name, why=str(problem)))
+            self._objects[name] = Hosted(record=record, problem=str(problem))
+        else:
+            self._enter(name, record, obj)
+
+    async def _make(self, class_path: str) -> captp.Object:
+        # An import may take long and does not belong on the loop; the object does.
+        cls = await trio.to_thread.run_sync(load_class, class_path, self.config.daemon.allow)
+        return make_object(cls, class_path)
+
+    def _enter(self, name: str, record: Record, obj: captp.Object) -> None:
+        live = self.vats[record.vat].live
+        # A vat that listens nowhere still has the object, for what else is in the vat.
+        ref = live.mint(obj, label=name, swiss=record.swiss) if live.locators else None
+        self._objects[name] = Hosted(record=record, interface=shown_as(type(obj)).__name__, sturdyref=ref)
+        log.info("object made", extra=_fields(object=name, cls=record.class_path, vat=record.vat))
+
+    # The control plane.
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "uptime_s": round(trio.current_time() - self._started_at, 3),
+            "store": STORE,
+            "state": STATE_KEPT,
+            "draining": self.stopping.is_set(),
+            "vats": [self._vat_status(v) for v in self.vats.values()],
+            "sessions": [_session_status(v.name, link) for v in self.vats.values() for link in v.links],
+        }
+
+    def _vat_status(self, vat: OpenVat) -> dict[str, Any]:
+        return {
+            "name": vat.name,
+            "designator": vat.live.designator,
+            "listeners": [
+                {"transport": at.transport, "address": at.address, "secure": at.is_secure}
+                for at in vat.listening
+            ],
+            "objects": sum(1 for h in self._objects.values() if h.record.vat == vat.name),
+            "sessions": len(vat.links),
+        }
+
+    async def new(self, class_path: str, name: str) -> dict[str, Any]:
+        if not _NAME.fullmatch(name):
+            raise captp.Refused(f"{name[:64]!r} is no name; use {_NAME_FORM}")
+        async with self._changing:
+            if self.stopping.is_set():
+                raise captp.Refused("the daemon is stopping: make objects when it runs again")
+            if name in self._objects:
+                raise captp.Refused(f"there is an object {name} already; choose another name")
+            try:
+                obj = await self._make(class_path)
+            except HostingError as problem:
+                raise captp.Refused(str(problem)) from None
+            record = Record(class_path=class_path, vat=self.config.default_vat, by=BY_NEW, swiss=new_swiss())
+            book = self.book.having(name, record)
+            # Whoever asked may go away meanwhile; file and memory must agree all the same.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(book.write, self.book_path)
+            self.book = book
+            self._enter(name, record, obj)
+        return self._describe(name)
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [self._describe(name) for name in sorted(self._objects)]
+
+    def sturdyref(self, name: str) -> captp.SturdyRef:
+        hosted = self._objects.get(name)
+        if hosted is None:
+            names = ", ".join(sorted(self._objects)) or "none yet"
+            raise captp.Refused(f"there is no object {name[:64]!r}; there are: {names}")
+        if hosted.sturdyref is None:
+            vat = hosted.record.vat
+            why = hosted.problem or f"vat {vat} listens nowhere; set [listen] tls"
+            raise captp.Refused(f"object {name} cannot be shared: {why}")
+        return hosted.sturdyref
+
+    def tables(self) -> dict[str, Any]:
+        return {v.name: [_session_tables(link) for link in v.links] for v in self._all_vats}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any call in any vat is unfinished."""
+        return any(v.is_busy for v in self._all_vats)
+
+    @property
+    def _all_vats(self) -> list[OpenVat]:
+        return [*self.vats.values(), *([self.control] if self.control is not None else [])]
+
+    async def stop(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.stopping.set()
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        hosted = self._objects[name]
+        return {
+            "name": name,
+            "class": hosted.record.class_path,
+            "interface": hosted.interface,
+            "vat": hosted.record.vat,
+            "made_by": hosted.record.by,
+            "state": STATE_KEPT,
+            "problem": hosted.problem,
+        }
+
+
+def _session_status(vat: str, link: Link) -> dict[str, Any]:
+    return {
+        "vat": vat,
+        "peer": _peer(link),
+        "transport": link.session.channel.transport,
+        "state": link.session.state.value,
+        "age_s": round(trio.current_time() - link.opened_at, 3),
+    }
+
+
+def _session_tables(link: Link) -> dict[str, Any]:
+    tables = link.session.tables
+    return {
+        "peer": _peer(link),
+        "state": link.session.state.value,
+        "exports": len(tables.exports),
+        "imports": len(tables.imports),
+        "questions": _count(q.state.value for q in tables.questions.values()),
+        "answers": _count("settled" if a.settled else "open" for a in tables.answers.values()),
+    }
+
+
+def _peer(link: Link) -> str:
+    hello = link.session.hello
+    return hello.location.designator if hello is not None else ""
+
+
+def _count(states: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(states))
+
+
+def _fields(**fields: Any) -> dict[str, Any]:
+    return {"captp": fields}
