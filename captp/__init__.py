@@ -14,10 +14,19 @@ if TYPE_CHECKING:
         BadArguments as BadArguments,
     )
     from captp.errors import (
+        BadClass as BadClass,
+    )
+    from captp.errors import (
+        BadLocator as BadLocator,
+    )
+    from captp.errors import (
         Broken as Broken,
     )
     from captp.errors import (
         Cancelled as Cancelled,
+    )
+    from captp.errors import (
+        Closed as Closed,
     )
     from captp.errors import (
         Disconnected as Disconnected,
@@ -100,7 +109,8 @@ if TYPE_CHECKING:
     from captp.vat.powers import within as within
 
 _HOMES = {
-    "captp.errors": "BadArguments Broken Cancelled Disconnected Error ForeignAwait NoSuchMethod NotFound"
+    "captp.errors": "BadArguments BadClass BadLocator Broken Cancelled Closed Disconnected"
+    " Error ForeignAwait NoSuchMethod NotFound"
     " NotInTurn NotNear NotNow Overloaded Refused RemoteFault Timeout Unpassable Unreachable UsageError"
     " WrongPeer",
     "captp.limits": "Limits",

@@ -53,12 +53,17 @@ INTERRUPTED: Final = 130
 
 
 @final
-class Failure(Exception):  # noqa: N818 - the end of a command, not a fault of the program
+class Failure(Exception):
     """The text a command ends with, and its exit code."""
 
     def __init__(self, text: str, code: int) -> None:
-        super().__init__(mask(text))
+        super().__init__(_printable(mask(text)))
         self.code = code
+
+
+def _printable(text: str) -> str:
+    # Part of a text may be a peer's; nothing in it shall steer the terminal.
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
 
 
 def usage(text: str) -> Failure:

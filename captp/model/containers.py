@@ -7,6 +7,7 @@ right whether or not the change it stands for was made: an interrupt may fall be
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, SupportsIndex, TypeVar
@@ -21,6 +22,16 @@ class Tracked:
 
     _owner: Any
     _item: Any
+    _plain: Callable[[Any], Any]
+
+    def __copy__(self) -> Any:
+        return self._plain(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self._plain(self), memo)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a container of state cannot be serialised; make a plain list, dict or set of it")
 
     def _touch(self, undo: Callable[..., Any], *args: Any) -> None:
         owner = self._owner
@@ -32,10 +43,12 @@ class Tracked:
         return value if owner is None else self._item(owner, value)
 
 
-class List(list[T], Tracked, Generic[T]):
-    """A list that is part of an object's state."""
+class List(Tracked, list[T], Generic[T]):
+    """A list that is part of an object's state; a copy of it is a plain list."""
 
     __slots__ = ("_item", "_owner")
+
+    _plain = list
 
     def __init__(self, items: Iterable[T] = ()) -> None:
         self._owner = self._item = None
@@ -63,16 +76,15 @@ class List(list[T], Tracked, Generic[T]):
     def insert(self, index: SupportsIndex, item: T) -> None:
         item = self._admit(item)
         at = operator.index(index)
-        self._touch(_refill, self, list(self))
+        length = len(self)
+        self._touch(_uninsert, self, length, min(max(at + length if at < 0 else at, 0), length))
         list.insert(self, at, item)
 
     def pop(self, index: SupportsIndex = -1) -> T:
-        list.__getitem__(self, index)
-        if index == -1:
-            self._touch(_restore, self, len(self), self[-1])
-        else:
-            self._touch(_refill, self, list(self))
-        return list.pop(self, index)
+        at = operator.index(index)
+        length = len(self)
+        self._touch(_unpop, self, length, at + length if at < 0 else at, list.__getitem__(self, at))
+        return list.pop(self, at)
 
     def remove(self, item: T) -> None:
         del self[list.index(self, item)]
@@ -111,10 +123,12 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Map(dict[K, V], Tracked, Generic[K, V]):
+class Map(Tracked, dict[K, V], Generic[K, V]):
     """A dict that is part of an object's state; a deletion that is rolled back re-adds at the end."""
 
     __slots__ = ("_item", "_key", "_owner")
+
+    _plain = dict
 
     def __init__(self, items: Any = (), **named: Any) -> None:
         self._owner = self._item = None
@@ -167,10 +181,12 @@ class Map(dict[K, V], Tracked, Generic[K, V]):
         dict.clear(self)
 
 
-class Set(set[T], Tracked, Generic[T]):
-    """A set that is part of an object's state."""
+class Set(Tracked, set[T], Generic[T]):
+    """A set that is part of an object's state; a copy of it is a plain set."""
 
     __slots__ = ("_item", "_owner")
+
+    _plain = set
 
     def __init__(self, items: Iterable[T] = ()) -> None:
         self._owner = self._item = None
@@ -247,9 +263,14 @@ def _cut(items: list[Any], length: int) -> None:
     list.__delitem__(items, slice(length, None))
 
 
-def _restore(items: list[Any], length: int, last: Any) -> None:
+def _uninsert(items: list[Any], length: int, at: int) -> None:
+    if len(items) > length:
+        list.__delitem__(items, at)
+
+
+def _unpop(items: list[Any], length: int, at: int, item: Any) -> None:
     if len(items) < length:
-        list.append(items, last)
+        list.insert(items, at, item)
 
 
 def _refill(items: list[Any], before: list[Any]) -> None:

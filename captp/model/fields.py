@@ -114,7 +114,10 @@ def converter(annotation: Any, where: str) -> Convert:
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is typing.Literal:
         allowed = frozenset((type(a), a) for a in args)
-        return lambda _o, value: value if (type(value), value) in allowed else _refuse(where, kind, value)
+        types = frozenset(type(a) for a in args)
+        return lambda _o, value: (
+            value if type(value) in types and (type(value), value) in allowed else _refuse(where, kind, value)
+        )
     if kind is Any or kind is object:
         return lambda owner, value: admit(owner, value, where)
     if isinstance(kind, typing.NewType):
@@ -149,6 +152,7 @@ def admit(owner: Any, value: Any, where: str) -> Any:
     if kind is tuple:
         return tuple([admit(owner, v, where) for v in value])
     if isinstance(value, Reference):
+        _check_home(owner, value, where)
         return value
     if isinstance(value, LocalCall):
         return _as_object(owner, value, type(value), where)
@@ -158,7 +162,15 @@ def admit(owner: Any, value: Any, where: str) -> Any:
     return _refuse(where, "state", value)
 
 
+def _check_home(owner: Any, value: Any, where: str) -> None:
+    if isinstance(value, Reference):
+        vat = getattr(owner._home, "vat", None)
+        if vat is not None and value._home is not vat:
+            raise Unpassable(f"{where}: a reference of another vat; each belongs to one open_vat()", where)
+
+
 def _first(choices: list[Convert], owner: Any, value: Any, where: str) -> Any:
+    _check_home(owner, value, where)
     for choice in choices:
         try:
             return choice(owner, value)
@@ -176,6 +188,12 @@ def _as_float(value: Any, where: str) -> float:
 
 
 def _as_reference(owner: Any, value: Any, interface: type, where: str) -> Any:
+    if isinstance(value, Reference):
+        vat = getattr(owner._home, "vat", None)
+        if vat is not None and value._home is not vat:
+            raise Unpassable(
+                f"{where}: a reference of another vat; references belong to one open_vat()", where
+            )
     if isinstance(value, Ref):
         return view(value._home, value._anchor, ref_class(interface))
     if isinstance(value, Promise):

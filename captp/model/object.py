@@ -100,6 +100,12 @@ class ObjectMeta(InterfaceMeta):
             for k, annotation in namespace.get("__annotations__", {}).items()
             if "ClassVar" not in str(annotation)
         }
+        for base in bases:
+            for field_name in getattr(base, "_captp_fields", {}):
+                if field_name in namespace and field_name not in own:
+                    raise BadClass(
+                        f"{name}.{field_name} hides a state field: annotate it to change its default"
+                    )
         for field_name in own:
             if field_name.startswith("_"):
                 raise BadClass(f"{name}.{field_name}: state fields cannot start with _")
@@ -117,14 +123,16 @@ class ObjectMeta(InterfaceMeta):
         _compile_state(cls, own, "__init__" in namespace)
         return cls
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        missing = cls._captp_missing if "_captp_missing" in cls.__dict__ else _find_missing(cls)
-        if missing:
-            raise BadClass(f"{cls.__name__} does not implement {missing}")
-        made = type.__call__(cls, *args, **kwargs)
-        if cls._captp_own_init:
-            _check_complete(made)
-        return made
+    if not TYPE_CHECKING:  # type checkers would take what it returns for the instance's type
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            missing = cls._captp_missing if "_captp_missing" in cls.__dict__ else _find_missing(cls)
+            if missing:
+                raise BadClass(f"{cls.__name__} does not implement {missing}")
+            made = type.__call__(cls, *args, **kwargs)
+            if cls._captp_own_init:
+                _check_complete(made)
+            return made
 
 
 def _one_stateful_base(name: str, bases: tuple[type, ...]) -> None:

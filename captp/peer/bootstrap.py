@@ -13,7 +13,7 @@ from captp.model.interface import promise_class
 from captp.model.locator import SturdyRef
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Far, Ref, view
-from captp.peer.router import Link
+from captp.peer.router import Link, Waiter
 from captp.session.session import Session
 from captp.wire.ops import Kind
 
@@ -55,7 +55,7 @@ def bootstrap_of(peer: Peer, session: Session) -> Ref:
     return view(peer.vat, far, Ref)
 
 
-def enliven(peer: Peer, sturdyref: SturdyRef, interface: type | None) -> Promise[Any]:
+def enliven(peer: Peer, sturdyref: SturdyRef, interface: type | None, retry_for: float) -> Promise[Any]:
     """Return a promise for what a sturdyref names; dial its peer if there is no session."""
     vat = peer.vat
     promise: Promise[Any] = (promise_class(interface) if interface is not None else Promise)(vat)
@@ -75,7 +75,8 @@ def enliven(peer: Peer, sturdyref: SturdyRef, interface: type | None) -> Promise
     def failed(error: Disconnected) -> None:
         vat.settle_now(promise, BROKEN, error)
 
-    attempt = peer.router.want(sturdyref.peer, peer.now, ready, failed)
+    waiter = Waiter(ready, failed, peer.now + retry_for)
+    attempt = peer.router.want(sturdyref.peer, peer.now, waiter)
     if attempt is not None and attempt.due <= peer.now:
         peer.dial(attempt)
     return promise

@@ -156,9 +156,14 @@ class Peer:
 
     # What the driver's users ask for.
 
-    def enliven(self, sturdyref: SturdyRef, interface: type | None = None) -> Promise[Any]:
-        """Return a promise for what a sturdyref names; dial its peer if there is no session."""
-        promise = bootstrap.enliven(self, sturdyref, interface)
+    def enliven(
+        self, sturdyref: SturdyRef, interface: type | None = None, *, retry_for: float = 0.0
+    ) -> Promise[Any]:
+        """Return a promise for what a sturdyref names; dial its peer if there is no session.
+
+        Dials again, with growing and jittered rests, while less than ``retry_for`` seconds have passed.
+        """
+        promise = bootstrap.enliven(self, sturdyref, interface, retry_for)
         if not self.vat.awake:
             self.vat.ring()
         return promise

@@ -41,11 +41,20 @@ class Link:
 
 
 @define(eq=False)
+class Waiter:
+    """Somebody who wants a session: what to do when there is one, or none until ``until``."""
+
+    ready: Callable[[Link], None]
+    failed: Callable[[Disconnected], None]
+    until: float
+
+
+@define(eq=False)
 class Attempt:
-    """A dial under way or due, and what to do when there is a session, or none."""
+    """A dial under way or due, and who waits for it."""
 
     locator: PeerLocator
-    waiting: list[tuple[Callable[[Link], None], Callable[[Disconnected], None]]] = field(factory=list)
+    waiting: list[Waiter] = field(factory=list)
     conn: ConnId | None = None
     due: float = 0.0
     failures: int = 0
@@ -67,27 +76,24 @@ class Router:
         self._last_conn += 1
         return ConnId(self._last_conn)
 
-    def want(
-        self,
-        locator: PeerLocator,
-        now: float,
-        ready: Callable[[Link], None],
-        failed: Callable[[Disconnected], None],
-    ) -> Attempt | None:
-        """Call ``ready`` with the link to a peer, now or later; return an attempt to dial, if new.
+    def want(self, locator: PeerLocator, now: float, waiter: Waiter) -> Attempt | None:
+        """Tell ``waiter`` of the link to a peer, now or later; return an attempt to dial, if new.
 
         After failures the next dial is held back, longer each time and with jitter.
         """
         link = self.live.get(locator.peer)
         if link is not None:
-            ready(link)
+            waiter.ready(link)
             return None
         attempt = self.attempts.get(locator.peer)
         if attempt is not None:
-            attempt.waiting.append((ready, failed))
+            attempt.waiting.append(waiter)
             return None
+        return self._attempt(locator, [waiter], now)
+
+    def _attempt(self, locator: PeerLocator, waiting: list[Waiter], now: float) -> Attempt:
         failures, due = self._failures.get(locator.peer, (0, 0.0))
-        attempt = Attempt(locator, [(ready, failed)], due=max(now, due), failures=failures)
+        attempt = Attempt(locator, waiting, due=max(now, due), failures=failures)
         self.attempts[locator.peer] = attempt
         return attempt
 
@@ -96,13 +102,27 @@ class Router:
         return next((a for a in self.attempts.values() if a.conn == conn), None)
 
     def failed(self, attempt: Attempt, error: Disconnected, now: float) -> None:
-        """End an attempt without a session: everybody who waits is told."""
-        self.attempts.pop(attempt.locator.peer, None)
+        """End an attempt without a session: who has patience gets another, the others are told."""
+        peer = attempt.locator.peer
+        self.attempts.pop(peer, None)
         rest = min(FIRST_REST_S * 2**attempt.failures, LONGEST_REST_S)
         jitter = 0.5 + int.from_bytes(self._entropy(2), "big") / 0x10000
-        self._failures[attempt.locator.peer] = (attempt.failures + 1, now + rest * jitter)
-        for _ready, tell in attempt.waiting:
-            tell(error)
+        due = now + rest * jitter
+        self._failures[peer] = (attempt.failures + 1, due)
+        patient = [w for w in attempt.waiting if w.until >= due]
+        if patient:
+            self._attempt(attempt.locator, patient, now)
+        for waiter in attempt.waiting:
+            if waiter.until < due:
+                waiter.failed(error)
+
+    def rival(self, link: Link) -> Link | None:
+        """Return our own dial to the peer of ``link`` that is still opening, if there is one."""
+        assert link.session.hello is not None
+        attempt = self.attempts.get(link.session.hello.location.peer)
+        if attempt is None or attempt.conn is None or attempt.conn == link.conn:
+            return None
+        return self.links.get(attempt.conn)
 
     def established(self, link: Link) -> str | None:
         """Enter a link whose peer is known; return why it must go instead, or None.
@@ -115,16 +135,15 @@ class Router:
         if peer in self.live:
             return "duplicate-session"
         attempt = self.attempts.get(peer)
-        if attempt is not None and attempt.conn is not None and attempt.conn != link.conn:
-            ours = self.links.get(attempt.conn)
-            if ours is not None and side_id(ours.session.key.public.raw) > session.hello.side_id:
-                return "crossed-hello"
+        ours = self.rival(link)
+        if ours is not None and side_id(ours.session.key.public.raw) > session.hello.side_id:
+            return "crossed-hello"
         self.live[peer] = link
         self._failures.pop(peer, None)
         if attempt is not None:
             del self.attempts[peer]
-            for ready, _failed in attempt.waiting:
-                ready(link)
+            for waiter in attempt.waiting:
+                waiter.ready(link)
         return None
 
     def ended(self, link: Link) -> None:

@@ -179,12 +179,16 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
         link.session.abort("identity", "you are not the peer that was dialled")
         peer.end(link, "somebody else answered")
         return
+    rival = peer.router.rival(link)
     refused = peer.router.established(link)
     if refused is not None:
         link.session.abort(refused, "one session per peer")
         peer.end(link, refused)
         return
     peer.trace("info", "session up", peer=location.designator, conn=link.conn)
+    if rival is not None:
+        rival.session.abort("crossed-hello", "the other connection stays")
+        peer.end(rival, "crossed-hello")
 
 
 def wrong_peer(link: Link) -> WrongPeer:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import trio
 
@@ -19,10 +19,14 @@ from captp.model.object import Object
 from captp.model.promise import Promise, Resolver
 from captp.net.base import Conduit, Netlayer
 from captp.peer.peer import Peer
+from captp.peer.view import VatView, view_of
 from captp.run.pump import Pump
 from captp.vat.effects import Watch
 
 I = TypeVar("I", bound=Interface)  # noqa: E741
+
+#: What names a far object: a SturdyRef, a URI, or the path of a ``.cap`` file.
+Source: TypeAlias = SturdyRef | str | os.PathLike[str]
 
 
 class LiveVat:
@@ -76,19 +80,23 @@ class LiveVat:
         return self._peer.mint(target, transport, label=label, expires=until, uses=uses, swiss=swiss)
 
     @overload
-    def enliven(self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I]) -> I: ...
+    def enliven(self, source: Source, interface: type[I], *, retry_for: float = 0.0) -> I: ...
     @overload
-    def enliven(
-        self, sturdyref: SturdyRef | str | os.PathLike[str], interface: None = None
-    ) -> Promise[Any]: ...
-    def enliven(self, sturdyref: SturdyRef | str | os.PathLike[str], interface: type[I] | None = None) -> Any:
+    def enliven(self, source: Source, interface: None = None, *, retry_for: float = 0.0) -> Promise[Any]: ...
+    def enliven(self, source: Source, interface: type[I] | None = None, *, retry_for: float = 0.0) -> Any:
         """Return a reference to what a sturdyref names, at once: a promise that can be called.
 
         Takes a SturdyRef, a URI, or the path of a ``.cap`` file. It breaks with NotFound when the
-        peer knows no such object, with Unreachable or WrongPeer when no session can be had.
+        peer knows no such object, with Unreachable or WrongPeer when no session can be had. It dials
+        again while less than ``retry_for`` seconds have passed, resting longer each time.
         """
         self._peer.now = trio.current_time()
-        return self._peer.enliven(read_sturdyref(sturdyref), interface)
+        return self._peer.enliven(read_sturdyref(source), interface, retry_for=retry_for)
+
+    def view(self) -> VatView:
+        """Return a picture of the vat and its sessions as they are now: counts and names, no values."""
+        self._peer.now = trio.current_time()
+        return view_of(self._peer)
 
     def promise(self) -> tuple[Promise[Any], Resolver]:
         """Return a new promise and the resolver that settles it."""
@@ -102,7 +110,7 @@ class LiveVat:
         return promise
 
 
-def read_sturdyref(source: SturdyRef | str | os.PathLike[str]) -> SturdyRef:
+def read_sturdyref(source: Source) -> SturdyRef:
     """Return the sturdyref that a URI or a ``.cap`` file holds; refuses files others can read."""
     if isinstance(source, SturdyRef):
         return source
@@ -202,14 +210,28 @@ def default_netlayer(transport: str, key: PrivateKey) -> Netlayer:
     raise Unreachable(f"no netlayer for {transport!r}; captp dials tls, unix and tcp-testing-only")
 
 
-@asynccontextmanager
-async def connect(
-    sturdyref: SturdyRef | str | os.PathLike[str],
-    interface: Any = None,
+@overload
+def connect(
+    source: Source, interface: type[I], *, netlayers: Iterable[Netlayer] = (), retry_for: float = 0.0
+) -> AbstractAsyncContextManager[I]: ...
+@overload
+def connect(
+    source: Source, interface: None = None, *, netlayers: Iterable[Netlayer] = (), retry_for: float = 0.0
+) -> AbstractAsyncContextManager[Promise[Any]]: ...
+def connect(
+    source: Source,
+    interface: type[Any] | None = None,
     *,
     netlayers: Iterable[Netlayer] = (),
+    retry_for: float = 0.0,
+) -> AbstractAsyncContextManager[Any]:
+    """Open a client vat of one's own and enliven one sturdyref in it; see ``LiveVat.enliven``."""
+    return _connected(read_sturdyref(source), interface, netlayers, retry_for)
+
+
+@asynccontextmanager
+async def _connected(
+    sturdyref: SturdyRef, interface: type[Any] | None, netlayers: Iterable[Netlayer], retry_for: float
 ) -> AsyncIterator[Any]:
-    """Open a client vat of one's own and enliven one sturdyref in it; typed as ``interface``."""
-    found = read_sturdyref(sturdyref)
     async with open_vat(netlayers=netlayers) as vat:
-        yield vat.enliven(found, interface)
+        yield vat.enliven(sturdyref, interface, retry_for=retry_for)

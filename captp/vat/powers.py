@@ -30,6 +30,7 @@ def outside(function: Callable[..., Any], *args: Any) -> Promise[Any]:
 def sleep(seconds: float) -> Promise[None]:
     """Return a promise that is fulfilled after ``seconds``, by the vat's clock."""
     vat = _current("sleep")
+    _check_seconds(seconds)
     promise: Promise[None] = Promise(vat)
     vat.emit(Timer(promise, seconds))
     return promise
@@ -42,6 +43,7 @@ def within(seconds: float, awaited: Promise[T]) -> Promise[T]: ...
 def within(seconds: float, awaited: Any) -> Any:
     """Return a promise that settles as ``awaited`` does, or breaks with Timeout after ``seconds``."""
     vat = _current("within")
+    _check_seconds(seconds)
     if not isinstance(awaited, Promise):
         return awaited
     # Of the plain kind: a peer's answer is a promise class of its own, with an entry behind it.
@@ -63,6 +65,12 @@ def near(reference: Any, cls: type[T]) -> T:
     if home.reference is None or home.vat is not vat or not home.in_turn:
         raise NotNear(f"near() works inside a method, on objects of the same vat ({cls.__name__})")
     return obj
+
+
+def _check_seconds(seconds: Any) -> None:
+    # A NaN would stand at the head of the timers for ever, and keep every other one from firing.
+    if type(seconds) not in (int, float) or seconds != seconds:  # noqa: PLR0124
+        raise UsageError(f"seconds is a number, not {seconds!r}")
 
 
 def _current(what: str) -> Any:

@@ -141,13 +141,17 @@ class Turns:
             mark = len(outbox)
             trustee.in_turn = True
             try:
-                fiber.coro.close()
-            except Exception as problem:  # user code's cleanup must not keep the vat from closing
-                self.faults.append((repr(fiber), problem))
+                self._close(fiber.coro, fiber.row)
             finally:
                 del outbox[mark:]
                 trustee.roll_back()
                 trustee.in_turn = False
+
+    def _close(self, coro: Any, row: Row) -> None:
+        try:
+            coro.close()
+        except Exception as problem:  # user code's cleanup must not stop ours
+            self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
 
     def _advance(
         self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, thrown: BaseException | None
@@ -176,6 +180,8 @@ class Turns:
             if trustee.steps:
                 trustee.leave(obj, row, committed=True)
         except BaseException as problem:
+            # It may not have begun, or stand at an await: no later step will come.
+            self._close(coro, row)
             self._roll_back(mark, obj, row, problem, promise)
             return None
         finally:

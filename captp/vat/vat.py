@@ -19,6 +19,7 @@ from captp.errors import (
     UsageError,
 )
 from captp.limits import Limits
+from captp.model.faults import portable
 from captp.model.guards import compile_thunk
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze, freeze_args, freeze_kwargs
@@ -153,7 +154,9 @@ class Vat:
         """Queue the settlement of a local promise."""
         if state == FULFILLED:
             value = freeze(value, self)
-        elif not isinstance(value, BaseException):
+        elif isinstance(value, BaseException):
+            value = portable(value)
+        else:
             value = Broken(f"broken: {value!r}", reason=freeze(value, self))
         self.emit(Settlement(promise, state, value))
 

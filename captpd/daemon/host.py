@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -15,7 +14,7 @@ from attrs import define, field, frozen
 
 import captp
 from captp.model.interface import shown_as
-from captp.peer.router import Link
+from captp.peer.view import SessionView
 from captp.version import __version__
 from captpd.config.problems import ConfigError
 from captpd.config.schema import Config
@@ -57,18 +56,9 @@ class OpenVat:
     listening: tuple[Listening, ...]
 
     @property
-    def links(self) -> list[Link]:
-        return list(self.live.peer.router.links.values())
-
-    @property
     def is_busy(self) -> bool:
         """Whether a turn, a fiber or a call of somebody's is unfinished."""
-        vat = self.live.peer.vat
-        return bool(
-            vat.has_work
-            or vat.turns.fibers
-            or any(not a.settled for link in self.links for a in link.session.tables.answers.values())
-        )
+        return not self.live.view().is_idle
 
 
 @final
@@ -158,7 +148,9 @@ class Hosting:
             "state": STATE_KEPT,
             "draining": self.stopping.is_set(),
             "vats": [self._vat_status(v) for v in self.vats.values()],
-            "sessions": [_session_status(v.name, link) for v in self.vats.values() for link in v.links],
+            "sessions": [
+                _session_status(v.name, s) for v in self.vats.values() for s in v.live.view().sessions
+            ],
         }
 
     def _vat_status(self, vat: OpenVat) -> dict[str, Any]:
@@ -170,7 +162,7 @@ class Hosting:
                 for at in vat.listening
             ],
             "objects": sum(1 for h in self._objects.values() if h.record.vat == vat.name),
-            "sessions": len(vat.links),
+            "sessions": len(vat.live.view().sessions),
         }
 
     async def new(self, class_path: str, name: str) -> dict[str, Any]:
@@ -209,7 +201,7 @@ class Hosting:
         return hosted.sturdyref
 
     def tables(self) -> dict[str, Any]:
-        return {v.name: [_session_tables(link) for link in v.links] for v in self._all_vats}
+        return {v.name: [_session_tables(s) for s in v.live.view().sessions] for v in self._all_vats}
 
     @property
     def is_busy(self) -> bool:
@@ -237,35 +229,26 @@ class Hosting:
         }
 
 
-def _session_status(vat: str, link: Link) -> dict[str, Any]:
+def _session_status(vat: str, session: SessionView) -> dict[str, Any]:
     return {
         "vat": vat,
-        "peer": _peer(link),
-        "transport": link.session.channel.transport,
-        "state": link.session.state.value,
-        "age_s": round(trio.current_time() - link.opened_at, 3),
+        "peer": session.peer,
+        "transport": session.transport,
+        "state": session.state,
+        "age_s": round(session.age, 3),
     }
 
 
-def _session_tables(link: Link) -> dict[str, Any]:
-    tables = link.session.tables
+def _session_tables(session: SessionView) -> dict[str, Any]:
     return {
-        "peer": _peer(link),
-        "state": link.session.state.value,
-        "exports": len(tables.exports),
-        "imports": len(tables.imports),
-        "questions": _count(q.state.value for q in tables.questions.values()),
-        "answers": _count("settled" if a.settled else "open" for a in tables.answers.values()),
+        "peer": session.peer,
+        "state": session.state,
+        # The bootstrap, position 0, is in the table too.
+        "exports": session.exports + 1,
+        "imports": session.imports,
+        "questions": dict(session.questions),
+        "answers": dict(session.answers),
     }
-
-
-def _peer(link: Link) -> str:
-    hello = link.session.hello
-    return hello.location.designator if hello is not None else ""
-
-
-def _count(states: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(states))
 
 
 def _fields(**fields: Any) -> dict[str, Any]:

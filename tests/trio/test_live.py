@@ -282,7 +282,9 @@ async def test_everything_is_released_while_the_session_lives() -> None:
 
         def held() -> int:
             tables = [link.session.tables for v in (host, client) for link in v.peer.router.links.values()]
-            return sum(len(t.exports) - 1 + len(t.imports) + len(t.questions) + len(t.answers) for t in tables)
+            return sum(
+                len(t.exports) - 1 + len(t.imports) + len(t.questions) + len(t.answers) for t in tables
+            )
 
         with trio.fail_after(5):
             while held():

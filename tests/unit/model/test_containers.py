@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,38 @@ def test_a_nested_container_rolls_back() -> None:
     assert box.nested == {"x": [1]}
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("field", ["items", "table", "tags"])
+def test_a_copy_of_a_container_is_one_s_own_and_leaves_the_state_alone(copied: Any, field: str) -> None:
+    solo, box = Solo(), Box(items=[1], table={"a": 1}, tags={1})
+    solo.ref(box)
+    before = getattr(box, field)
+
+    mine = copied(before)
+    assert mine == before
+    mine.clear()
+
+    assert len(getattr(box, field)) == 1
+    solo.turn(lambda: copied(before).clear())
+    assert len(getattr(box, field)) == 1
+
+
+def test_taking_many_items_out_of_a_long_list_keeps_the_journal_short() -> None:
+    solo, box = Solo(), Box(items=list(range(2_000)))
+    solo.ref(box)
+
+    def body() -> int:
+        for _ in range(500):
+            box.items.pop(0)
+            box.items.insert(0, 7)
+            box.items.remove(7)
+        saved = [arg for _, args in solo.vat.trustee.journal for arg in args]
+        return sum(len(arg) for arg in saved if type(arg) is list)
+
+    assert solo.turn(body) < 10_000
+    assert box.items == list(range(500, 2_000))
+
+
 def test_a_container_taken_out_of_the_state_still_belongs_to_its_owner() -> None:
     solo, box = Solo(), Box(nested={"x": [1]})
     solo.ref(box)
@@ -186,6 +219,9 @@ def test_a_container_taken_out_of_the_state_still_belongs_to_its_owner() -> None
         (lambda b: b.table.__setitem__(object(), 1), "Box.table"),
         (lambda b: b.table.__setitem__(1, 1), "Box.table"),
         (lambda b: b.keyed.__setitem__((object(),), 1), "Box.keyed"),
+        (lambda b: b.keyed.__setitem__(captp.FrozenMap(a=1), 1), "Box.keyed"),
+        (lambda b: b.keyed.__setitem__(Thing(), 1), "Box.keyed"),
+        (lambda b: b.keyed.__setitem__((1, (Thing(),)), 1), "Box.keyed"),
         (lambda b: b.tags.add("x"), "Box.tags"),
         (lambda b: b.tags.update([1, "x"]), "Box.tags"),
         (lambda b: b.tags.__ixor__({"x"}), "Box.tags"),

@@ -369,6 +369,26 @@ def test_an_object_of_another_vat_is_refused_and_nothing_is_half_adopted() -> No
     assert len(list(home.vat.heap.objects())) == 1
 
 
+def test_a_reference_of_another_vat_is_no_state_of_this_one() -> None:
+    home, other, loose = Solo(), Solo(seed=1), LooseLink()
+    foreign = other.ref(Purse(), Account)
+    home.ref(loose)
+
+    with pytest.raises(UsageError, match="another vat"):
+        home.turn(lambda: setattr(loose, "next", foreign))
+    with pytest.raises(UsageError, match="another vat"):
+        home.ref(LooseLink(next=foreign))
+
+    assert loose.next is None
+
+
+def test_a_field_given_a_new_default_without_its_annotation_is_refused_naming_it() -> None:
+    with pytest.raises(BadClass, match=r"Richer\.total"):
+
+        class Richer(Purse):
+            total = 100
+
+
 def test_edges_are_exactly_what_the_state_holds() -> None:
     solo = Solo()
     purses = [Purse() for _ in range(5)]

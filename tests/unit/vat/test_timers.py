@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -129,6 +130,32 @@ def test_a_sleeping_fiber_holds_its_own_object_and_no_other() -> None:
     solo.tick(5.0)
     solo.tick(6.0)
     assert held.settled
+
+
+@pytest.mark.parametrize("seconds", [math.nan, "1", None, [1], 1j], ids=repr)
+def test_a_time_that_is_no_number_fails_its_own_turn_and_stops_no_other_timer(seconds: Any) -> None:
+    solo = Solo()
+    promise, _resolver = solo.promise()
+
+    for power in (lambda: captp.sleep(seconds), lambda: captp.within(seconds, promise)):
+        with pytest.raises(UsageError, match="seconds"):
+            solo.turn(power)
+    running = solo.ref(Sleeper()).nap(1.0)
+    solo.run()
+    solo.tick(1.0)
+
+    assert outcome(running) == 1.0
+
+
+def test_a_time_that_never_comes_stops_no_other_timer() -> None:
+    solo = Solo()
+    never = solo.ref(Sleeper()).nap(math.inf)
+    past = solo.ref(Sleeper()).nap(-5.0)
+    running = solo.ref(Sleeper()).nap(1.0)
+    solo.run()
+    solo.tick(1.0)
+
+    assert (never.settled, past.settled, running.settled) == (False, True, True)
 
 
 def test_within_gives_the_value_when_it_comes_in_time() -> None:

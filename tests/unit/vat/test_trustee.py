@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from typing import Any
 
 import pytest
@@ -123,6 +125,22 @@ def test_each_step_of_a_fiber_is_entered_and_left_by_itself() -> None:
         ("leave", True),
     ]
     assert cell.value == 2
+
+
+def test_a_step_that_lets_no_fiber_in_breaks_the_call_and_leaves_no_coroutine_behind() -> None:
+    solo, cell, ref, _log = with_steps("enter")
+    promise, _resolver = solo.promise()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(captp.Refused, match="a lets nobody in"):
+            solo.value(ref.pause(promise))
+        gc.collect()
+
+    assert caught == []
+    assert cell.value == 0
+    assert solo.vat.dump()["fibers"] == []
+    solo.peer.check()
 
 
 def test_nothing_is_writable_between_turns_whatever_the_last_one_did() -> None:

@@ -1,0 +1,202 @@
+"""The steps of the demo: what daemons and client do, told as it happens and kept as figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, final
+
+import trio
+from attrs import define, field
+
+import captp
+from captp.cli.figures import Figures, Tables, used
+from captp.cli.relay import serve_relay
+from captp.cli.share import write_cap
+from captp.cli.stage import Child, Daemon, start
+from captp.net.tls import TlsNetlayer
+
+__all__ = ["Play", "Screen"]
+
+DELAY_S: Final = 0.02
+SETTLE_S: Final = 10.0
+LOOK_S: Final = 0.1
+
+BANK: Final = "captp.examples.bank:Vault"
+CLIENT: Final = "captp.examples.round_trips"
+
+
+@final
+@define
+class Screen:
+    """Where the steps are told, numbered; or nothing is, for tools that read the result only."""
+
+    is_on: bool
+    step: str = "start"
+    _steps: int = 0
+    _title: str = ""
+
+    def begin(self, step: str) -> None:
+        """Begin a step; the next line carries its number and name."""
+        self.step = step
+        self._steps += 1
+        self._title = f"{self._steps}  {step}"
+
+    def say(self, *lines: str) -> None:
+        """Tell what happened in this step."""
+        for line in lines:
+            self.write(f"{self._title:13}{line}")
+            self._title = ""
+
+    def write(self, line: str) -> None:
+        """Write a line as it is."""
+        if self.is_on:
+            print(line, flush=True)
+
+
+@final
+@define(eq=False)
+class Play:
+    """Daemons, client and steps, in one folder."""
+
+    folder: Path
+    screen: Screen
+    figures: Figures
+    _a: Daemon = field(init=False)
+    _b: Daemon = field(init=False)
+    _client: Child = field(init=False)
+
+    @property
+    def cap(self) -> Path:
+        """The file that gives the bank to the client."""
+        return self.folder / "bank.cap"
+
+    @property
+    def home(self) -> Path:
+        """The state folder of the daemon that has the bank."""
+        return self._a.home
+
+    @asynccontextmanager
+    async def on_stage(self) -> AsyncIterator[None]:
+        """Have daemons, relay and client run during the block."""
+        self._a, self._b = Daemon("A", self.folder / "a"), Daemon("B", self.folder / "b")
+        self.screen.write("two daemons, and a client that is 20 ms away from daemon A, each way")
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(serve_relay, lambda: (self._a.host, self._a.port), DELAY_S)
+            try:
+                await self._start_daemons(f"127.0.0.1:{port}")
+                await self._share()
+                log = self.folder / "client.log"
+                self._client = await start("the client", [CLIENT, str(self.cap)], log)
+                try:
+                    yield
+                finally:
+                    await self._client.end()
+            finally:
+                async with trio.open_nursery() as ending:
+                    ending.start_soon(self._a.end)
+                    ending.start_soon(self._b.end)
+            nursery.cancel_scope.cancel()
+
+    async def all_steps(self) -> None:
+        """Play what the client and the daemons have to show."""
+        await self._call()
+        await self._drop()
+        await self._try_impostor()
+        await self._restart()
+
+    async def _start_daemons(self, advertise: str) -> None:
+        self.screen.begin("daemons")
+
+        async def up(daemon: Daemon, public: str | None) -> None:
+            await daemon.make(public)
+            await daemon.run()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(up, self._a, advertise)
+            nursery.start_soon(up, self._b, None)
+        self.screen.say(str(self._a), str(self._b))
+
+    async def _share(self) -> None:
+        self.screen.begin("object")
+        made = await self._a.ask(lambda control: control.new(BANK, "bank"))
+        sturdyref = await self._a.ask(lambda control: control.share("bank"))
+        write_cap(self.cap, sturdyref)
+        self.screen.say(f'{made["class"]} is "bank" on A; bank.cap (0600) is all that the client gets')
+
+    async def _call(self) -> None:
+        self.screen.begin("calls")
+        slow = await self._client.report("one_by_one")
+        fast = await self._client.report("as_a_chain")
+        figures = self.figures
+        figures.round_trips_one_by_one = slow["round_trips"]
+        figures.calls, figures.round_trips = fast["calls"], fast["round_trips"]
+        figures.balance = fast["balance"]
+        for title, found in (("each awaited", slow), ("as a chain", fast)):
+            trips = f"{found['round_trips']} round trip{'s' if found['round_trips'] != 1 else ''}"
+            self.screen.say(f"{title + ':':14}{found['calls']} calls, {trips}, {found['s'] * 1000:.0f} ms")
+        self.screen.say(f"{'':14}open, deposit 100, withdraw 30, balance: {fast['balance']}")
+
+    async def _drop(self) -> None:
+        self.screen.begin("tables")
+        figures = self.figures
+        at_client, at_daemon = await self._client.report("held"), await self._a.tables()
+        figures.tables_held = {"client": at_client, "daemon": at_daemon or {}}
+        await self._client.go_on()
+        at_client = await self._client.report("dropped")
+        at_daemon = await _until(self._a.tables, lambda tables: not used(tables or {}))
+        figures.tables_after = {"client": at_client, "daemon": at_daemon or {}}
+        figures.session_open_after = at_daemon is not None
+        figures.exports_after = sum(t.get("exports", 0) for t in figures.tables_after.values())
+        figures.answers_after = sum(t.get("answers", 0) for t in figures.tables_after.values())
+        self.screen.say(f"{'':10}{''.join(name.rjust(12) for name in at_client)}")
+        for end, held in figures.tables_held.items():
+            self.screen.say(f"{end:10}{_changes(held, figures.tables_after[end])}")
+        state = "still open" if figures.session_open_after else "gone"
+        self.screen.say(f"the client dropped its references; the session is {state}")
+
+    async def _try_impostor(self) -> None:
+        self.screen.begin("identity")
+        layer = TlsNetlayer(captp.PrivateKey.from_seed(os.urandom(32)))
+        conduit = await layer.dial(self._b.locator(self._b.designator))
+        await conduit.aclose()
+        try:
+            conduit = await layer.dial(self._b.locator(self._a.designator))
+            await conduit.aclose()
+        except captp.Unreachable:
+            self.figures.impostor_refused = True
+            self.screen.say("B answers for itself; asked in A's name it is refused")
+
+    async def _restart(self) -> None:
+        self.screen.begin("restart")
+        figures = self.figures
+        before = self.cap.read_text()
+        await self._a.kill()
+        await self._a.run()
+        sturdyref = await self._a.ask(lambda control: control.share("bank"))
+        is_same = sturdyref.reveal() == before.splitlines()[-1]
+        figures.same_sturdyref_after_restart = is_same
+        self.screen.say(f"A was killed and runs again, at {'the same' if is_same else 'ANOTHER'} sturdyref")
+        await self._client.go_on()
+        figures.balance_after_restart = (await self._client.report("again"))["balance"]
+        await self._client.succeeds()
+        self.screen.say(
+            "the client called the bank again through it; its state was in memory and is new:"
+            f" balance {figures.balance_after_restart}"
+        )
+
+
+def _changes(held: Tables, after: Tables) -> str:
+    return "".join(f"{count} -> {after.get(name, '?')}".rjust(12) for name, count in held.items())
+
+
+async def _until(look: Callable[[], Awaitable[Any]], is_it: Callable[[Any], bool]) -> Any:
+    """Look until what is seen is as wanted, for a bounded time; return what was seen last."""
+    found = await look()
+    with trio.move_on_after(SETTLE_S):
+        while not is_it(found):
+            await trio.sleep(LOOK_S)
+            found = await look()
+    return found
