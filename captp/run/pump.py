@@ -66,6 +66,18 @@ class Connection:
     drained: trio.Event | None = None
 
 
+class AfterSteps(trio.abc.Instrument):
+    """Lets the pump flush at the end of a task's step, which costs no switch to a task of its own."""
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+        """Flush when the step that has just ended rang."""
+        if self._pump.rung:
+            self._pump.stepped()
+
+
 class Pump:
     """Drives one peer on trio; owns its connections."""
 
@@ -78,7 +90,8 @@ class Pump:
         self._running = False
         self._closing = False
         self._task: trio.lowlevel.Task | None = None
-        self._rung = False
+        self.rung = False
+        self._failure: BaseException | None = None
         self._wake_at = math.inf
         self._sleeper: trio.CancelScope | None = None
         vat = peer.vat
@@ -115,7 +128,7 @@ class Pump:
         if self._running:
             return
         self._running = True
-        self._rung = False
+        self.rung = False
         peer = self.peer
         peer.now = trio.current_time()
         try:
@@ -139,26 +152,42 @@ class Pump:
             peer.vat.ring()
 
     def ring(self) -> None:
-        """Have the pump task flush in the next tick."""
-        self._rung = True
+        """Have a flush after the task step that runs now, or with many waiters in the next tick."""
+        self.rung = True
+
+    def stepped(self) -> None:
+        """Flush what the task step that has just ended left behind."""
+        if self._running:
+            return
+        if self._waiting < EAGER_WAITERS:
+            try:
+                self.flush()
+                return
+            except BaseException as problem:  # trio would only log it: the pump task raises it instead
+                self._failure = problem
         task, self._task = self._task, None
         if task is not None:
             trio.lowlevel.reschedule(task)
 
     async def run(self) -> None:
-        """Flush whenever somebody rang; one task per vat."""
+        """Flush whenever many tasks have sent something; one task per vat."""
 
         def abort(_raise: Any) -> trio.lowlevel.Abort:
             self._task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        while True:
-            if self._rung:
-                self.flush()
-                await trio.lowlevel.checkpoint()
-            else:
+        after_steps = AfterSteps(self)
+        trio.lowlevel.add_instrument(after_steps)
+        try:
+            while True:
                 self._task = trio.lowlevel.current_task()
                 await trio.lowlevel.wait_task_rescheduled(abort)
+                if self._failure is not None:
+                    raise self._failure
+                if self.rung:
+                    self.flush()
+        finally:
+            trio.lowlevel.remove_instrument(after_steps)
 
     async def beat(self) -> None:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
