@@ -10,10 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
-from typing import Any, Final, NoReturn, TypeVar, final, overload
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar, final, overload
 
 import trio
 
@@ -34,13 +34,21 @@ from captp.run.live import LiveVat, Source, open_vat, read_sturdyref
 
 __all__ = ["Handle", "batch", "connect", "result"]
 
+Collected: TypeAlias = dict["Door", list[Callable[[], None]]]
+
 T = TypeVar("T")
 I = TypeVar("I", bound=Interface)  # noqa: E741
 
 _CLOSED: Final = "this connection is closed: its handles work only inside its captp.sync.connect() block"
 
+#: Seconds until what was dropped is let go, if nothing else crosses meanwhile.
+LET_GO_S: Final = 0.25
+
 #: The one loop of the process: the first connection starts it and the last one ends it.
 _PORTALS: Final = BlockingPortalProvider(backend="trio")
+
+#: What a thread called since its batch() began.
+_COLLECTED: Final[ContextVar[Collected | None]] = ContextVar("captp_batch", default=None)
 
 
 @overload
@@ -49,35 +57,25 @@ def connect(
 ) -> AbstractContextManager[I]: ...
 @overload
 def connect(
-    source: Source, interface: None = None, *, netlayers: Iterable[Netlayer] = (), retry_for: float = 0.0
+    source: Source, *, netlayers: Iterable[Netlayer] = (), retry_for: float = 0.0
 ) -> AbstractContextManager[Handle]: ...
+@contextmanager
 def connect(
-    source: Source,
-    interface: type[Interface] | None = None,
-    *,
-    netlayers: Iterable[Netlayer] = (),
-    retry_for: float = 0.0,
-) -> AbstractContextManager[Any]:
+    source: Source, interface: Any = None, *, netlayers: Iterable[Netlayer] = (), retry_for: float = 0.0
+) -> Iterator[Any]:
     """Open a vat of one's own for the length of the block and enliven one sturdyref in it.
 
     Gives a handle at once; without an interface, ``captp.E(handle).method(...)`` calls it. Any number
-    of threads may use the handles. What was called before the end of the block is still sent.
+    of threads may use the handles. What nobody has waited for at the end of the block may be lost.
     """
-    return _connected(source, interface, {"netlayers": netlayers}, {"retry_for": retry_for})
-
-
-@contextmanager
-def _connected(
-    source: Source, interface: type[Interface] | None, how: dict[str, Any], when: dict[str, Any]
-) -> Iterator[Handle]:
     sturdyref = read_sturdyref(source)
     with _PORTALS as portal:
         opened: Future[Door] = Future()
-        ended = portal.start_task_soon(_host, opened, how)
+        ended = portal.start_task_soon(_host, opened, netlayers)
         try:
             door = opened.result()
             try:
-                yield door.take(lambda vat: vat.enliven(sturdyref, interface, **when), interface)
+                yield door.take(lambda vat: vat.enliven(sturdyref, interface, retry_for=retry_for), interface)
             finally:
                 door.close()
                 ended.result()
@@ -86,19 +84,22 @@ def _connected(
             raise
 
 
-async def _host(opened: Future[Door], how: dict[str, Any]) -> None:
+async def _host(opened: Future[Door], netlayers: Iterable[Netlayer]) -> None:
     """Keep a vat open in the portal's thread until its door closes."""
     try:
-        async with open_vat(**how) as vat, trio.open_nursery() as nursery:
+        async with open_vat(netlayers=netlayers) as vat, trio.open_nursery() as nursery:
             door = Door(vat, nursery)
             opened.set_result(door)
-            await door.closing.wait()
+            while not door.closing.is_set():
+                with trio.move_on_after(LET_GO_S):
+                    await door.closing.wait()
+                door.drain()
+            await trio.lowlevel.checkpoint()  # the vat sends what came last
             nursery.cancel_scope.cancel()
-    except BaseException as problem:
-        if not opened.done():
-            opened.set_exception(problem)
-            return
-        raise
+    except Exception as problem:
+        if opened.done():
+            raise
+        opened.set_exception(problem)
 
 
 @contextmanager
@@ -111,19 +112,16 @@ def batch() -> Iterator[None]:
     if _COLLECTED.get() is not None:
         yield
         return
-    token = _COLLECTED.set({})
+    collected: Collected = {}
+    token = _COLLECTED.set(collected)
     try:
         yield
     finally:
-        _hand_over()
         _COLLECTED.reset(token)
+        _hand_over(collected)
 
 
-_COLLECTED: Final[ContextVar[dict[Door, list[Any]] | None]] = ContextVar("captp_batch", default=None)
-
-
-def _hand_over() -> None:
-    collected = _COLLECTED.get()
+def _hand_over(collected: Collected | None) -> None:
     while collected:
         door, work = collected.popitem()
         door.post(work)
@@ -148,7 +146,7 @@ class Handle(Reference):
 
     __slots__ = ("__weakref__", "_cell", "_home")
 
-    _home: Door
+    _home: Any  # a Door: a Home as far as sending goes
 
     def __init__(self, door: Door, cell: Cell) -> None:
         self._home = door
@@ -167,18 +165,17 @@ class Handle(Reference):
         op = "get" if type(key) is str else "index"
         if op == "index" and type(key) is not int:
             raise UsageError(f"a handle is indexed by str or int, not {type(key).__name__}")
-        return self._home.send(self, Select(op, key), (), None, Promise)
+        return self._home.send(self, Select(op, key), (), None, Promise)  # type: ignore[no-any-return]
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Handle) and self._cell.known is not None and self._key() == other._key()
+        known = self._cell.known
+        return self is other or (
+            known is not None and isinstance(other, Handle) and known == other._cell.known
+        )
 
     def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> Any:
-        return self._cell.known if self._cell.known is not None else id(self)
+        known = self._cell.known
+        return id(self) if known is None else hash(known)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         raise UsageError("handles of captp.sync are not awaited: call result(), or use captp.connect()")
@@ -188,12 +185,6 @@ class Handle(Reference):
 
     def __bool__(self) -> bool:
         raise UsageError("a handle has no truth yet: take its result() first")
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a handle cannot be copied or serialised: pass it, or its result()")
 
     def __del__(self) -> None:
         # The engine is not made for many threads: what the handle stands for is let go in its own.
@@ -231,8 +222,6 @@ class Door:
         self._order = threading.Lock()
         self._is_open = True
 
-    # What references call, in any thread.
-
     def send(
         self,
         target: Handle,
@@ -242,19 +231,28 @@ class Door:
         promise_class: type[Promise[Any]],
     ) -> Handle:
         """Pass a call on and return the handle for its result; raises Unpassable with the path."""
-        args = freeze_args(args, self)
-        kwargs = None if kwargs is None else freeze_kwargs(kwargs, self)
-        cell = Cell()
-        self._pass_on(partial(self._send, cell, target._cell, selector, args, kwargs, promise_class))
-        return _handle_class(interface_of(promise_class))(self, cell)
+
+        def run(to: Any, args: Any, kwargs: Any) -> Any:
+            return to._home.send(to, selector, args, kwargs, promise_class)
+
+        return self._call(run, target, args, kwargs, interface_of(promise_class))
 
     def send_only(
         self, target: Handle, selector: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
     ) -> None:
         """Pass a call on whose result nobody wants."""
+
+        def run(to: Any, args: Any, kwargs: Any) -> Any:
+            return to._home.send_only(to, selector, args, kwargs)
+
+        self._call(run, target, args, kwargs, None)
+
+    def _call(
+        self, run: Callable[..., Any], target: Handle, args: Any, kwargs: Any, interface: type | None
+    ) -> Handle:
         args = freeze_args(args, self)
-        kwargs = None if kwargs is None else freeze_kwargs(kwargs, self)
-        self._pass_on(partial(self._send, Cell(), target._cell, selector, args, kwargs, None))
+        kwargs = None if kwargs is None else FrozenMap(freeze_kwargs(kwargs, self))
+        return self.take(lambda _vat: run(_inward(target), _inward(args), _inward(kwargs)), interface)
 
     def call_now(self, _target: Handle, selector: str | None, *_call: Any) -> NoReturn:
         """Refuse: nothing is near a plain thread."""
@@ -264,16 +262,15 @@ class Door:
         """Return a handle to an object of ours, which the vat owns from now on."""
         return self.take(lambda vat: vat.export(obj), None)
 
-    # Crossing.
-
-    def take(self, make: Callable[[LiveVat], Reference], interface: type | None) -> Handle:
+    def take(self, make: Callable[[LiveVat], Any], interface: type | None) -> Handle:
         """Return a handle for what ``make`` will return in the portal's thread."""
         cell = Cell()
-
-        def run() -> None:
-            _fill(cell, lambda: make(self._vat))
-
-        self._pass_on(run)
+        work = partial(_fill, cell, lambda: make(self._vat))
+        collected = _COLLECTED.get()
+        if collected is None:
+            self.post([work])
+        else:
+            collected.setdefault(self, []).append(work)
         return _handle_class(interface)(self, cell)
 
     def wait(self, cell: Cell, timeout: float | None) -> Any:
@@ -281,28 +278,27 @@ class Door:
         if threading.get_ident() == self._thread:
             raise UsageError("result() would block the vat itself: await in an async method instead")
         waiting = _Waiting(cell)
-        _hand_over()
+        _hand_over(_COLLECTED.get())
         self.post([partial(self._begin, waiting)])
         try:
-            return waiting.settled.result(timeout)
+            return waiting.result(timeout)
         except TimeoutError:
             raise Timeout(f"no result within {timeout:g} s; it may still come") from None
         finally:
-            if not waiting.settled.done():
+            if not waiting.done():
                 self._wake(waiting.scope.cancel)
 
     def close(self) -> None:
         """Let nothing in any more; what is in is sent."""
-        _hand_over()
+        _hand_over(_COLLECTED.get())
         with self._order:
             self._is_open = False
             self._work.append(self.closing.set)
-        self._wake(self._drain)
+        self._wake(self.drain)
 
     def let_go(self, cell: Cell) -> None:
-        """Let go of a cell in the portal's thread; may be called by the garbage collector, anywhere."""
+        """Let go of a cell in the portal's thread, soon; the garbage collector calls this, anywhere."""
         self._work.append(cell)
-        self._wake(self._drain)
 
     def post(self, work: list[Callable[[], None]]) -> None:
         """Have work done in the portal's thread, after what was posted before. Raises Closed."""
@@ -310,62 +306,35 @@ class Door:
             if not self._is_open:
                 raise Closed(_CLOSED)
             self._work.extend(work)
-        self._wake(self._drain)
-
-    def _pass_on(self, work: Callable[[], None]) -> None:
-        collected = _COLLECTED.get()
-        if collected is None:
-            self.post([work])
-        else:
-            collected.setdefault(self, []).append(work)
+        self._wake(self.drain)
 
     def _wake(self, work: Callable[[], Any]) -> None:
-        try:
+        with suppress(trio.RunFinishedError):  # with the loop ended everything that is to be done here
             self._token.run_sync_soon(work, idempotent=True)
-        except trio.RunFinishedError:
-            pass  # the loop has ended, and with it everything that could be let go
 
-    # In the portal's thread.
-
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Do what was posted; in the portal's thread, as all that follows."""
         work = self._work
         while work:
             item = work.popleft()
             if type(item) is not Cell:
                 item()
 
-    def _send(
-        self,
-        cell: Cell,
-        target: Cell,
-        selector: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any] | None,
-        promise_class: type[Promise[Any]] | None,
-    ) -> None:
-        def run() -> Any:
-            to = _inward(target)
-            given = _inward(args)
-            named = None if kwargs is None else {k: _inward(v) for k, v in kwargs.items()}
-            if promise_class is None:
-                return to._home.send_only(to, selector, given, named)
-            return to._home.send(to, selector, given, named, promise_class)
-
-        _fill(cell, run)
-
     def _begin(self, waiting: _Waiting) -> None:
-        self._nursery.start_soon(self._settle, waiting)
+        try:
+            self._nursery.start_soon(self._settle, waiting)
+        except RuntimeError:  # the vat has failed; its error leaves with the block
+            waiting.set_exception(Closed(_CLOSED))
 
     async def _settle(self, waiting: _Waiting) -> None:
-        settled = waiting.settled
         try:
             with waiting.scope:
-                settled.set_result(self._outward(await _inward(waiting.cell)))
+                waiting.set_result(self._outward(await _inward(waiting.cell)))
         except Exception as problem:  # what broke the promise is for who waits, whatever it is
-            settled.set_exception(problem)
+            waiting.set_exception(problem)
         finally:
-            if not settled.done():
-                settled.set_exception(Closed(_CLOSED))
+            if not waiting.done():
+                waiting.set_exception(Closed(_CLOSED))
 
     def _outward(self, value: Any) -> Any:
         if isinstance(value, Reference):
@@ -374,15 +343,13 @@ class Door:
 
 
 @final
-class _Waiting:
+class _Waiting(Future[Any]):
     """One thread that waits for one cell."""
 
-    __slots__ = ("cell", "scope", "settled")
-
     def __init__(self, cell: Cell) -> None:
+        super().__init__()
         self.cell = cell
         self.scope = trio.CancelScope()
-        self.settled: Future[Any] = Future()
 
 
 def _fill(cell: Cell, make: Callable[[], Any]) -> None:

@@ -17,12 +17,10 @@ class Account(captp.Interface):
     """How others see an account: all that a client needs to know."""
 
     @captp.method
-    def deposit(self, amount: int) -> int:
-        """Put money in; return the new total."""
+    def deposit(self, amount: int) -> int: ...  # the new total
 
     @captp.method
-    def withdraw(self, amount: int) -> int:
-        """Take money out; return the new total."""
+    def withdraw(self, amount: int) -> int: ...
 
     @captp.method
     def balance(self) -> int: ...
@@ -35,8 +33,7 @@ class Bank(captp.Interface):
     """How others see a bank."""
 
     @captp.method
-    def open(self, owner: str) -> Account:
-        """Return the owner's account, a new one at the first time."""
+    def open(self, owner: str) -> Account: ...  # a new one at the first time
 
 
 class Purse(captp.Object, Account):

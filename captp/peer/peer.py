@@ -102,12 +102,15 @@ class Peer:
         self.touched[session] = None
         source = link.source
         arrived = source.messages.append
+        settle_now, forwarded = self.vat.settle_now, self.vat.settling.forwarded
         for effect in session.receive(data):
             kind = type(effect)
             if kind is Message:
                 arrived(effect)
             elif kind is Settlement:
-                routing.settle(self, effect)
+                settle_now(effect.promise, effect.state, effect.value)
+                if forwarded:
+                    routing.forward(self)
             else:
                 routing.SESSION_EFFECTS[kind](self, link, effect)
         if source.messages:

@@ -104,9 +104,13 @@ def send(peer: Peer, message: Message) -> None:
 
 def settle(peer: Peer, settlement: Settlement) -> None:
     """Settle a promise, and send on at once what waited for it: anything later must come after."""
-    promise, vat = settlement.promise, peer.vat
-    vat.settle_now(promise, settlement.state, settlement.value)
-    forwarded = vat.settling.forwarded
+    peer.vat.settle_now(settlement.promise, settlement.state, settlement.value)
+    forward(peer)
+
+
+def forward(peer: Peer) -> None:
+    """Send on what waited for promises that have just settled."""
+    forwarded = peer.vat.settling.forwarded
     while forwarded:
         send(peer, forwarded.popleft())
 

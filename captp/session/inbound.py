@@ -32,6 +32,7 @@ from captp.session.handshake import Event
 from captp.wire.ops import (
     ABORT,
     BREAK,
+    CALL,
     DELIVER,
     GC_ANSWERS,
     GC_EXPORTS,
@@ -42,11 +43,16 @@ from captp.wire.ops import (
     RESOLVE,
     START,
     UNTAG,
+    Kind,
     Op,
 )
 
 if TYPE_CHECKING:
     from captp.session.session import Session
+
+
+_EXPORT: Final = Kind.EXPORT.value
+_ANSWER: Final = Kind.ANSWER.value
 
 
 @frozen
@@ -112,6 +118,22 @@ def on_deliver(session: Session, op: Op) -> None:
         raise DecodeError("bad-op", "op:deliver goes to an export or an answer")
 
 
+def on_call(session: Session, op: Op) -> None:
+    _, to, method, args, position, wanted = op if len(op) == 6 else (*op, False, False)[:6]
+    if type(to) is not int or type(method) is not str or type(args) is not tuple:
+        raise DecodeError("bad-op", "op:call takes a position, a method and a list of arguments")
+    if type(wanted) is not bool or (wanted and position is False) or not session.native:
+        raise DecodeError("bad-op", "a result needs an answer position")
+    tables = session.tables
+    target = tables.resolve(_EXPORT, to) if to >= 0 else tables.resolve(_ANSWER, -1 - to)
+    answer = None if position is False else tables.install(position, wanted)
+    message = Message(target, method, args, None, answer)
+    if type(target) is Control:
+        _control(session, target, message)
+    else:
+        session.effects.append(message)
+
+
 def _reply_to(session: Session, resolve: Any) -> Any:
     """Return how an answer is to be reported: True natively, else the peer's resolver."""
     if session.native:
@@ -166,7 +188,18 @@ def on_select(session: Session, op: Op) -> None:
 
 def on_resolve(session: Session, op: Op) -> None:
     _, position, value = op
-    returned(session, _question(session, position), True, value)
+    question = session.tables.questions.get(position) if type(position) is int else None
+    if question is None or not session.native:
+        raise RemoteProtocolError("bad-ref", f"a result for {position!r}, which was not asked")
+    if question.state is WAITING and question.unanswered == 0 and question.via is None:
+        # The way of nearly every result; the steps are those of ``returned``.
+        promise = question()
+        if promise is not None and not promise._lazy:
+            question.state = SETTLED
+            session.finish(question)
+            session.effects.append(Settlement(promise, FULFILLED, value))
+            return
+    returned(session, question, True, value)
 
 
 def on_break(session: Session, op: Op) -> None:
@@ -245,4 +278,5 @@ HANDLERS: Final[dict[int, Callable[[Session, Op], None]]] = {
     GC_ANSWERS: on_gc_answers,
     RESOLVE: on_resolve,
     BREAK: on_break,
+    CALL: on_call,
 }

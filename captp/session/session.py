@@ -54,7 +54,9 @@ from captp.session.tables import Tables
 from captp.wire.codec import Codec
 from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import ABORT, BREAK, DELIVER, GC_ANSWERS, GC_EXPORTS, START, Kind, Op
+from captp.wire.ops import ABORT, BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE, START, Kind, Op
+
+OPEN: Final = State.OPEN
 
 #: Releases that are worth a write of their own.
 RELEASES: Final = 512
@@ -92,6 +94,7 @@ class Session:
         self.tables = Tables(self, home, limits)
         self.hello: Hello | None = None
         self.codec: Codec | None = None
+        self.native = False
         self.out: list[bytes] = []
         self.finished: list[Question] = []
         self.kept: dict[int, Promise[Any]] = {}
@@ -107,12 +110,8 @@ class Session:
             self._speak(native)
 
     @property
-    def native(self) -> bool:
-        return self.codec is not None and self.codec.name == "native"
-
-    @property
     def is_open(self) -> bool:
-        return self.state is State.OPEN
+        return self.state is OPEN
 
     @property
     def extensions(self) -> tuple[str, ...]:
@@ -131,6 +130,7 @@ class Session:
         if native:
             self.codec = NativeCodec(self.tables, self.limits)
             self._prefix = PREAMBLE
+            self.native = True
         else:
             self.codec = SyrupCodec(self.tables, self.limits, None)
             self._results = OcapnResults(self.tables, self.codec)
@@ -217,7 +217,7 @@ class Session:
                     return self._take_effects()
             assert self.codec is not None
             for op in self.codec.feed(data):
-                if self.state is State.OPEN:
+                if self.state is OPEN:
                     handler = HANDLERS.get(op[0])
                     if handler is None:
                         raise DecodeError("unknown-op", f"operation {op[0]!r}")
@@ -260,7 +260,8 @@ class Session:
 
     def deliver_far(self, message: Message, far: Far) -> Broken | None:
         """Send a message to an import; return what breaks its promise when it cannot leave."""
-        return self._deliver(message, far.desc, None)
+        entry = far.entry
+        return self._deliver(message, far.desc, None if entry is None else entry.position, None)
 
     def deliver_through(self, message: Message, promise: Promise[Any]) -> Broken | None:
         """Send a message to what a promise of the peer's will be, before anybody knows what."""
@@ -268,38 +269,40 @@ class Session:
         if route.desc is None:
             assert self.codec is not None
             route.desc = self.codec.target(Kind.ANSWER, route.position)
+        to = -1 - route.position if type(route) is Question else route.position
         if message.promise is None:
             # Its arrival must be known before the promise may take a shorter way.
             message.promise = Promise(self.tables.home)
-            problem = self._deliver(message, route.desc, promise)
+            problem = self._deliver(message, route.desc, to, promise)
             if problem is None:
                 self.kept[message.promise._route.position] = message.promise
             return problem
-        return self._deliver(message, route.desc, promise)
+        return self._deliver(message, route.desc, to, promise)
 
-    def _deliver(self, message: Message, desc: Any, via: Promise[Any] | None) -> Broken | None:
-        codec, tables, selector = self.codec, self.tables, message.selector
-        assert codec is not None
-        args = message.args
-        if type(selector) is str:
-            args = (codec.symbol(selector), *args)
-        if message.kwargs is not None:
-            args = (*args, Tagged(KWARGS_TAG, FrozenMap(message.kwargs)))
-        promise = message.promise
+    def _deliver(
+        self, message: Message, desc: Any, to: int | None, via: Promise[Any] | None
+    ) -> Broken | None:
+        """Send a message to ``desc``, which native peers also know as the number ``to``."""
+        promise, selector = message.promise, message.selector
+        compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:
-            resolve = self._results.unasked()
-            op: Op = (DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args)
-            return self._try_send(op)
+            if compact:
+                return self._try_send((CALL, to, selector, message.args))
+            args, resolve = self._arguments(message), self._results.unasked()
+            return self._try_send((DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args))
+        tables = self.tables
         wanted = not promise._lazy or promise._waiters is not None
         try:
             question = tables.ask(promise, wanted)
         except Overloaded as full:
             return full
-        if type(selector) is Select:
+        if compact:
+            problem = self._try_send((CALL, to, selector, message.args, question.position, wanted))
+        elif type(selector) is Select:
             problem = self._select(selector, desc, question)
         else:
             resolve = self._results.resolver(question) if wanted else self._results.unasked()
-            problem = self._try_send((DELIVER, desc, args, question.position, resolve))
+            problem = self._try_send((DELIVER, desc, self._arguments(message), question.position, resolve))
         if problem is not None:
             del tables.questions[question.position]
             question.state = FINISHED
@@ -310,6 +313,16 @@ class Session:
             question.via = via
             via._route.unanswered += 1
         return None
+
+    def _arguments(self, message: Message) -> tuple[Any, ...]:
+        """Return the arguments as OCapN has them: the method in front, keywords behind."""
+        assert self.codec is not None
+        args = message.args
+        if type(message.selector) is str:
+            args = (self.codec.symbol(message.selector), *args)
+        if message.kwargs is not None:
+            args = (*args, Tagged(KWARGS_TAG, FrozenMap(message.kwargs)))
+        return args
 
     def _select(self, step: Select, desc: Any, question: Question) -> Broken | None:
         assert self.codec is not None
@@ -339,7 +352,7 @@ class Session:
     def listen(self, promise: Promise[Any]) -> None:
         """Ask for the result of a promise of the peer's that was not asked for yet."""
         route = promise._route
-        if route.wanted or self.state is not State.OPEN:
+        if route.wanted or self.state is not OPEN:
             return
         route.wanted = True
         assert self.codec is not None
@@ -358,9 +371,12 @@ class Session:
 
     def report(self, answer: Answer) -> None:
         """Tell the peer how its call ended, if it asked; once."""
-        if not answer.reply or self.state is not State.OPEN:
+        if not answer.reply or self.state is not OPEN:
             return
-        problem = self._try_send(self._results.report(answer))
+        if self.native and answer._state == FULFILLED:
+            problem = self._try_send((RESOLVE, answer.position, answer._value))
+        else:
+            problem = self._try_send(self._results.report(answer))
         if problem is not None:
             answer._state, answer._value = BROKEN, problem
             self._send(self._results.report(answer))
@@ -404,7 +420,7 @@ class Session:
 
         They go with other messages; alone they wait for the next beat, or until there are many.
         """
-        if self.state is not State.OPEN or not self._results.may_release:
+        if self.state is not OPEN or not self._results.may_release:
             return
         tables = self.tables
         if not self.out and not self.release_alone and len(self.finished) < RELEASES:

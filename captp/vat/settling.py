@@ -49,8 +49,11 @@ class Settling:
         promise._state = state
         if promise._waiters is not None:
             self._wake(promise)
-        if promise._reported or promise._route is not None:
-            self._note(promise)
+        if promise._reported:
+            self.vat.outbox.append(promise)
+        route = promise._route
+        if route is not None and route.unanswered:
+            self.vat.outbox.append(Shortened(promise))
 
     def _follow(self, promise: Promise[Any], leader: Promise[Any]) -> None:
         """Let ``promise`` become whatever ``leader`` becomes; a ring of promises breaks at once."""
@@ -94,17 +97,13 @@ class Settling:
                 elif waiter._state == PENDING:
                     waiter._value = promise._value
                     waiter._state = promise._state
-                    self._note(waiter)
+                    if waiter._reported:
+                        self.vat.outbox.append(waiter)
+                    route = waiter._route
+                    if route is not None and route.unanswered:
+                        self.vat.outbox.append(Shortened(waiter))
                     if waiter._waiters is not None:
                         settled.append(waiter)
-
-    def _note(self, promise: Promise[Any]) -> None:
-        """Tell the peer of a settlement that it must report, or that may change a route."""
-        if promise._reported:
-            self.vat.outbox.append(promise)
-        route = promise._route
-        if route is not None and route.unanswered:
-            self.vat.outbox.append(Shortened(promise))
 
     def want(self, promise: Promise[Any]) -> None:
         """Ask for the result of a lazy promise, once somebody waits for it."""

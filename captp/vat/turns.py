@@ -38,14 +38,13 @@ class Turns:
         trustee.in_turn = True
         try:
             if trustee.steps:
-                trustee.enter(obj, row)
-            value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+                value = self._run_in_steps(obj, row, message)
+            else:
+                value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
             if type(value) not in ATOMS:
                 value = self.result(row, value)
             if len(outbox) != mark:
                 self._check_sends(mark)
-            if trustee.steps:
-                trustee.leave(obj, row, committed=True)
         except BaseException as problem:
             self._roll_back(mark, obj, row, problem, message.promise)
             return
@@ -56,6 +55,13 @@ class Turns:
         promise = message.promise
         if promise is not None:
             self.vat.settle_now(promise, FULFILLED, value)
+
+    def _run_in_steps(self, obj: Object, row: Row, message: Message) -> Any:
+        self.trustee.enter(obj, row)
+        value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+        value = self.result(row, value)
+        self.trustee.leave(obj, row, committed=True)
+        return value
 
     def _check_sends(self, mark: int) -> None:
         if len(self.vat.outbox) - mark > self.limits.turn_sends:

@@ -19,7 +19,7 @@ from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.codec import Refs
-from captp.wire.ops import Desc, Kind, Op
+from captp.wire.ops import CALL, Desc, Kind, Op
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
 PREAMBLE: Final = b"\xc1captp\x01\x00"
@@ -205,7 +205,7 @@ class NativeCodec:
                 elif self._caps > caps_limit:
                     raise LimitExceeded("too-many", f"over {caps_limit} references in one message")
                 elif len(op) > 2:
-                    part = op[2]
+                    part = op[3] if op[0] == CALL and len(op) > 3 else op[2]
                     if type(part) is tuple:
                         for item in part:
                             if type(item) is tuple or type(item) is FrozenMap:

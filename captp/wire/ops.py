@@ -2,8 +2,8 @@
 
 OCapN CapTP draft; opcodes as our native form writes them. A record *is* the tuple that codecs take
 and give, so ``Deliver(to, args) == (3, to, args, False, False)`` and the hot path builds plain tuples.
-``RESOLVE`` and ``BREAK`` are native only (docs/decisions/0002): in the OCapN vocabulary a result
-travels as a deliver to a resolver object.
+``RESOLVE``, ``BREAK`` and ``CALL`` are native only (docs/decisions/0002): in the OCapN vocabulary a
+result travels as a deliver to a resolver object, and a call of a named method as a deliver too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ GC_EXPORTS = 8
 GC_ANSWERS = 9
 RESOLVE = 15
 BREAK = 16
+CALL = 17
 
 OP_NAMES = {
     START: "op:start-session",
@@ -37,6 +38,7 @@ OP_NAMES = {
     GC_ANSWERS: "op:gc-answers",
     RESOLVE: "op:resolve",
     BREAK: "op:break",
+    CALL: "op:call",
 }
 
 
@@ -61,6 +63,13 @@ class Desc(NamedTuple):
 def Deliver(to: Any, args: tuple[Any, ...], answer: Any = False, resolve: Any = False) -> Op:  # noqa: N802
     """Call ``to``; ``answer`` is a position or False; ``resolve`` is True (native), a reference or False."""
     return (DELIVER, to, args, answer, resolve)
+
+
+def Call(  # noqa: N802
+    to: int, method: str, args: tuple[Any, ...], answer: Any = False, wanted: bool = False
+) -> Op:
+    """Call a named method; ``to`` is an export position, or -1 - n for the answer at position n."""
+    return (CALL, to, method, args, answer, wanted)
 
 
 def Listen(to: Any, listener: Any, wants_partial: bool = False) -> Op:  # noqa: N802
