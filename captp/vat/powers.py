@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -69,8 +70,12 @@ def near(reference: Any, cls: type[T]) -> T:
 
 def _check_seconds(seconds: Any) -> None:
     # A NaN would stand at the head of the timers for ever, and keep every other one from firing.
-    if type(seconds) not in (int, float) or seconds != seconds:  # noqa: PLR0124
-        raise UsageError(f"seconds is a number, not {seconds!r}")
+    try:
+        is_number = type(seconds) in (int, float) and not math.isnan(seconds)
+    except OverflowError:
+        is_number = False
+    if not is_number:
+        raise UsageError(f"seconds is a number that fits a float, not a {type(seconds).__name__} like that")
 
 
 def _current(what: str) -> Any:
