@@ -104,18 +104,17 @@ async def main(source: str) -> None:
                 await trio.sleep(0.05)
         tell("dropped", **tables(vat))
         if await heard_a_line():
-            tell("again", balance=await vat.enliven(source, Bank).open("ada").balance())
+            tell("again", balance=await vat.enliven(source, Bank, retry_for=5).open("ada").balance())
 
 
 def tables(vat: captp.LiveVat) -> dict[str, int]:
     """Count the entries of the session, without the bootstrap object at position 0."""
-    (link,) = vat.peer.router.links.values()
-    found = link.session.tables
+    (session,) = vat.view().sessions
     return {
-        "exports": len(found.exports.keys() - {0}),
-        "imports": len(found.imports),
-        "questions": len(found.questions),
-        "answers": len(found.answers),
+        "exports": session.exports,
+        "imports": session.imports,
+        "questions": sum(session.questions.values()),
+        "answers": sum(session.answers.values()),
     }
 
 

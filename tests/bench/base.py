@@ -45,6 +45,7 @@ class Serving(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._unpacker.feed(data)
         for number, method, args in self._unpacker:
+            reply: tuple[int, str | None, Any]
             try:
                 reply = (number, None, getattr(self, "do_" + method)(*args))
             except Exception as problem:

@@ -30,10 +30,10 @@ async def relay(target: int, delay_s: float, task_status: trio.TaskStatus[int]) 
 
     async def join(near: trio.SocketStream) -> None:
         try:
-            async with near, await trio.open_tcp_stream("127.0.0.1", target) as far:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(carry, near, far, delay_s)
-                    nursery.start_soon(carry, far, near, delay_s)
+            far = await trio.open_tcp_stream("127.0.0.1", target)
+            async with near, far, trio.open_nursery() as nursery:
+                nursery.start_soon(carry, near, far, delay_s)
+                nursery.start_soon(carry, far, near, delay_s)
         except* (OSError, trio.BrokenResourceError):
             pass  # one end is gone, and both must go
 

@@ -133,6 +133,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("truth", 1),
     ("real", True),
     ("real", "1.0"),
+    ("real", 10**400),
     ("nothing", 0),
     ("nothing", captp.NULL),
     ("symbol", "s"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 
@@ -95,6 +96,21 @@ def test_the_heap_keeps_no_object_alive_and_sweeps_when_drained() -> None:
 
     assert lines(solo) == []
     solo.vat.heap.check()
+
+
+def test_the_heap_s_own_entries_go_with_their_objects() -> None:
+    def weak_references() -> int:
+        gc.collect()
+        return sum(type(o) is weakref.ref for o in gc.get_objects())
+
+    solo = Solo()
+    before = weak_references()
+
+    for _ in range(1_000):
+        solo.ref(Node())
+    solo.run()
+
+    assert weak_references() - before < 100
 
 
 def test_an_object_held_by_state_stays_in_the_heap() -> None:

@@ -132,7 +132,7 @@ def test_a_sleeping_fiber_holds_its_own_object_and_no_other() -> None:
     assert held.settled
 
 
-@pytest.mark.parametrize("seconds", [math.nan, "1", None, [1], 1j], ids=repr)
+@pytest.mark.parametrize("seconds", [math.nan, "1", None, [1], 1j, 10**400], ids=lambda s: repr(s)[:9])
 def test_a_time_that_is_no_number_fails_its_own_turn_and_stops_no_other_timer(seconds: Any) -> None:
     solo = Solo()
     promise, _resolver = solo.promise()
@@ -185,6 +185,26 @@ def test_within_breaks_with_timeout_when_it_does_not_and_leaves_the_promise_alon
     resolver.fulfill("after all")
 
     assert solo.value(promise) == "after all"
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_whichever_settles_a_within_first_wins_for_good(in_time: bool) -> None:
+    solo = Solo()
+    promise, resolver = solo.promise()
+    made: list[captp.Promise[Any]] = []
+    solo.turn(lambda: made.append(captp.within(2.0, promise)))
+
+    if in_time:
+        resolver.fulfill("in time")
+        solo.run()
+        solo.tick(3.0)
+        assert outcome(made[0]) == "in time"
+    else:
+        solo.tick(3.0)
+        resolver.fulfill("late")
+        solo.run()
+        with pytest.raises(captp.Timeout):
+            outcome(made[0])
 
 
 def test_within_passes_on_what_broke_the_promise() -> None:
