@@ -7,6 +7,16 @@ import typing
 from typing import Any
 
 
+def as_float(value: Any) -> float | None:
+    """Return a float, or an int that fits one, as a float; None for anything else, bool included."""
+    if type(value) is float:
+        return value
+    try:
+        return float(value) if type(value) is int else None
+    except OverflowError:
+        return None
+
+
 def members_of(annotation: Any) -> list[Any]:
     """Return the members of a union, nested ones too, or the annotation alone; None as its type."""
     origin = typing.get_origin(annotation)

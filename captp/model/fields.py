@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from captp.errors import BadClass, Unpassable
-from captp.model.annotations import members_of
+from captp.model.annotations import as_float, members_of
 from captp.model.containers import List, Map, Set, Tracked, parts_of
 from captp.model.interface import InterfaceMeta, LocalCall, as_promise, is_interface, ref_class
 from captp.model.locator import SturdyRef
@@ -179,12 +179,9 @@ def _first(choices: list[Convert], owner: Any, value: Any, where: str) -> Any:
     return _refuse(where, "one of its types", value)
 
 
-def _as_float(value: Any, where: str) -> float:
-    if type(value) is float:
-        return value
-    if type(value) is int:
-        return float(value)
-    return _refuse(where, float, value)  # type: ignore[no-any-return]
+def _as_float(value: Any, where: str) -> Any:
+    found = as_float(value)
+    return _refuse(where, float, value) if found is None else found
 
 
 def _as_reference(owner: Any, value: Any, interface: type, where: str) -> Any:

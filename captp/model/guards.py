@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any
 
 from captp.errors import BadArguments, BadClass, NotNear
-from captp.model.annotations import members_of
+from captp.model.annotations import as_float, members_of
 from captp.model.codegen import compile_functions
 from captp.model.interface import (
     InterfaceMeta,
@@ -148,7 +148,7 @@ def guard(annotation: Any, name: str) -> Convert | None:
     if isinstance(kind, typing.NewType):
         return guard(kind.__supertype__, name)
     if kind is float:
-        return lambda v: v if type(v) is float else float(v) if type(v) is int else _bad(name, kind, v)
+        return lambda v: _bad(name, kind, v) if (found := as_float(v)) is None else found
     if origin is typing.Literal:
         return lambda v: v if any(type(v) is type(a) and v == a for a in args) else _bad(name, kind, v)
     base = origin or kind
