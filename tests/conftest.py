@@ -1,0 +1,100 @@
+"""For the whole suite: no swiss number that it made may show in anything that it produced."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import captp.model.swiss
+import captp.peer.peer
+
+SWISS_IN_URI = re.compile(r"/s/([A-Za-z0-9_-]{43})")
+#: Where a swiss number is meant to be: the files that are passwords, and mode 0600.
+KEPT = (".cap", "sturdyrefs.json")
+
+
+class Canary:
+    """Collects the swiss numbers made in this process or kept in files, and every text that was shown."""
+
+    def __init__(self) -> None:
+        self.minted: set[str] = set()
+        self.shown: list[tuple[str, str]] = []
+
+    def note(self, swiss: bytes) -> None:
+        self.minted.add(urlsafe_b64encode(swiss).decode().rstrip("="))
+        self.minted.add(swiss.hex())
+
+    def search(self, folder: Path) -> list[str]:
+        """Return where a secret showed."""
+        files = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
+        secrets = set(self.minted)
+        for path in files:
+            if path.name.endswith(KEPT):
+                secrets |= _secrets_of(path)
+        texts = [*self.shown, *((str(p), _read(p)) for p in files if not p.name.endswith(KEPT))]
+        # One pass over each text, however many secrets there are.
+        words = re.compile(r"[A-Za-z0-9_-]{43,64}")
+        return [where for where, text in texts if any(w in secrets for w in words.findall(text))]
+
+
+def _secrets_of(path: Path) -> set[str]:
+    text = _read(path)
+    found = set(SWISS_IN_URI.findall(text))
+    if path.suffix == ".json":
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return found  # a test damaged it on purpose
+        if isinstance(document, dict):
+            rows = document.get("objects", {})
+            kept = [document.get("control", ""), *(r.get("swiss", "") for r in rows.values())]
+            found |= {str(s).rstrip("=") for s in kept}
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("latin-1")
+    except OSError:
+        return ""
+
+
+CANARY = Canary()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _minted() -> Iterator[None]:
+    mint = captp.model.swiss.mint
+
+    def noted(entropy: Callable[[int], bytes]) -> bytes:
+        swiss = mint(entropy)
+        CANARY.note(swiss)
+        return swiss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(captp.model.swiss, "mint", noted)
+        patch.setattr(captp.peer.peer, "mint", noted)
+        yield
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    CANARY.shown += [(f"{report.nodeid} ({name})", text) for name, text in report.sections]
+    if report.failed:
+        CANARY.shown.append((f"{report.nodeid} (traceback)", report.longreprtext))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if factory is None or not CANARY.minted:
+        return
+    leaks = CANARY.search(factory.getbasetemp())
+    if leaks:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        for where in leaks:
+            reporter.write_line(f"A SWISS NUMBER SHOWS IN {where}", red=True)
