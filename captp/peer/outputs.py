@@ -12,7 +12,7 @@ from captp.model.locator import PeerLocator
 from captp.model.promise import Promise
 
 
-@frozen
+@define
 class Write:
     """Bytes for a connection; one per connection and batch."""
 
@@ -45,7 +45,7 @@ class Call:
     args: tuple[Any, ...]
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Woken:
     """A task's waiter whose promise is settled."""
 

@@ -214,14 +214,16 @@ class Peer:
         if vat.settling.woken:
             outputs += [Woken(waiter) for waiter, _promise in vat.settling.woken]
             vat.settling.woken.clear()
-        for where, problem in vat.turns.faults:
-            outputs.append(Trace("error", "turn failed", {"method": where}, problem))
-        vat.turns.faults.clear()
+        faults = vat.turns.faults
+        if faults:
+            outputs += [Trace("error", "turn failed", {"method": w}, problem) for w, problem in faults]
+            faults.clear()
         vat.heap.sweep()
         self._batches += 1
         self.outputs = []
         vat.awake = False
-        return Batch(self._batches, None, outputs, self.wake_at(), vat.has_work)
+        wake_at = self.wake_at() if self.timers or self.router.attempts else None
+        return Batch(self._batches, None, outputs, wake_at, vat.has_work)
 
     def wake_at(self) -> float | None:
         """Return when a timer or a dial is due next; heartbeats follow the driver's own beat."""

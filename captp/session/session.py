@@ -420,9 +420,11 @@ class Session:
 
         They go with other messages; alone they wait for the next beat, or until there are many.
         """
+        tables = self.tables
+        if not (self.finished or tables.dropped_questions or tables.dropped_imports):
+            return
         if self.state is not OPEN or not self._results.may_release:
             return
-        tables = self.tables
         if not self.out and not self.release_alone and len(self.finished) < RELEASES:
             return
         self.release_alone = False
