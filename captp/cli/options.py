@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import trio
 from cyclopts import Parameter
+
+from captp.cli.problems import Failure
+from captp.errors import Error
 
 __all__ = ["Json", "Quiet", "note", "run"]
 
@@ -24,18 +27,22 @@ def note(text: str, *, quiet: bool) -> None:
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Run a trio function; of several errors the one that ended it leaves alone.
+    """Run a trio function; what nurseries wrapped leaves as itself.
 
-    Nurseries wrap what leaves them; an interrupt is what the user meant, whatever fell over with it.
+    Of several errors at once the one for the user leaves: an interrupt is what they meant, whatever
+    fell over with it, and a Failure is what they can read.
     """
     try:
         return trio.run(main)
     except BaseExceptionGroup as group:
         leaves = list(_leaves(group))
-        interrupt = next((leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt)), None)
-        if interrupt is None and len(leaves) > 1:
+        readable = [leaf for kind in _READABLE for leaf in leaves if isinstance(leaf, kind)]
+        if not readable and len(leaves) > 1:
             raise
-        raise interrupt or leaves[0] from None
+        raise [*readable, *leaves][0] from None
+
+
+_READABLE: Final = (KeyboardInterrupt, Failure, Error)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

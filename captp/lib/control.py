@@ -17,23 +17,29 @@ class Control(Interface):
     @method
     def status(self) -> dict[str, Any]:
         """Return pid, uptime, store, vats with designator and listeners, and open sessions."""
+        ...
 
     @method
     async def new(self, class_path: str, name: str) -> dict[str, Any]:
         """Make an object of an allow-listed class ``module:Class`` and name it; describe it."""
+        ...
 
     @method
     def ls(self) -> list[dict[str, Any]]:
         """Describe every named object."""
+        ...
 
     @method
     def share(self, name: str) -> SturdyRef:
         """Return the sturdyref of a named object; the same one every time."""
+        ...
 
     @method
     def tables(self) -> dict[str, Any]:
         """Return the tables of every session, counts and states only."""
+        ...
 
     @method
     async def stop(self) -> None:
         """Drain and stop the daemon."""
+        ...

@@ -117,7 +117,7 @@ class Stopwatch:
         return time.perf_counter() - self.start
 
     def per_call(self, calls: int) -> Numbers:
-        """Return the rate, the CPU time of each side in microseconds per call, and how many cores both had."""
+        """Return the rate, the CPU of each side in microseconds per call, and the cores that both used."""
         elapsed = self.elapsed()
         server_s, client_s = self._server.cpu_s() - self._server_s, _own_cpu_s() - self._client_s
         return {

@@ -70,6 +70,7 @@ async def test_the_relay_delays_each_way_keeps_the_order_and_passes_on_the_end()
         await stream.send_eof()
 
     async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.deadline = trio.current_time() + 5
         listeners = await nursery.start(trio.serve_tcp, echo, 0)
         port = listeners[0].socket.getsockname()[1]
         relayed = await nursery.start(relay, port, 0.05)
