@@ -325,7 +325,9 @@ class Pump:
             log.log(level, output.event, exc_info=output.error, extra={"captp": output.fields})
 
     async def close(self) -> None:
-        """Say goodbye on every connection and forget them."""
+        """Send what is still to be sent, say goodbye on every connection and forget them."""
+        if self._failure is None:
+            self.flush()
         self._closing = True
         now = trio.current_time()
         for link in list(self.peer.router.links.values()):

@@ -291,3 +291,17 @@ async def test_everything_is_released_while_the_session_lives() -> None:
                 await trio.sleep(0.05)
         host.peer.check()
         client.peer.check()
+
+
+async def test_a_last_call_that_nobody_waits_for_still_leaves() -> None:
+    tally = Tally()
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host:
+        sturdyref = host.mint(tally)
+        async with captp.connect(sturdyref, Counter) as far:
+            await far.add(1)
+            far.add(2)
+            captp.E(far).add.only(3)
+
+        with trio.fail_after(5):
+            while tally.count != 6:
+                await trio.sleep(0.01)
