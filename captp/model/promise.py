@@ -152,7 +152,7 @@ class Promise(Reference, Generic[R_co]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {('pending', 'fulfilled', 'broken')[self._state]}>"
 
-    def result(self, timeout: float | None = None) -> R_co:
+    def result(self, timeout: float | None = None) -> R_co:  # noqa: ARG002
         """Wait for the value; only handles of ``captp.sync`` can, and they are typed as promises."""
         raise UsageError("await a promise; result() is for what captp.sync.connect() gave")
 

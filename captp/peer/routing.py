@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def route(peer: Peer) -> None:
     """Empty the vat's outbox; what routing adds to it is routed too."""
-    vat = peer.vat
+    vat, queued = peer.vat, peer.vat.settling.queued
     while vat.outbox or vat.ahead:
         items = [*vat.ahead, *vat.outbox] if vat.ahead else vat.outbox
         vat.outbox, vat.ahead = [], []
@@ -45,8 +45,7 @@ def route(peer: Peer) -> None:
                     session.report(item)
                     peer.touched[session] = None
             elif kind is Message:
-                waiting = item.promise
-                if waiting is not None and waiting._waiters is not None:
+                if queued and item.promise in queued:
                     _send_with_queue(peer, item)
                 else:
                     send(peer, item)

@@ -100,6 +100,10 @@ class Trustee:
         """Own ``obj`` and every Object in its state, however deep; all of them or, on an error, none."""
         if obj._home is self:
             return
+        if not type(obj)._captp_fields and obj._home.reference is None:
+            obj._home = self
+            self.heap.add(obj, self)
+            return
         found = {id(obj): obj}
         stack = [obj]
         while stack:

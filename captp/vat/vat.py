@@ -294,14 +294,12 @@ class Vat:
 
     def _deliver(self, message: Message) -> None:
         target: Any = message.target
-        try:
-            obj = target._anchor
-        except AttributeError:
+        if isinstance(target, Promise):
             target = message.target = settled(target)
             if isinstance(target, Promise):
                 self._deliver_to_promise(target, message)
                 return
-            obj = target._anchor
+        obj = target._anchor
         if type(obj) is Far:
             self.ahead.append(message)
             return

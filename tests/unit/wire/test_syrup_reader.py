@@ -214,6 +214,22 @@ def test_bytes_after_a_whole_value_are_a_bad_frame() -> None:
         one(b"1+ ")
 
 
+def test_a_whole_value_over_the_message_limit_is_too_large() -> None:
+    limits = Limits(message_bytes=4)
+
+    assert one(b"[ff]", limits)
+    with pytest.raises(LimitExceeded, match="too-large"):
+        one(b"[fff]", limits)
+
+
+def test_a_long_string_tag_is_read_but_is_not_canonical() -> None:
+    data = b"<8'desc:tag2000\"" + b"x" * 2000 + b"1+>"
+
+    assert one(data) == Tagged("x" * 2000, 1)
+    with pytest.raises(DecodeError, match="bad-value"):
+        decode_one(data, LIMITS, strict=True)
+
+
 def test_errors_say_at_which_byte_of_the_message() -> None:
     stream = reader()
     found = stream.feed(b"[1+][1+")
