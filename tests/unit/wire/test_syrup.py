@@ -217,6 +217,15 @@ def test_a_cycle_is_refused_and_so_is_a_hook_that_never_ends() -> None:
         encode(object(), default=lambda value: value)
 
 
+@pytest.mark.parametrize("value", [Fault("x"), ((),), {"a": 1}, Tagged("t", 1), Record("r", (1,)), (None,)])
+def test_values_in_a_message_at_the_limit_and_over(value: Any) -> None:
+    count = 3 if type(value) in (dict, Tagged) else 2
+
+    assert one(encode(value, limits=Limits(nodes=count)), Limits(nodes=count)) == value
+    with pytest.raises(Unpassable, match=f"over {count - 1} values"):
+        encode(value, limits=Limits(nodes=count - 1))
+
+
 def test_a_small_value_that_unfolds_without_end_is_refused() -> None:
     value: Any = ()
     for _ in range(60):

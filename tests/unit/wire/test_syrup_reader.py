@@ -39,8 +39,13 @@ def code_of(data: bytes, limits: Limits = LIMITS) -> str:
     """Give the error code of ``data``, which is the same whole and in single bytes."""
     with pytest.raises(RemoteProtocolError) as caught:
         list(reader(limits).feed(data))
-    bytewise = fed(data, 1, limits)
-    assert bytewise[-1] == caught.value.code
+    with pytest.raises(RemoteProtocolError) as bytewise:
+        stream = reader(limits)
+        for i in range(len(data)):
+            list(stream.feed(data[i : i + 1]))
+    assert bytewise.value.code == caught.value.code
+    if caught.value.code != "too-large":
+        assert str(bytewise.value) == str(caught.value)
     assert isinstance(caught.value, LimitExceeded) == caught.value.code.startswith("too-")
     return caught.value.code
 
@@ -161,6 +166,9 @@ def test_other_spellings_are_accepted_in_messages_but_not_in_signed_material(dat
         b"- 1",
         b'5 "hello',
         b"5?",
+        b"/+",
+        b"1/+",
+        b"1;+",
         b"1+\n",
         b"F\x00\x00\x00\x00",
         b"#1+$",
@@ -198,7 +206,22 @@ def test_a_wrong_closer_is_a_bad_frame(data: bytes) -> None:
     assert code_of(data) == "bad-frame"
 
 
-@pytest.mark.parametrize("data", [b"<>", b'<1"a>', b"<1:a>", b"<1+>", b"<[]>", b"<<1'a>>", b"<10+>"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<>",
+        b'<1"a>',
+        b"<1:a>",
+        b"<1+>",
+        b"<[]>",
+        b"<<1'a>>",
+        b"<10+>",
+        b"</'a>",
+        b"<:'a>",
+        b"<1/'a>",
+        b"<1:'a>",
+    ],
+)
 def test_a_record_needs_a_symbol_for_a_label(data: bytes) -> None:
     assert code_of(data) == "unknown-op"
 
@@ -328,6 +351,8 @@ def test_a_message_without_prefixes_is_refused_at_the_first_byte_too_many() -> N
         list(stream.feed(b"f"))
     assert code_of(b"[fffffffff]", limits) == "too-large"
     assert code_of(b"[ffffffffffff!", limits) == "too-large"
+    assert code_of(b"[fffffffff!", limits) == "too-large"
+    assert code_of(b"[ffffffff!", limits) == "bad-value"
 
 
 def test_feeding_single_bytes_costs_linear_time() -> None:
