@@ -38,11 +38,10 @@ def fed(data: bytes, size: int, limits: Limits = LIMITS) -> list[Any]:
 def code_of(data: bytes, limits: Limits = LIMITS) -> str:
     """Give the error code of ``data``, which is the same whole and in single bytes."""
     with pytest.raises(RemoteProtocolError) as caught:
-        list(reader(limits).feed(data))
+        list(reader(limits).feed(b"t" + data))
+    stream = reader(limits)
     with pytest.raises(RemoteProtocolError) as bytewise:
-        stream = reader(limits)
-        for i in range(len(data)):
-            list(stream.feed(data[i : i + 1]))
+        [list(stream.feed(data[i : i + 1])) for i in range(len(data))]
     assert bytewise.value.code == caught.value.code
     if caught.value.code != "too-large":
         assert str(bytewise.value) == str(caught.value)
@@ -167,6 +166,7 @@ def test_other_spellings_are_accepted_in_messages_but_not_in_signed_material(dat
         b'5 "hello',
         b"5?",
         b"/+",
+        b";+",
         b"1/+",
         b"1;+",
         b"1+\n",
