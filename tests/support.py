@@ -107,7 +107,7 @@ class Solo:
     @property
     def woken(self) -> list[Any]:
         """The waiters of tasks that were woken."""
-        return [o.waiter for o in self.outputs if type(o) is Woken]
+        return [w for o in self.outputs if type(o) is Woken for w in o.waiters]
 
 
 def outcome(promise: Any) -> Any:

@@ -47,9 +47,9 @@ class Call:
 
 @define(eq=False)
 class Woken:
-    """A task's waiter whose promise is settled."""
+    """Waiters of the driver's tasks whose promises are settled, first come first."""
 
-    waiter: Any
+    waiters: list[Any]
 
 
 @frozen

@@ -212,7 +212,7 @@ class Peer:
                 outputs.append(Write(self.links[session].conn, data))
         self.touched.clear()
         if vat.settling.woken:
-            outputs += [Woken(waiter) for waiter, _promise in vat.settling.woken]
+            outputs.append(Woken([waiter for waiter, _promise in vat.settling.woken]))
             vat.settling.woken.clear()
         faults = vat.turns.faults
         if faults:

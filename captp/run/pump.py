@@ -43,15 +43,18 @@ class TaskWaiter:
     new --park--> parked --wake | cancel--> done; new --wake--> done.
     """
 
-    __slots__ = ("done", "task")
+    __slots__ = ("task",)
 
     def __init__(self) -> None:
         self.task: trio.lowlevel.Task | None = None
-        self.done = False
+
+    def cancel(self, _raise: Any) -> trio.lowlevel.Abort:
+        """Forget the task: trio's answer to a cancellation while it is parked."""
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def wake(self) -> None:
         """Let the task run again, if it still waits."""
-        self.done = True
         task, self.task = self.task, None
         if task is not None:
             trio.lowlevel.reschedule(task)
@@ -110,14 +113,9 @@ class Pump:
         if promise._state != PENDING:
             return
         waiter.task = trio.lowlevel.current_task()
-
-        def abort(_raise: Any) -> trio.lowlevel.Abort:
-            waiter.task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
         self._waiting += 1
         try:
-            yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()  # noqa: ASYNC105
+            yield from trio.lowlevel.wait_task_rescheduled(waiter.cancel).__await__()  # noqa: ASYNC105
         finally:
             self._waiting -= 1
 
@@ -317,7 +315,8 @@ class Pump:
             vat.settle(promise, BROKEN, portable(problem))
 
     def _wake(self, output: Woken) -> None:
-        output.waiter.wake()
+        for waiter in output.waiters:
+            waiter.wake()
 
     def _trace(self, output: Trace) -> None:
         level = logging.getLevelNamesMapping()[output.level.upper()]

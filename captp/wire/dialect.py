@@ -92,7 +92,7 @@ class SyrupCodec:
             limits, limits.message_bytes, build=self._build, message=self._read, opaque=_OPAQUE
         )
         self._symbols: dict[str, Symbol] = {}
-        # Of the message being read: how many descriptors, the first and the last, the last location.
+        # Of the message being read: its descriptors' number, first and last, and the last location.
         self._caps = 0
         self._first: tuple[Any, Any] = _NOTHING
         self._last: tuple[Any, Any] = _NOTHING
@@ -151,12 +151,8 @@ class SyrupCodec:
         _, version, key, location, signature, *extensions = op
         if any(extensions):
             raise LocalProtocolError("extensions have no place in an OCapN op:start-session")
-        fields = (
-            version,
-            canonical.public_key_list(key),
-            canonical.location_record(*location),
-            canonical.signature_list(signature),
-        )
+        place = canonical.location_record(*location)
+        fields = (version, canonical.public_key_list(key), place, canonical.signature_list(signature))
         return encode(Record("op:start-session", fields), limits=self._limits)
 
     def _abort(self, op: Op) -> bytes:

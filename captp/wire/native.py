@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgpack
@@ -63,28 +64,30 @@ class NativeCodec:
         self._symbols: dict[str, Any] = {}
         self._names: dict[bytes, Symbol] = {}
         self._targets: dict[tuple[int, int], Any] = {}
-        self._buffer = bytearray()
+        self._chunks: list[bytes] = []
+        self._have = 0
         self._needed = 0
         self._marked = False
         self._caps = 0
-        self._unpacker = self._make_unpacker()
+        options = self._options()
+        self._unpacker = msgpack.Unpacker(max_buffer_size=limits.message_bytes + 1, **options)
+        self._unpack_large = partial(msgpack.unpackb, **options)
 
-    def _make_unpacker(self) -> Any:
+    def _options(self) -> dict[str, Any]:
         limits = self._limits
         size = limits.message_bytes
-        return msgpack.Unpacker(
-            use_list=False,
-            raw=False,
-            strict_map_key=True,
-            ext_hook=self._decode_ext,
-            object_pairs_hook=_struct,
-            max_buffer_size=size + 1,
-            max_str_len=size,
-            max_bin_len=size,
-            max_array_len=limits.container_entries,
-            max_map_len=limits.container_entries,
-            max_ext_len=limits.message_bytes,
-        )
+        return {
+            "use_list": False,
+            "raw": False,
+            "strict_map_key": True,
+            "ext_hook": self._decode_ext,
+            "object_pairs_hook": _struct,
+            "max_str_len": size,
+            "max_bin_len": size,
+            "max_array_len": limits.container_entries,
+            "max_map_len": limits.container_entries,
+            "max_ext_len": size,
+        }
 
     # Encoding.
 
@@ -165,13 +168,14 @@ class NativeCodec:
 
     def feed(self, data: bytes) -> Iterator[Op]:
         """Yield the operations that ``data`` completes."""
-        buffer = self._buffer
-        if buffer or self._needed:
-            buffer += data
-            if len(buffer) < self._needed:
+        if self._chunks:
+            # Chunks are joined once, when the frame they belong to is whole.
+            self._chunks.append(data)
+            self._have += len(data)
+            if self._have < self._needed:
                 return
-            data = bytes(buffer)
-            buffer.clear()
+            data = b"".join(self._chunks)
+            self._chunks.clear()
         start, end = 0, len(data)
         limit = self._limits.message_bytes
         while end - start >= 4:
@@ -181,13 +185,16 @@ class NativeCodec:
             stop = start + 4 + length
             if stop > end:
                 break
-            yield from self._decode_frame(data[start + 4 : stop])
+            if length > FRAME_BYTES:
+                yield self._decode_large(memoryview(data)[start + 4 : stop])
+            else:
+                yield from self._decode_frame(data[start + 4 : stop])
             start = stop
-        self._needed = 0
         if start < end:
-            buffer += data[start:]
-            if end - start >= 4:
-                self._needed = 4 + int.from_bytes(data[start : start + 4], "big")
+            rest = data[start:]
+            self._chunks.append(rest)
+            self._have = len(rest)
+            self._needed = 4 + int.from_bytes(rest[:4], "big") if len(rest) >= 4 else 4
 
     def _decode_frame(self, frame: bytes) -> Iterator[Op]:
         unpacker = self._unpacker
@@ -219,6 +226,23 @@ class NativeCodec:
             raise _translate(problem, unpacker.tell() - begin) from None
         if unpacker.tell() - begin != len(frame):
             raise DecodeError("bad-frame", "a message was cut off at the end of its frame")
+
+    def _decode_large(self, frame: memoryview) -> Op:
+        """Decode a frame that holds one large message, without copying it into the unpacker first."""
+        try:
+            op = self._unpack_large(frame)
+        except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
+            raise _translate(problem, len(frame)) from None
+        if type(op) is not tuple or not op or type(op[0]) is not int:
+            raise DecodeError("unknown-op", "a large frame that is no operation")
+        caps, self._caps = self._caps, 0
+        if caps > self._limits.caps_per_message:
+            raise LimitExceeded("too-many", f"{caps} references in one message")
+        check_shape(op, self._limits)
+        if self._marked:
+            self._marked = False
+            op = build(op)
+        return op  # type: ignore[no-any-return]
 
     def _decode_ext(self, code: int, data: bytes) -> Any:
         if code == EXT_SYMBOL:

@@ -111,7 +111,7 @@ def encode(
                         opening = b""
                     nodes += len(inner)
                     if nodes > limits.nodes:
-                        break
+                        raise _too_many(limits)
                     if entries > limits.container_entries:
                         raise Unpassable(f"over {limits.container_entries} entries in a container")
                     frames.append((rest, closer, source, step))
@@ -122,11 +122,10 @@ def encode(
                 add(closer)
                 if frames:
                     rest, closer, source, step = frames.pop()
-                    continue
-                if nodes <= limits.nodes:
+                elif nodes > limits.nodes:
+                    raise _too_many(limits)
+                else:
                     return b"".join(out)
-            if nodes > limits.nodes:
-                raise Unpassable(f"over {limits.nodes} values in one message")
     except Unpassable as problem:
         frames.append((rest, closer, source, step))
         steps = [show(all_, len(all_) - length_hint(left) - 1) for left, _, all_, show in frames]
@@ -150,6 +149,10 @@ def decode_one(data: bytes, limits: Limits, strict: bool = False) -> Any:
         if written != data:
             raise DecodeError("bad-value", "signed material that is not canonical Syrup")
     return value
+
+
+def _too_many(limits: Limits) -> Unpassable:
+    return Unpassable(f"over {limits.nodes} values in one message")
 
 
 def _nowhere(_source: Sequence[Any], _index: int) -> str:
@@ -256,13 +259,13 @@ class Deframer:
             header = self._header.match(data, start)
             if header is None or not (header[2] or header.end() == len(data)):
                 raise DecodeError("bad-value", "a frame must start with its length in decimal and ':'")
-            size = int(header[1])
-            if size > self._limit:
+            stop = header.end() + int(header[1])
+            is_known = bool(header[2])
+            if is_known and stop - header.end() > self._limit:
                 raise LimitExceeded("too-large", f"a frame over the limit of {self._limit} bytes")
-            stop = header.end() + size
-            if not header[2] or stop > len(data):
+            if not is_known or stop > len(data):
                 held += data[start:]
-                self._need = stop - start if header[2] else 0
+                self._need = stop - start if is_known else 0
                 return
             start = stop
             self._comma = True

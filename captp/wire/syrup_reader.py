@@ -153,7 +153,6 @@ class Reader:
         IndexError of ``data[pos]`` instead of a comparison for every byte.
         """
         data = self._data
-        size = len(data)
         pos = self._position
         limits = self._limits
         max_depth = limits.depth
@@ -171,6 +170,8 @@ class Reader:
         else:
             items, closer, label, stack, spent, start, sealed = self._saved
             self._saved = None
+        # Bytes over the limit count as missing, so that one input has one answer however it is cut.
+        size = min(len(data), start + self._message_limit)
         mark = pos
         try:
             # One round is one node; the last round finds the closers of the last node allowed.
@@ -178,6 +179,8 @@ class Reader:
                 mark = pos
                 c = data[pos]
                 while c == closer:
+                    if pos >= size:
+                        raise self._error("too-large", "the message goes on", pos - start)
                     # ``pos`` stays on the closer while others' code runs: see the except below.
                     if len(items) > max_entries and (c != _STRUCT_END or len(items) > 2 * max_entries):
                         raise self._error("too-many", "entries in one container", pos - start)
@@ -323,7 +326,7 @@ class Reader:
         except IndexError:
             # Only data[pos] beyond the end means that bytes are missing; others' code runs while
             # pos is inside, so an IndexError of theirs is not taken for it.
-            if pos < size:
+            if pos < len(data):
                 raise
             stop = 0
         state = (items, closer, label, stack, spent, start, sealed)
@@ -389,7 +392,6 @@ class Reader:
 
     def _error(self, code: str, what: str, at: int) -> RemoteProtocolError:
         """Make the error for what is ``at`` bytes into the message."""
-        # Fed byte by byte the message would have been refused before: one input, one answer.
         if code == "too-large" or at >= self._message_limit:
             what = f"{what} beyond the limit of {self._message_limit} bytes"
             return LimitExceeded("too-large", f"{what} (byte {at} of the message)")

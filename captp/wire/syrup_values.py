@@ -30,6 +30,8 @@ IN_BAND: Final = frozenset(
 _CHUNK: Final = 512
 _CHUNK_TOP: Final = 10**_CHUNK
 
+_EMPTY: Final = FrozenMap()
+
 
 @final
 @frozen
@@ -75,6 +77,8 @@ def from_record(label: str, fields: list[Any]) -> Any:
 
 def from_entries(items: list[Any]) -> FrozenMap:
     """Give the struct of keys and values in turn; raises ValueError for what no struct has."""
+    if not items:
+        return _EMPTY  # two bytes that may be repeated a hundred thousand times
     if len(items) % 2:
         raise ValueError("a struct key without a value")
     keys = items[::2]

@@ -11,7 +11,7 @@ from captp.limits import Limits
 from captp.model.values import FrozenMap, Symbol
 from captp.wire.canonical import location_record, public_key_list, signature_list
 from captp.wire.dialect import SyrupCodec
-from captp.wire.ops import ABORT, GET, Deliver, Desc, Kind, Op
+from captp.wire.ops import ABORT, GC_ANSWERS, GET, Deliver, Desc, Kind, Op
 from captp.wire.syrup import Record, encode
 
 LIMITS = Limits()
@@ -169,6 +169,10 @@ def test_an_answer_position_out_of_range_is_a_bad_value(answer: int) -> None:
 )
 def test_release_messages_with_odd_numbers_are_a_bad_gc(data: bytes) -> None:
     assert code_of(data) == "bad-gc"
+
+
+def test_a_release_message_may_name_the_first_and_the_last_position() -> None:
+    assert read(record("op:gc-answers", [[0, 2**53]])) == (GC_ANSWERS, (0, 2**53))
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captp.errors import DecodeError, RemoteProtocolError
+from captp.errors import DecodeError, LimitExceeded, RemoteProtocolError
 from captp.limits import Limits
 from captp.model.values import FrozenMap, Symbol
 from captp.wire.dialect import SyrupCodec, Vocabulary
 from captp.wire.ops import ABORT, GC_ANSWERS, GET, START, Deliver, Desc, Kind, Listen, Op
+from captp.wire.syrup import Deframer
 
+LIMITS = Limits()
 TO = Desc(Kind.EXPORT, 3)
 OUR = Desc(Kind.IMPORT_OBJECT, 7)
 DELIVER_F_F = b"<10'op:deliver<11'desc:export3+>[]ff>"
@@ -30,7 +32,7 @@ class Names:
 
 
 def codec(vocabulary: Vocabulary = "unknown", framed: bool | None = None) -> SyrupCodec:
-    made = SyrupCodec(Names(), Limits(), framed)
+    made = SyrupCodec(Names(), LIMITS, framed)
     made.vocabulary = vocabulary
     return made
 
@@ -125,3 +127,37 @@ def test_a_codec_knows_whether_it_waits_for_the_rest_of_a_message() -> None:
         own = codec()
         assert list(own.feed(data)) == []
         assert own.is_mid_message
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_a_deframer_cuts_payloads_with_and_without_commas(size: int) -> None:
+    frames = Deframer(LIMITS, 100)
+    data = b"3:abc,2:de12:fghijklmnopq,"
+
+    found = [p for i in range(0, len(data), size) for p in frames.feed(data[i : i + size])]
+
+    assert found == [b"abc", b"de", b"fghijklmnopq"]
+    assert not frames.is_mid_message
+
+
+@pytest.mark.parametrize(
+    "data", [b"0:", b"01:a", b"+1:a", b" 1:a", b"1 :a", b"1,a", b"1:a,,1:b", b"1:ax", b":"]
+)
+def test_a_frame_without_a_proper_length_is_a_bad_value(data: bytes) -> None:
+    for size in (1, 100):
+        frames = Deframer(LIMITS, 100)
+        with pytest.raises(DecodeError, match="bad-value"):
+            [p for i in range(0, len(data), size) for p in frames.feed(data[i : i + size])]
+
+
+def test_a_frame_length_at_the_limit_and_over() -> None:
+    assert list(Deframer(LIMITS, 12).feed(b"12:" + b"x" * 12)) == [b"x" * 12]
+    with pytest.raises(LimitExceeded, match="too-large"):
+        list(Deframer(LIMITS, 12).feed(b"13:"))
+    with pytest.raises(LimitExceeded, match="too-large"):
+        list(Deframer(LIMITS, 12).feed(b"999999999:"))
+    with pytest.raises(DecodeError, match="bad-value"):
+        list(Deframer(LIMITS, 12).feed(b"1000000000"))
+    held = Deframer(LIMITS, 12)
+    assert list(held.feed(b"12")) == []
+    assert held.is_mid_message

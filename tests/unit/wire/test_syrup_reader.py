@@ -1,4 +1,4 @@
-"""The Syrup reader and the deframer: hooks, laziness, other spellings, every bound at N and N+1."""
+"""The Syrup reader: hooks, laziness, other spellings, every bound at N and N+1."""
 
 from __future__ import annotations
 
@@ -352,21 +352,22 @@ def test_a_message_without_prefixes_is_refused_at_the_first_byte_too_many() -> N
     assert code_of(b"[fffffffff]", limits) == "too-large"
     assert code_of(b"[ffffffffffff!", limits) == "too-large"
     assert code_of(b"[fffffffff!", limits) == "too-large"
+    assert code_of(b"<10'" + b"x" * 10 + b">", limits) == "too-large"
     assert code_of(b"[ffffffff!", limits) == "bad-value"
 
 
-def test_feeding_single_bytes_costs_linear_time() -> None:
-    def cost(data: bytes) -> float:
+@pytest.mark.parametrize("shape", ["items", "bytes", "frame"])
+def test_feeding_single_bytes_costs_linear_time(shape: str) -> None:
+    def cost(size: int) -> float:
+        stream = Deframer(LIMITS, LIMITS.message_bytes) if shape == "frame" else reader()
+        data = b"[" + b"1+" * (size // 2) + b"]" if shape == "items" else b"%d:" % size + b"x" * size
         begin = time.perf_counter()
-        stream = reader()
-        for i in range(len(data)):
-            list(stream.feed(data[i : i + 1]))
-        assert not stream.is_mid_message
+        found = [v for i in range(len(data)) for v in stream.feed(data[i : i + 1])]
+        assert len(found) == 1
         return time.perf_counter() - begin
 
-    for shape in (lambda n: b"[" + b"1+" * n + b"]", lambda n: b"%d:" % n + b"x" * n):
-        small, large = min(cost(shape(4_000)) for _ in range(3)), cost(shape(40_000))
-        assert large < 40 * small
+    small, large = (min(cost(size) for _ in range(2)) for size in (8_000, 80_000))
+    assert large < 40 * small
 
 
 def test_the_symbols_of_a_peer_are_kept_in_bounds() -> None:
@@ -378,37 +379,3 @@ def test_the_symbols_of_a_peer_are_kept_in_bounds() -> None:
     assert first is again
     late, later = stream.feed(b"5's29995's2999")
     assert late is not later
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_a_deframer_cuts_payloads_with_and_without_commas(size: int) -> None:
-    frames = Deframer(LIMITS, 100)
-    data = b"3:abc,2:de12:fghijklmnopq,"
-
-    found = [p for i in range(0, len(data), size) for p in frames.feed(data[i : i + size])]
-
-    assert found == [b"abc", b"de", b"fghijklmnopq"]
-    assert not frames.is_mid_message
-
-
-@pytest.mark.parametrize(
-    "data", [b"0:", b"01:a", b"+1:a", b" 1:a", b"1 :a", b"1,a", b"1:a,,1:b", b"1:ax", b":"]
-)
-def test_a_frame_without_a_proper_length_is_a_bad_value(data: bytes) -> None:
-    for size in (1, 100):
-        frames = Deframer(LIMITS, 100)
-        with pytest.raises(DecodeError, match="bad-value"):
-            [p for i in range(0, len(data), size) for p in frames.feed(data[i : i + size])]
-
-
-def test_a_frame_length_at_the_limit_and_over() -> None:
-    assert list(Deframer(LIMITS, 12).feed(b"12:" + b"x" * 12)) == [b"x" * 12]
-    with pytest.raises(LimitExceeded, match="too-large"):
-        list(Deframer(LIMITS, 12).feed(b"13:"))
-    with pytest.raises(LimitExceeded, match="too-large"):
-        list(Deframer(LIMITS, 12).feed(b"999999999:"))
-    with pytest.raises(DecodeError, match="bad-value"):
-        list(Deframer(LIMITS, 12).feed(b"1000000000"))
-    held = Deframer(LIMITS, 12)
-    assert list(held.feed(b"12")) == []
-    assert held.is_mid_message
