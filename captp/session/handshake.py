@@ -104,8 +104,11 @@ def make_hello(
     return (START, VERSION, key.public.raw, place, key.sign(signed), extensions)
 
 
-def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool) -> Hello:
-    """Check a peer's op:start-session; raises RemoteProtocolError with the code to abort with."""
+def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool, as_sent: bytes = b"") -> Hello:
+    """Check a peer's op:start-session; raises RemoteProtocolError with the code to abort with.
+
+    ``as_sent`` is the location as the peer spelled it, which is what an OCapN peer has signed.
+    """
     if len(op) != (6 if native else 5):
         raise RemoteProtocolError("bad-op", "op:start-session has the wrong number of fields")
     _, version, raw, place, signature, *rest = op
@@ -123,7 +126,7 @@ def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool) -> 
             raise RemoteProtocolError("bad-op", "extensions are a list of short names")
         signed = captp_hello(place, ",".join(extensions), channel.binding)
     else:
-        signed = my_location(place)
+        signed = my_location(as_sent or place)
     if type(signature) is not bytes or not key.verify(signature, signed):
         raise RemoteProtocolError("bad-signature", "the location is not signed by the session key")
     if channel.proved is not None:

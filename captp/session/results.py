@@ -35,8 +35,8 @@ class Results(Protocol):
         """Return the resolve-me field that asks for the result of a call."""
         ...
 
-    def unasked(self) -> Any:
-        """Return the resolve-me field of a call whose result nobody wants."""
+    def unasked(self, *, answered: bool) -> Any:
+        """Return the resolve-me field of a call whose result nobody wants, with a position or without."""
         ...
 
     def select(self, step: Any, desc: Any, question: Question) -> list[Op]:
@@ -62,7 +62,7 @@ class NativeResults:
     def resolver(self, question: Question) -> Any:  # noqa: ARG002
         return True
 
-    def unasked(self) -> Any:
+    def unasked(self, *, answered: bool) -> Any:  # noqa: ARG002
         return False
 
     def select(self, step: Any, desc: Any, question: Question) -> list[Op]:
@@ -98,9 +98,10 @@ class OcapnResults:
             question.resolver = tables.export_control(Control("resolver", question))
         return tables.give(question.resolver)
 
-    def unasked(self) -> Any:
-        """Return False, or a sink while the peer's dialect is unknown (protocol 2.4)."""
-        if self._codec.vocabulary != "unknown":
+    def unasked(self, *, answered: bool) -> Any:
+        """Return False, or a sink where the peer's dialect is unknown or wants a resolver (protocol 2.4)."""
+        dialect = self._codec.vocabulary
+        if dialect == "d2" or (dialect != "unknown" and not answered):
             return False
         if self._sink is None:
             self._sink = self._tables.export_control(Control("sink"))
@@ -123,4 +124,4 @@ class OcapnResults:
             args = (self._codec.symbol("fulfill"), answer._value)
         else:
             args = (self._codec.symbol("break"), to_wire(answer._value))
-        return (DELIVER, resolver._anchor.desc, args, False, self.unasked())
+        return (DELIVER, resolver._anchor.desc, args, False, self.unasked(answered=False))

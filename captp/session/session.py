@@ -243,7 +243,8 @@ class Session:
         step = self.move(event)
         if step is Step.VERIFY:
             try:
-                self.hello = verify_hello(op, self.key, self.channel, native=self.native)
+                as_sent = self.codec.hello_location if isinstance(self.codec, SyrupCodec) else b""
+                self.hello = verify_hello(op, self.key, self.channel, native=self.native, as_sent=as_sent)
             except RemoteProtocolError:
                 self.state = State.GREETING
                 raise
@@ -288,7 +289,7 @@ class Session:
         if promise is None:
             if compact:
                 return self._try_send((CALL, to, selector, message.args))
-            args, resolve = self._arguments(message), self._results.unasked()
+            args, resolve = self._arguments(message), self._results.unasked(answered=False)
             return self._try_send((DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args))
         tables = self.tables
         wanted = not promise._lazy or promise._waiters is not None
@@ -301,7 +302,7 @@ class Session:
         elif type(selector) is Select:
             problem = self._select(selector, desc, question)
         else:
-            resolve = self._results.resolver(question) if wanted else self._results.unasked()
+            resolve = self._results.resolver(question) if wanted else self._results.unasked(answered=True)
             problem = self._try_send((DELIVER, desc, self._arguments(message), question.position, resolve))
         if problem is not None:
             del tables.questions[question.position]

@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from captp.errors import InvariantBroken, LimitExceeded, Overloaded, RemoteProtocolError, Unpassable
+from captp.errors import (
+    BadLocator,
+    DecodeError,
+    InvariantBroken,
+    LimitExceeded,
+    Overloaded,
+    RemoteProtocolError,
+    Unpassable,
+)
 from captp.limits import Limits
+from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.promise import PENDING, Promise, Reference
 from captp.model.ref import Far, Ref, settled, view
 from captp.session.entries import (
@@ -31,6 +40,7 @@ _EXPORT = Kind.EXPORT.value
 _ANSWER = Kind.ANSWER.value
 _IMPORT_OBJECT = Kind.IMPORT_OBJECT.value
 _IMPORT_PROMISE = Kind.IMPORT_PROMISE.value
+_STURDYREF = Kind.STURDYREF.value
 
 
 class Tables:
@@ -73,10 +83,19 @@ class Tables:
             return self._import_object(position)
         if kind == _IMPORT_PROMISE:
             return self._import_promise(position)
+        if kind == _STURDYREF:
+            transport, designator, hints, swiss = position
+            try:
+                return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
+            except BadLocator:
+                raise DecodeError("bad-value", "a malformed sturdyref") from None
         raise RemoteProtocolError("bad-ref", "certificates are not understood here")
 
     def describe(self, value: object) -> Desc:
         """Name a reference for the peer; counts one reference pending. Raises Unpassable."""
+        if isinstance(value, SturdyRef):
+            peer = value.peer
+            return Desc(Kind.STURDYREF, (peer.transport, peer.designator, dict(peer.hints), value.swiss))
         if not isinstance(value, Reference):
             raise Unpassable(f"a {type(value).__name__} cannot cross a border")
         if value._home is not self.home:

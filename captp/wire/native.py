@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgpack
 
-from captp.errors import DecodeError, LimitExceeded, Unpassable
+from captp.errors import BadLocator, DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
@@ -371,7 +371,10 @@ def _decode_sturdyref(data: bytes) -> SturdyRef:
     match fields:
         case (str(transport), str(designator), dict(hints), bytes(swiss)):
             if all(type(v) is str for v in hints.values()):
-                return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
+                try:
+                    return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
+                except BadLocator:
+                    pass
     raise DecodeError("bad-value", "a malformed sturdyref")
 
 

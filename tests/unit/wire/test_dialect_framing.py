@@ -122,6 +122,33 @@ def test_operations_do_not_depend_on_how_the_bytes_were_cut(
     assert not own.is_mid_message
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.booleans(), st.integers(1, 5))
+def test_damaged_messages_end_the_same_however_they_are_cut(
+    data: st.DataObject, framed: bool, size: int
+) -> None:
+    def outcome(stream: bytes, size: int) -> list[Any]:
+        limits = Limits(nodes=40, depth=5, message_bytes=200, container_entries=8)
+        own = SyrupCodec(Names(), limits, None)
+        found: list[Any] = []
+        try:
+            for start in range(0, len(stream), size):
+                found += own.feed(stream[start : start + size])
+        except RemoteProtocolError as problem:
+            found.append(problem.code)
+        return found
+
+    stream = b""
+    for _, good in data.draw(st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=3)):
+        message = bytearray(good)
+        for _ in range(data.draw(st.integers(0, 2))):
+            at, old = data.draw(st.integers(0, len(message))), data.draw(st.integers(0, 4))
+            message[at : at + old] = data.draw(st.text("09+-:\"'<>[]{}tfDF#", max_size=3)).encode()
+        stream += b"%d:%b" % (len(message), bytes(message)) if framed else message
+
+    assert outcome(stream, size) == outcome(stream, len(stream) + 1)
+
+
 def test_a_codec_knows_whether_it_waits_for_the_rest_of_a_message() -> None:
     for data in (b"<8'op", b"12:<8", b"1"):
         own = codec()

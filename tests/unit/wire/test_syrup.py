@@ -226,6 +226,13 @@ def test_values_in_a_message_at_the_limit_and_over(value: Any) -> None:
         encode(value, limits=Limits(nodes=count - 1))
 
 
+@pytest.mark.parametrize("value", [(1, 2, 3), {"a": 1, "b": 2, "c": 3}, Record("r", (1, 2, 3))])
+def test_entries_of_a_container_at_the_limit_and_over(value: Any) -> None:
+    assert one(encode(value, limits=Limits(container_entries=3)), Limits(container_entries=3)) == value
+    with pytest.raises(Unpassable, match="over 2 entries"):
+        encode(value, limits=Limits(container_entries=2))
+
+
 def test_a_small_value_that_unfolds_without_end_is_refused() -> None:
     value: Any = ()
     for _ in range(60):

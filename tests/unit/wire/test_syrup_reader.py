@@ -352,8 +352,22 @@ def test_a_message_without_prefixes_is_refused_at_the_first_byte_too_many() -> N
     assert code_of(b"[fffffffff]", limits) == "too-large"
     assert code_of(b"[ffffffffffff!", limits) == "too-large"
     assert code_of(b"[fffffffff!", limits) == "too-large"
+    assert one(b"123456789+", limits)
+    assert code_of(b"1234567890+", limits) == "too-large"
     assert code_of(b"<10'" + b"x" * 10 + b">", limits) == "too-large"
     assert code_of(b"[ffffffff!", limits) == "bad-value"
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_nothing_is_built_of_what_ends_over_the_limit(size: int) -> None:
+    def refuse(label: str, fields: tuple[Any, ...]) -> Any:
+        raise AssertionError((label, fields))
+
+    data = b"<1'affffffff>"
+    stream = Reader(LIMITS, 12, build=refuse)
+
+    with pytest.raises(LimitExceeded, match="too-large"):
+        [list(stream.feed(data[i : i + size])) for i in range(0, len(data), size)]
 
 
 @pytest.mark.parametrize("shape", ["items", "bytes", "frame"])
