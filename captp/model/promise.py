@@ -23,7 +23,7 @@ class Home(Protocol):
     def send(
         self,
         target: Reference,
-        selector: str | None,
+        selector: str | Select | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
         promise_class: type[Promise[Any]],
@@ -141,7 +141,7 @@ class Promise(Reference, Generic[R_co]):
         op = "get" if type(key) is str else "index"
         if op == "index" and type(key) is not int:
             raise UsageError(f"a promise is indexed by str or int, not {type(key).__name__}")
-        return self._home.send(self, Select(op, key), (), None, Promise)  # type: ignore[arg-type]
+        return self._home.send(self, Select(op, key), (), None, Promise)
 
     def __iter__(self) -> Any:
         raise UsageError("a promise cannot be iterated: await it first")
@@ -180,7 +180,7 @@ class Select:
 
 def untag(promise: Promise[Any], tag: str) -> Promise[Any]:
     """Return a promise for the payload of a tagged value; it breaks when the tag differs."""
-    return promise._home.send(promise, Select("untag", tag), (), None, Promise)  # type: ignore[arg-type]
+    return promise._home.send(promise, Select("untag", tag), (), None, Promise)
 
 
 class Resolver:
