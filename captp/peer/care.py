@@ -25,8 +25,8 @@ def care(peer: Peer, link: Link) -> None:
         return
     if now - link.opened_at > DIALECT_S:
         session.assume_dialect()
-    if session.has_garbage:
-        session.release_alone = True
+    if session.outbound.has_garbage:
+        session.outbound.release_alone = True
         peer.touched[session] = None
     silent = now - link.heard_at
     if silent > limits.ping_dead_s:

@@ -206,7 +206,6 @@ class Peer:
         """Return everything that may leave now, once."""
         vat, outputs = self.vat, self.outputs
         for session in self.touched:
-            session.collect()
             data = session.take_output()
             if data:
                 outputs.append(Write(self.links[session].conn, data))

@@ -24,7 +24,7 @@ from captp.peer.outputs import Call
 from captp.peer.router import Link
 from captp.session.entries import Answer
 from captp.session.inbound import ControlCall, Ended, Released
-from captp.session.session import Established
+from captp.session.session import Established, Session
 from captp.vat.effects import Outside, Shortened, Timer, Want, Watch
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def route(peer: Peer) -> None:
             if kind is Answer:
                 session = item.account.session
                 if item.reply:
-                    session.report(item)
+                    session.outbound.report(item)
                     peer.touched[session] = None
             elif kind is Message:
                 if queued and item.promise in queued:
@@ -83,7 +83,7 @@ def send(peer: Peer, message: Message) -> None:
             vat.settling.queue_on(target, message)
             return
         session = route.session
-        problem = session.deliver_through(message, target)
+        problem = session.outbound.deliver_through(message, target)
         peer.touched[session] = None
     else:
         message.target = target
@@ -94,7 +94,7 @@ def send(peer: Peer, message: Message) -> None:
         problem = far.broken
         if problem is None:
             session = far.session
-            problem = session.deliver_far(message, far)
+            problem = session.outbound.deliver_far(message, far)
             peer.touched[session] = None
     promise = message.promise
     if problem is not None and promise is not None:
@@ -123,16 +123,21 @@ def _shortened(peer: Peer, effect: Shortened) -> None:
     for question in list(session.tables.questions.values()):
         through = question()
         if question.via is promise and through is not None and not question.wanted:
-            session.listen(through)
-            peer.touched[session] = None
+            _listen(peer, session, through)
 
 
 def _want(peer: Peer, effect: Want) -> None:
     promise = effect.promise
     route = promise._route
-    if promise._state == PENDING and route is not None and route.session.is_open:
-        route.session.listen(promise)
-        peer.touched[route.session] = None
+    if promise._state == PENDING and route is not None:
+        _listen(peer, route.session, promise)
+
+
+def _listen(peer: Peer, session: Session, promise: Promise[Any]) -> None:
+    problem = session.outbound.listen(promise)
+    peer.touched[session] = None
+    if problem is not None:
+        settle(peer, Settlement(promise, BROKEN, problem))
 
 
 def _outside(peer: Peer, effect: Outside) -> None:
@@ -216,12 +221,12 @@ def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
 
 
 def _released(peer: Peer, link: Link, effect: Released) -> None:
-    link.session.acknowledge(effect.answer)
+    link.session.outbound.acknowledge(effect.answer)
     peer.vat.settling.release(effect.answer)
 
 
 def _asked(_peer: Peer, link: Link, answer: Answer) -> None:
-    link.session.report(answer)
+    link.session.outbound.report(answer)
 
 
 SESSION_EFFECTS: Final[dict[type, Callable[[Peer, Link, Any], None]]] = {

@@ -196,7 +196,7 @@ def on_resolve(session: Session, op: Op) -> None:
         promise = question()
         if promise is not None and not promise._lazy:
             question.state = SETTLED
-            session.finish(question)
+            session.outbound.finish(question)
             session.effects.append(Settlement(promise, FULFILLED, value))
             return
     returned(session, question, True, value)
@@ -227,9 +227,9 @@ def returned(session: Session, question: Question, fulfilled: bool, value: Any) 
         else:
             session.effects.append(Settlement(promise, FULFILLED, value))
     if question.returned():
-        session.finish(question)
+        session.outbound.finish(question)
     if question.via is not None:
-        session.answered_through(question)
+        session.outbound.answered_through(question)
 
 
 def _typed(promise: Promise[Any], value: Any) -> Settlement:

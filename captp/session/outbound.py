@@ -1,0 +1,274 @@
+"""Calls, results and releases on their way to the peer, and the ends of the entries behind them.
+
+Each message is encoded at once and counted only if that worked; the bytes collect until the batch is
+drained. This file knows both vocabularies through ``Results`` and nothing of how a session opens.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from captp.errors import Broken, Cancelled, Overloaded, Unpassable
+from captp.limits import Limits
+from captp.model.faults import portable, to_wire
+from captp.model.passable import KWARGS_TAG
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Select
+from captp.model.ref import Far
+from captp.model.values import FrozenMap, Tagged
+from captp.session.entries import (
+    FINISHED,
+    NOT_YET,
+    QUEUED,
+    SENT,
+    SETTLED,
+    Answer,
+    Question,
+)
+from captp.session.results import Results
+from captp.session.tables import Tables
+from captp.wire.codec import Codec
+from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE, Kind, Op
+
+#: Releases that are worth a write of their own.
+RELEASES: Final = 512
+
+
+class Outbound:
+    """What one session sends once its codec is chosen."""
+
+    def __init__(
+        self, tables: Tables, codec: Codec, results: Results, limits: Limits, *, native: bool
+    ) -> None:
+        self.tables = tables
+        self.codec = codec
+        self.results = results
+        self.limits = limits
+        self.native = native
+        self.messages: list[bytes] = []
+        #: Nothing may follow an abort, whatever the vat still has to report.
+        self.closed = False
+        #: Set on a beat: what there is to release need not wait for company.
+        self.release_alone = False
+        self._finished: list[Question] = []
+        self._kept: dict[int, Promise[Any]] = {}
+
+    def deliver_far(self, message: Message, far: Far) -> Broken | None:
+        """Send a message to an import; return what breaks its promise when it cannot leave."""
+        entry = far.entry
+        return self._deliver(message, far.desc, None if entry is None else entry.position, None)
+
+    def deliver_through(self, message: Message, promise: Promise[Any]) -> Broken | None:
+        """Send a message to what a promise of the peer's will be, before anybody knows what."""
+        route = promise._route
+        if route.desc is None:
+            route.desc = self.codec.target(Kind.ANSWER, route.position)
+        to = -1 - route.position if type(route) is Question else route.position
+        if message.promise is None:
+            # Its arrival must be known before the promise may take a shorter way.
+            message.promise = Promise(self.tables.home)
+            problem = self._deliver(message, route.desc, to, promise)
+            if problem is None:
+                self._kept[message.promise._route.position] = message.promise
+            return problem
+        return self._deliver(message, route.desc, to, promise)
+
+    def _deliver(
+        self, message: Message, desc: Any, to: int | None, via: Promise[Any] | None
+    ) -> Broken | None:
+        """Send a message to ``desc``, which native peers also know as the number ``to``."""
+        promise, selector = message.promise, message.selector
+        compact = self.native and to is not None and type(selector) is str and message.kwargs is None
+        if promise is None:
+            if compact:
+                return self._try_send((CALL, to, selector, message.args))
+            args, resolve = self._arguments(message), self.results.unasked(answered=False)
+            return self._try_send((DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args))
+        tables = self.tables
+        wanted = not promise._lazy or promise._waiters is not None
+        try:
+            question = tables.ask(promise, wanted)
+        except Overloaded as full:
+            return full
+        if compact:
+            problem = self._try_send((CALL, to, selector, message.args, question.position, wanted))
+        elif type(selector) is Select:
+            problem = self._select(selector, desc, question)
+        else:
+            resolve = self.results.resolver(question) if wanted else self.results.unasked(answered=True)
+            problem = self._try_send((DELIVER, desc, self._arguments(message), question.position, resolve))
+        if problem is not None:
+            del tables.questions[question.position]
+            question.state = FINISHED
+            tables.question_positions.free.append(question.position)
+            return problem
+        promise._route = question
+        if via is not None:
+            question.via = via
+            via._route.unanswered += 1
+        return None
+
+    def _arguments(self, message: Message) -> tuple[Any, ...]:
+        """Return the arguments as OCapN has them: the method in front, keywords behind."""
+        args = message.args
+        if type(message.selector) is str:
+            args = (self.codec.symbol(message.selector), *args)
+        if message.kwargs is not None:
+            args = (*args, Tagged(KWARGS_TAG, FrozenMap(message.kwargs)))
+        return args
+
+    def _select(self, step: Select, desc: Any, question: Question) -> Broken | None:
+        question.desc = self.codec.target(Kind.ANSWER, question.position)
+        for op in self.results.select(step, desc, question):
+            problem = self._try_send(op)
+            if problem is not None:
+                return problem
+        return None
+
+    def _try_send(self, op: Op) -> Broken | None:
+        """Encode a message and count what it gives away; nothing of it happens if it fails."""
+        tables = self.tables
+        try:
+            encoded = self.codec.encode(op)
+            if len(encoded) > self.limits.message_bytes:
+                most = self.limits.message_bytes
+                raise Unpassable(f"a message of {len(encoded)} bytes; {most} is the most")
+        except (Unpassable, Overloaded) as problem:
+            tables.roll_back()
+            return portable(problem)
+        self.messages.append(encoded)
+        if tables.pending:
+            tables.commit()
+        return None
+
+    def encode(self, op: Op) -> None:
+        """Write a message that carries no reference."""
+        self.messages.append(self.codec.encode(op))
+
+    def close(self, op: Op) -> None:
+        """Write the last message."""
+        self.encode(op)
+        self.closed = True
+
+    def listen(self, promise: Promise[Any]) -> Broken | None:
+        """Ask for the result of a promise of the peer's; return what breaks it when that cannot be asked."""
+        route = promise._route
+        if route.wanted or self.closed:
+            return None
+        route.wanted = True
+        if type(route) is Question:
+            desc = route.desc or self.codec.target(Kind.ANSWER, route.position)
+            self._send(self.results.listen(desc, route, own=True))
+            return None
+        try:
+            question = self.tables.ask(promise, wanted=True)
+        except Overloaded as full:
+            return full
+        question.released = self.results.listener_release
+        self._kept[question.position] = promise
+        self._send(self.results.listen(route.desc, question, own=False))
+        return None
+
+    def _send(self, op: Op) -> None:
+        problem = self._try_send(op)
+        assert problem is None, problem
+
+    def report(self, answer: Answer) -> None:
+        """Tell the peer how its call ended, if it asked; once."""
+        if not answer.reply or self.closed:
+            return
+        if self.native and answer._state == FULFILLED:
+            problem = self._try_send((RESOLVE, answer.position, answer._value))
+        else:
+            problem = self._try_send(self.results.report(answer))
+        if problem is not None:
+            answer._state, answer._value = BROKEN, problem
+            self._send(self.results.report(answer))
+        answer.reply = None
+
+    def acknowledge(self, answer: Answer) -> None:
+        """Answer a call whose position the peer has released, so that it may use it again."""
+        if self.native and answer.reply and not self.closed:
+            answer.reply = None
+            self.encode((BREAK, answer.position, to_wire(Cancelled("the caller dropped this call"))))
+
+    # Ends of entries.
+
+    def finish(self, question: Question) -> None:
+        """Take a question out of its table and release its answer at the peer, once."""
+        position = question.position
+        del self.tables.questions[position]
+        if self._kept:
+            self._kept.pop(position, None)
+        question.state = FINISHED
+        released = question.released
+        if released is NOT_YET:
+            question.released = QUEUED
+            self._finished.append(question)
+        elif released is SENT:
+            self.tables.question_positions.free.append(position)
+        if question.via is not None:
+            self.answered_through(question)
+
+    def answered_through(self, question: Question) -> None:
+        """Note that a call through a promise has arrived there; the promise may be done with its route."""
+        via, question.via = question.via, None
+        assert via is not None
+        route = via._route
+        route.unanswered -= 1
+        if route.unanswered == 0 and type(route) is Question and route.state is SETTLED:
+            self.finish(route)
+
+    def collect(self) -> None:
+        """Write the releases of everything that ended since the last batch.
+
+        They go with other messages; alone they wait for the next beat, or until there are many.
+        """
+        tables = self.tables
+        if not (self._finished or tables.dropped_questions or tables.dropped_imports):
+            return
+        if not self.results.may_release:
+            return
+        if not self.messages and not self.release_alone and len(self._finished) < RELEASES:
+            return
+        self.release_alone = False
+        while tables.dropped_questions:
+            question = tables.dropped_questions.popleft()
+            if tables.questions.get(question.position) is not question:
+                continue
+            if question.promise_dropped(by_position=self.native):
+                self.finish(question)
+            elif question.released is NOT_YET:
+                question.released = QUEUED
+                self._finished.append(question)
+        size = self.limits.gc_entries
+        gone = tables.take_dropped_imports()
+        for start in range(0, len(gone), size):
+            positions, counts = zip(*gone[start : start + size], strict=True)
+            self.encode((GC_EXPORTS, positions, counts))
+        for start in range(0, len(self._finished), size):
+            some = self._finished[start : start + size]
+            self.encode((GC_ANSWERS, tuple([q.position for q in some])))
+            for question in some:
+                question.released = SENT
+                if question.state is FINISHED:
+                    tables.question_positions.free.append(question.position)
+        self._finished.clear()
+
+    def take(self) -> bytes:
+        """Return what was encoded since the last batch, framed."""
+        if not self.messages:
+            return b""
+        messages, self.messages = self.messages, []
+        return self.codec.frame(messages)
+
+    @property
+    def has_garbage(self) -> bool:
+        """Whether a batch would release something."""
+        tables = self.tables
+        return bool(self._finished or tables.dropped_imports or tables.dropped_questions)
+
+    def forget(self) -> None:
+        """Forget what was to be released: the session is over."""
+        self.closed = True
+        self._kept.clear()
+        self._finished.clear()
