@@ -65,23 +65,28 @@ class Home(Protocol):
 
 
 class Message:
-    """One call on its way: to whom, what, and the promise that its result settles."""
+    """One call on its way: to whom, what, and the promise that its result settles.
 
-    __slots__ = ("args", "kwargs", "promise", "selector", "target")
+    ``is_foreign`` tells that a peer sent it, so that no detour of this vat's own sends applies to it.
+    """
 
-    def __init__(
+    __slots__ = ("args", "is_foreign", "kwargs", "promise", "selector", "target")
+
+    def __init__(  # noqa: PLR0917
         self,
         target: Any,
         selector: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
         promise: Promise[Any] | None,
+        is_foreign: bool = False,
     ) -> None:
         self.target = target
         self.selector = selector
         self.args = args
         self.kwargs = kwargs
         self.promise = promise
+        self.is_foreign = is_foreign
 
     def __repr__(self) -> str:
         return f"<{self.selector or 'call'}/{len(self.args)} to {self.target!r}>"

@@ -12,10 +12,9 @@ from captp.model.guards import as_interface
 from captp.model.interface import promise_class
 from captp.model.locator import SturdyRef
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise
-from captp.model.ref import Far, Ref, view
+from captp.model.ref import Ref, view
 from captp.peer.router import Link, Waiter
 from captp.session.session import Session
-from captp.wire.ops import Kind
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -49,10 +48,8 @@ def handle(peer: Peer, link: Link, message: Message) -> None:
 
 
 def bootstrap_of(peer: Peer, session: Session) -> Ref:
-    """Return a reference to the bootstrap object of a session's peer; it is never counted."""
-    assert session.codec is not None
-    far = Far(session, session.codec.target(Kind.EXPORT, 0))
-    return view(peer.vat, far, Ref)
+    """Return a reference to the bootstrap object of a session's peer."""
+    return view(peer.vat, session.bootstrap, Ref)
 
 
 def enliven(peer: Peer, sturdyref: SturdyRef, interface: type | None, retry_for: float) -> Promise[Any]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Seconds after which a peer that has shown no dialect is taken to speak the current one.
 DIALECT_S: Final = 2.0
 
+#: Seconds that a connection has to show life when its peer has dialled again.
+DOUBT_S: Final = 3.0
+
 
 def care(peer: Peer, link: Link) -> None:
     """Look after one connection; called on every beat of the driver."""
@@ -29,15 +32,27 @@ def care(peer: Peer, link: Link) -> None:
         session.outbound.release_alone = True
         peer.touched[session] = None
     silent = now - link.heard_at
-    if silent > limits.ping_dead_s:
+    in_doubt = link.doubted_at is not None and link.heard_at <= link.doubted_at
+    if silent > limits.ping_dead_s or (in_doubt and now - (link.doubted_at or 0.0) > DOUBT_S):
         session.abort("peer-lost", f"silent for {silent:.0f} s")
         peer.end(link, f"peer-lost: silent for {silent:.0f} s")
     elif (
         session.native and silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s)
     ):
-        link.pinged_at = now
-        link.ping = Promise(peer.vat)
-        peer.vat.outbox.append(Message(bootstrap_of(peer, session), PING, (), None, link.ping))
+        _ping(peer, link)
+
+
+def doubt(peer: Peer, link: Link) -> None:
+    """Make sure that a connection lives: its peer has come again, as if it knew of none."""
+    if link.doubted_at is None or link.heard_at > link.doubted_at:
+        link.doubted_at = peer.now
+        _ping(peer, link)
+
+
+def _ping(peer: Peer, link: Link) -> None:
+    link.pinged_at = peer.now
+    link.ping = Promise(peer.vat)
+    peer.vat.outbox.append(Message(bootstrap_of(peer, link.session), PING, (), None, link.ping))
 
 
 def _pinged(link: Link, now: float, interval: float) -> bool:

@@ -74,6 +74,10 @@ class Peer:
     ) -> None:
         """Take over a new connection; ``dialled`` is whom we wanted, None when they dialled us."""
         self.now = now
+        if dialled is not None and dialled.peer in self.router.live:
+            # The peer was faster, and whoever waited has its session.
+            self.outputs.append(Hangup(conn, "not needed any more"))
+            return
         native = None
         if dialled is not None:
             native = "mp1" in (dialled.hint("exts") or "").split(",")
@@ -113,6 +117,8 @@ class Peer:
                     routing.forward(self)
             else:
                 routing.SESSION_EFFECTS[kind](self, link, effect)
+                if session not in self.links:
+                    break
         if source.messages:
             self.vat.admitted(source)
 
@@ -209,6 +215,9 @@ class Peer:
             data = session.take_output()
             if data:
                 outputs.append(Write(self.links[session].conn, data))
+            arrived = session.take_arrived()
+            if arrived:
+                self.order.arrived(arrived)
         self.touched.clear()
         if vat.settling.woken:
             outputs.append(Woken([waiter for waiter, _promise in vat.settling.woken]))
@@ -268,6 +277,7 @@ class Peer:
             self.vat.settling.release(answer)
         for settlement in session.end(reason):
             routing.settle(self, settlement)
+        self.order.forget(session)
         attempt = self.router.dialled(link.conn)
         if attempt is not None:
             self.router.failed(attempt, reason, self.now)

@@ -2,7 +2,9 @@
 
 A peer is transport and designator; hints do not count. For each peer:
 unknown --want--> dialling --established--> live --ended--> unknown; dialling --failed--> resting
---time passes--> unknown. Crossed hellos (OCapN draft): the connection whose key has the lower id goes.
+--time passes--> unknown; dialling --peer prefers another connection--> yielding --that one established-->
+live; yielding --it never comes--> dialling. Crossed hellos (OCapN draft): the connection whose key has
+the lower id goes.
 """
 
 from __future__ import annotations
@@ -22,6 +24,12 @@ PeerId = tuple[str, str]
 
 FIRST_REST_S = 0.2
 LONGEST_REST_S = 30.0
+#: How long a dial that lost waits for the connection that won; longer than a peer in doubt is given.
+YIELD_S = 5.0
+
+# Codes of an abort that say: there is another connection between us.
+CROSSED = "crossed-hello"
+DUPLICATE = "duplicate-session"
 
 
 @define(eq=False)
@@ -37,6 +45,8 @@ class Link:
     pinged_at: float | None = None
     #: Held until the next beat, so that the heartbeat's answer is not cancelled.
     ping: Any = None
+    #: When its peer came a second time, as if this connection were dead at its end.
+    doubted_at: float | None = None
     fetch_failures: int = 0
 
 
@@ -58,6 +68,7 @@ class Attempt:
     conn: ConnId | None = None
     due: float = 0.0
     failures: int = 0
+    has_yielded: bool = False
 
 
 class Router:
@@ -116,6 +127,14 @@ class Router:
             if waiter.until < due:
                 waiter.failed(error)
 
+    def give_way(self, conn: ConnId, now: float) -> None:
+        """Let those who wait for a dial that the peer refused wait for its own connection, once."""
+        attempt = self.dialled(conn)
+        if attempt is not None and not attempt.has_yielded:
+            attempt.has_yielded = True
+            attempt.conn = None
+            attempt.due = now + YIELD_S
+
     def rival(self, link: Link) -> Link | None:
         """Return our own dial to the peer of ``link`` that is still opening, if there is one."""
         assert link.session.hello is not None
@@ -133,11 +152,11 @@ class Router:
         assert session.hello is not None
         peer = session.hello.location.peer
         if peer in self.live:
-            return "duplicate-session"
+            return DUPLICATE
         attempt = self.attempts.get(peer)
         ours = self.rival(link)
         if ours is not None and side_id(ours.session.key.public.raw) > session.hello.side_id:
-            return "crossed-hello"
+            return CROSSED
         self.live[peer] = link
         self._failures.pop(peer, None)
         if attempt is not None:

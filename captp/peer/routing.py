@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+from weakref import getweakrefs
 
 from captp.errors import WrongPeer
 from captp.model.faults import to_wire
@@ -19,10 +20,10 @@ from captp.model.promise import (
     add_waiter,
 )
 from captp.model.ref import Far, Ref
-from captp.peer import bootstrap
+from captp.peer import bootstrap, care
 from captp.peer.outputs import Call
-from captp.peer.router import Link
-from captp.session.entries import Answer
+from captp.peer.router import CROSSED, DUPLICATE, Link
+from captp.session.entries import Answer, Question
 from captp.session.inbound import ControlCall, Ended, Released
 from captp.session.session import Established, Session
 from captp.vat.effects import Outside, Shortened, Timer, Want, Watch
@@ -58,21 +59,25 @@ def route(peer: Peer) -> None:
                 _watch(peer, Watch(watch.promise, promise))
 
 
-def _send_with_queue(peer: Peer, message: Message) -> None:
+def _send_with_queue(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
     """Send a message, and right behind it what queued on its result, before anything that came later."""
     waiting = deque([message])
     while waiting:
         message = waiting.popleft()
         if message.promise is not None:
             waiting.extendleft(reversed(peer.vat.settling.take_queue(message.promise)))
-        send(peer, message)
+        send(peer, message, has_waited=has_waited)
 
 
-def send(peer: Peer, message: Message) -> None:
-    """Give one message to the vat's own queue, to a session, or to the promise it must wait for."""
+def send(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
+    """Give one message to the vat's own queue, to a session, or to the promise it must wait for.
+
+    One that ``has_waited`` for a promise runs before anything that still stands in a queue: a later
+    message to the same promise may be there already.
+    """
     target = message.target
     if isinstance(target, Promise) or peer.order.detours:
-        target = peer.order.next_hop(target)
+        target = peer.order.next_hop(target, is_foreign=message.is_foreign)
     vat = peer.vat
     if isinstance(target, Promise):
         route = target._route
@@ -89,7 +94,10 @@ def send(peer: Peer, message: Message) -> None:
         message.target = target
         far = target._anchor
         if type(far) is not Far:
-            vat.admit(vat.local, message)
+            if has_waited:
+                vat.waited.append(message)
+            else:
+                vat.admit(vat.local, message)
             return
         problem = far.broken
         if problem is None:
@@ -109,9 +117,14 @@ def settle(peer: Peer, settlement: Settlement) -> None:
 
 def forward(peer: Peer) -> None:
     """Send on what waited for promises that have just settled."""
-    forwarded = peer.vat.settling.forwarded
+    settling = peer.vat.settling
+    forwarded, queued = settling.forwarded, settling.queued
     while forwarded:
-        send(peer, forwarded.popleft())
+        message = forwarded.popleft()
+        if message.promise in queued:
+            _send_with_queue(peer, message, has_waited=True)
+        else:
+            send(peer, message, has_waited=True)
 
 
 def _shortened(peer: Peer, effect: Shortened) -> None:
@@ -150,7 +163,7 @@ def _timer(peer: Peer, effect: Timer) -> None:
 
 def _watch(peer: Peer, effect: Watch) -> None:
     """Fulfil a watcher with the reason once what it watches is broken."""
-    target = peer.order.next_hop(effect.target)
+    target = peer.order.next_hop(effect.target, is_foreign=True)
     if isinstance(target, Promise):
         if target._state == PENDING:
             add_waiter(target, effect)
@@ -192,11 +205,14 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
     if refused is not None:
         link.session.abort(refused, "one session per peer")
         peer.end(link, refused)
+        if refused == DUPLICATE:
+            care.doubt(peer, peer.router.live[location.peer])
         return
+    link.session.admit()
     peer.trace("info", "session up", peer=location.designator, conn=link.conn)
     if rival is not None:
-        rival.session.abort("crossed-hello", "the other connection stays")
-        peer.end(rival, "crossed-hello")
+        rival.session.abort(CROSSED, "the other connection stays")
+        peer.end(rival, CROSSED)
 
 
 def wrong_peer(link: Link) -> WrongPeer:
@@ -213,6 +229,8 @@ def _ended(peer: Peer, link: Link, effect: Ended) -> None:
     who = "the peer" if effect.remote else "this side"
     level = "info" if effect.remote else "warning"
     peer.trace(level, "session ended", conn=link.conn, code=effect.code, by=who)
+    if effect.remote and effect.detail.startswith((CROSSED, DUPLICATE)):
+        peer.router.give_way(link.conn, peer.now)
     peer.end(link, f"{effect.code} by {who}: {effect.detail}" if effect.detail else effect.code)
 
 
@@ -221,8 +239,21 @@ def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
 
 
 def _released(peer: Peer, link: Link, effect: Released) -> None:
-    link.session.outbound.acknowledge(effect.answer)
-    peer.vat.settling.release(effect.answer)
+    """Cancel a call whose caller let go; one that is still on its way to its object has to arrive first.
+
+    The caller takes our answer as the news that it arrived, and may then send by a shorter way.
+    """
+    answer, session = effect.answer, link.session
+    if not answer.reply or _has_arrived(answer):
+        session.outbound.acknowledge(answer)
+        peer.vat.settling.release(answer)
+    else:
+        session.tables.released.add(answer)
+
+
+def _has_arrived(answer: Answer) -> bool:
+    """Whether a pending answer is that of a fiber, or follows what the method returned."""
+    return answer._value is not None or any(type(w) is not Question for w in getweakrefs(answer))
 
 
 def _asked(_peer: Peer, link: Link, answer: Answer) -> None:

@@ -26,7 +26,12 @@ class State(Enum):
     """Where a session is in its life."""
 
     NEW = "new"
+    #: Our hello is out, theirs is not in.
     GREETING = "greeting"
+    #: We were dialled, natively: theirs comes first.
+    LISTENING = "listening"
+    #: Theirs is in and right; ours tells the dialler that this session is the one that counts.
+    VERIFIED = "verified"
     OPEN = "open"
     ENDED = "ended"
 
@@ -35,7 +40,10 @@ class Event(Enum):
     """What can happen to a session that is opening."""
 
     CONNECTED = "connected"
+    DIALLED = "dialled"
     START = "start"
+    PROVED = "proved"
+    ADMITTED = "admitted"
     OTHER = "other"
     ABORT = "abort"
     FAILED = "failed"
@@ -54,19 +62,34 @@ class Step(Enum):
 
 
 #: (state, event) -> (next state, what to do); a pair that is missing cannot happen.
+#: The dialled side answers natively only when its peer has let the session in. Two vats that dial each
+#: other at once then agree on one connection, whatever the order in which their bytes arrive.
 TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, Step]]] = {
     (State.NEW, Event.CONNECTED): (State.GREETING, Step.SEND_HELLO),
+    (State.NEW, Event.DIALLED): (State.LISTENING, Step.NOTHING),
     (State.NEW, Event.FAILED): (State.ENDED, Step.STOP),
-    (State.NEW, Event.ABORT): (State.ENDED, Step.STOP),
-    (State.GREETING, Event.START): (State.OPEN, Step.VERIFY),
-    (State.GREETING, Event.OTHER): (State.ENDED, Step.REJECT_ORDER),
+    (State.GREETING, Event.START): (State.GREETING, Step.VERIFY),
+    (State.GREETING, Event.PROVED): (State.OPEN, Step.NOTHING),
+    (State.GREETING, Event.OTHER): (State.GREETING, Step.REJECT_ORDER),
     (State.GREETING, Event.ABORT): (State.ENDED, Step.STOP),
     (State.GREETING, Event.FAILED): (State.ENDED, Step.STOP),
-    (State.OPEN, Event.START): (State.ENDED, Step.REJECT_SECOND),
+    (State.LISTENING, Event.START): (State.LISTENING, Step.VERIFY),
+    (State.LISTENING, Event.PROVED): (State.VERIFIED, Step.NOTHING),
+    (State.LISTENING, Event.OTHER): (State.LISTENING, Step.REJECT_ORDER),
+    (State.LISTENING, Event.ABORT): (State.ENDED, Step.STOP),
+    (State.LISTENING, Event.FAILED): (State.ENDED, Step.STOP),
+    (State.VERIFIED, Event.ADMITTED): (State.OPEN, Step.SEND_HELLO),
+    (State.VERIFIED, Event.START): (State.VERIFIED, Step.REJECT_SECOND),
+    (State.VERIFIED, Event.OTHER): (State.VERIFIED, Step.REJECT_ORDER),
+    (State.VERIFIED, Event.ABORT): (State.ENDED, Step.STOP),
+    (State.VERIFIED, Event.FAILED): (State.ENDED, Step.STOP),
+    (State.OPEN, Event.ADMITTED): (State.OPEN, Step.NOTHING),
+    (State.OPEN, Event.START): (State.OPEN, Step.REJECT_SECOND),
     (State.OPEN, Event.OTHER): (State.OPEN, Step.HANDLE),
     (State.OPEN, Event.ABORT): (State.ENDED, Step.STOP),
     (State.OPEN, Event.FAILED): (State.ENDED, Step.STOP),
     (State.ENDED, Event.START): (State.ENDED, Step.NOTHING),
+    (State.ENDED, Event.ADMITTED): (State.ENDED, Step.NOTHING),
     (State.ENDED, Event.OTHER): (State.ENDED, Step.NOTHING),
     (State.ENDED, Event.ABORT): (State.ENDED, Step.NOTHING),
     (State.ENDED, Event.FAILED): (State.ENDED, Step.NOTHING),

@@ -109,7 +109,7 @@ def on_deliver(session: Session, op: Op) -> None:
             if type(kwargs) is not FrozenMap:
                 raise DecodeError("bad-value", "keyword arguments are a struct")
             args = args[:-1]
-    message = Message(to, selector, args, kwargs, answer)
+    message = Message(to, selector, args, kwargs, answer, True)
     if isinstance(to, Reference):
         session.effects.append(message)
     elif type(to) is Control:
@@ -127,7 +127,7 @@ def on_call(session: Session, op: Op) -> None:
     tables = session.tables
     target = tables.resolve(_EXPORT, to) if to >= 0 else tables.resolve(_ANSWER, -1 - to)
     answer = None if position is False else tables.install(position, wanted)
-    message = Message(target, method, args, None, answer)
+    message = Message(target, method, args, None, answer, True)
     if type(target) is Control:
         _control(session, target, message)
     else:
@@ -183,7 +183,7 @@ def on_select(session: Session, op: Op) -> None:
         raise DecodeError("bad-op", f"{OP_NAMES[code]} takes a promise and a key")
     wanted = bool(resolve) and resolve[0] is True and session.native
     answer = session.tables.install(position, wanted)
-    session.effects.append(Message(to, Select(name, key), (), None, answer))
+    session.effects.append(Message(to, Select(name, key), (), None, answer, True))
 
 
 def on_resolve(session: Session, op: Op) -> None:

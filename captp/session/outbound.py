@@ -12,7 +12,7 @@ from captp.errors import Broken, Cancelled, Overloaded, Unpassable
 from captp.limits import Limits
 from captp.model.faults import portable, to_wire
 from captp.model.passable import KWARGS_TAG
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Select
+from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Select
 from captp.model.ref import Far
 from captp.model.values import FrozenMap, Tagged
 from captp.session.entries import (
@@ -49,6 +49,8 @@ class Outbound:
         self.closed = False
         #: Set on a beat: what there is to release need not wait for company.
         self.release_alone = False
+        #: Settled promises whose last call on the old way has been answered.
+        self.arrived: list[Promise[Any]] = []
         self._finished: list[Question] = []
         self._kept: dict[int, Promise[Any]] = {}
 
@@ -63,14 +65,16 @@ class Outbound:
         if route.desc is None:
             route.desc = self.codec.target(Kind.ANSWER, route.position)
         to = -1 - route.position if type(route) is Question else route.position
+        # A promise that followed another borrows its route; the owner must live as long as the calls.
+        owner = route()
         if message.promise is None:
             # Its arrival must be known before the promise may take a shorter way.
             message.promise = Promise(self.tables.home)
-            problem = self._deliver(message, route.desc, to, promise)
+            problem = self._deliver(message, route.desc, to, owner)
             if problem is None:
                 self._kept[message.promise._route.position] = message.promise
             return problem
-        return self._deliver(message, route.desc, to, promise)
+        return self._deliver(message, route.desc, to, owner)
 
     def _deliver(
         self, message: Message, desc: Any, to: int | None, via: Promise[Any] | None
@@ -85,6 +89,9 @@ class Outbound:
             return self._try_send((DELIVER, desc, args, False, resolve) if resolve else (DELIVER, desc, args))
         tables = self.tables
         wanted = not promise._lazy or promise._waiters is not None
+        if via is not None and via._state != PENDING:
+            # The detour ends when this is answered.
+            wanted = True
         try:
             question = tables.ask(promise, wanted)
         except Overloaded as full:
@@ -184,6 +191,8 @@ class Outbound:
             answer._state, answer._value = BROKEN, problem
             self._send(self.results.report(answer))
         answer.reply = None
+        if self.tables.released:
+            self.tables.released.discard(answer)
 
     def acknowledge(self, answer: Answer) -> None:
         """Answer a call whose position the peer has released, so that it may use it again."""
@@ -215,6 +224,8 @@ class Outbound:
         assert via is not None
         route = via._route
         route.unanswered -= 1
+        if route.unanswered == 0 and via._state != PENDING:
+            self.arrived.append(via)
         if route.unanswered == 0 and type(route) is Question and route.state is SETTLED:
             self.finish(route)
 
@@ -235,6 +246,11 @@ class Outbound:
             question = tables.dropped_questions.popleft()
             if tables.questions.get(question.position) is not question:
                 continue
+            if question.via is not None and self.native and not question.wanted:
+                # Nobody wants the result, but what comes after must not overtake the call.
+                question.wanted = True
+                desc = question.desc or self.codec.target(Kind.ANSWER, question.position)
+                self.encode(self.results.listen(desc, question, own=True))
             if question.promise_dropped(by_position=self.native):
                 self.finish(question)
             elif question.released is NOT_YET:

@@ -16,6 +16,7 @@ from captp.model.faults import to_wire
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator
 from captp.model.promise import BROKEN, FULFILLED, Promise, Settlement
+from captp.model.ref import Far
 from captp.session.entries import WAITING, Control
 from captp.session.handshake import (
     TRANSITIONS,
@@ -34,7 +35,7 @@ from captp.session.tables import Tables
 from captp.wire.codec import Codec
 from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import ABORT, START, Op
+from captp.wire.ops import ABORT, START, Kind, Op
 
 OPEN: Final = State.OPEN
 
@@ -73,6 +74,8 @@ class Session:
         self.codec: Codec | None = None
         self.native = False
         self.outbound: Outbound
+        #: The peer's position 0, which is nobody's to count.
+        self.bootstrap: Far
         self.received = 0
         self._first = b""
         self._prefix = b""
@@ -109,15 +112,22 @@ class Session:
             codec = SyrupCodec(self.tables, self.limits, None)
             results = OcapnResults(self.tables, codec)
         self.codec = self.tables.codec = codec
+        self.bootstrap = Far(self, codec.target(Kind.EXPORT, 0))
         self.outbound = Outbound(self.tables, codec, results, self.limits, native=native)
 
     def start(self) -> None:
-        """Say hello; the dialled side says nothing until it knows the codec."""
-        if self.codec is None:
-            return
-        self.move(Event.CONNECTED)
-        hello = make_hello(self.key, self.location, EXTENSIONS if self.native else None, self.channel)
-        self.outbound.encode(hello)
+        """Say hello, as the side that has dialled."""
+        if self.codec is not None:
+            self._step(Event.CONNECTED)
+
+    def admit(self) -> None:
+        """Let the verified peer in; the dialled side says hello now."""
+        self._step(Event.ADMITTED)
+
+    def _step(self, event: Event) -> None:
+        if self.move(event) is Step.SEND_HELLO:
+            extensions = EXTENSIONS if self.native else None
+            self.outbound.encode(make_hello(self.key, self.location, extensions, self.channel))
 
     def _sniff(self, data: bytes) -> bytes:
         """Choose the codec from the first bytes; return what is left for it."""
@@ -134,7 +144,7 @@ class Session:
         else:
             raise DecodeError("bad-frame", "an unknown version of the native preamble")
         self._first = b""
-        self.start()
+        self._step(Event.DIALLED if self.native else Event.CONNECTED)
         return data
 
     def move(self, event: Event) -> Step:
@@ -156,6 +166,9 @@ class Session:
         self.state = State.ENDED
         tables = self.tables
         broken = []
+        if self.codec is not None:
+            self.bootstrap.broken = reason
+            self.outbound.forget()
         for question in list(tables.questions.values()):
             promise = question()
             if promise is not None and question.state is WAITING:
@@ -171,12 +184,11 @@ class Session:
         tables.questions.clear()
         tables.imports.clear()
         tables.answers.clear()
+        tables.released.clear()
         tables.exports.clear()
         tables.by_anchor.clear()
         tables.dropped_imports.clear()
         tables.dropped_questions.clear()
-        if self.codec is not None:
-            self.outbound.forget()
         return broken
 
     def take_output(self) -> bytes:
@@ -189,6 +201,13 @@ class Session:
         if data and self._prefix:
             data, self._prefix = self._prefix + data, b""
         return data
+
+    def take_arrived(self) -> list[Promise[Any]]:
+        """Return the settled promises that nothing is under way to any more."""
+        if self.codec is None or not self.outbound.arrived:
+            return []
+        arrived, self.outbound.arrived = self.outbound.arrived, []
+        return arrived
 
     # Bytes in.
 
@@ -210,7 +229,7 @@ class Session:
                     handler(self, op)
                 elif not self._opening(op):
                     break
-            if self.state is State.GREETING and self.received > self.limits.handshake_bytes:
+            if self.hello is None and self.received > self.limits.handshake_bytes:
                 raise LimitExceeded("too-large", "more than a hello before the session is up")
         except RemoteProtocolError as problem:
             self.abort(problem.code, problem.detail)
@@ -228,19 +247,17 @@ class Session:
         event = {START: Event.START, ABORT: Event.ABORT}.get(op[0], Event.OTHER)
         step = self.move(event)
         if step is Step.VERIFY:
-            try:
-                as_sent = self.codec.hello_location if isinstance(self.codec, SyrupCodec) else b""
-                self.hello = verify_hello(op, self.key, self.channel, native=self.native, as_sent=as_sent)
-            except RemoteProtocolError:
-                self.state = State.GREETING
-                raise
+            as_sent = self.codec.hello_location if isinstance(self.codec, SyrupCodec) else b""
+            self.hello = verify_hello(op, self.key, self.channel, native=self.native, as_sent=as_sent)
+            self.move(Event.PROVED)
             self.effects.append(Established(self.hello))
             return True
         if step is Step.STOP:
             self.effects.append(Ended("aborted", str(op[1])[:200] if len(op) > 1 else "", remote=True))
         elif step is Step.REJECT_ORDER:
-            self.state = State.GREETING
             raise RemoteProtocolError("expected-start", "the first operation is op:start-session")
+        elif step is Step.REJECT_SECOND:
+            raise RemoteProtocolError("already-started", "a second op:start-session on one connection")
         return False
 
     def assume_dialect(self) -> None:

@@ -55,6 +55,8 @@ class Tables:
         self.imports: dict[int, Import] = {}
         self.questions: dict[int, Question] = {}
         self.answers: dict[int, Answer] = {}
+        #: Answers that the peer released before their calls arrived; each goes when it is reported.
+        self.released: set[Answer] = set()
         self.by_anchor: dict[int, Export] = {}
         self.pending: list[Export] = []
         self.dropped_imports: deque[Import] = deque()

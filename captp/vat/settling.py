@@ -19,6 +19,7 @@ from captp.model.promise import (
     add_waiter,
     take_waiters,
 )
+from captp.model.ref import Ref
 from captp.model.values import Tagged
 from captp.vat.effects import Shortened, Want
 from captp.vat.fiber import Fiber
@@ -47,13 +48,23 @@ class Settling:
             return
         promise._value = value
         promise._state = state
+        route = promise._route
+        if route is not None and route.unanswered:
+            self._shorten(promise)
         if promise._waiters is not None:
             self._wake(promise)
         if promise._reported:
             self.vat.outbox.append(promise)
-        route = promise._route
-        if route is not None and route.unanswered:
-            self.vat.outbox.append(Shortened(promise))
+
+    def _shorten(self, promise: Promise[Any]) -> None:
+        """Give a promise on whose way calls are not answered yet a reference of its own as its value.
+
+        What awaiting it gives takes the same way until then; other references to the target do not.
+        """
+        value = promise._value
+        if isinstance(value, Ref):
+            promise._value = type(value)(value._home, value._anchor)
+        self.vat.outbox.append(Shortened(promise))
 
     def _follow(self, promise: Promise[Any], leader: Promise[Any]) -> None:
         """Let ``promise`` become whatever ``leader`` becomes; a ring of promises breaks at once."""
@@ -65,6 +76,8 @@ class Settling:
             self.settle_now(promise, BROKEN, Broken("promise-cycle: a promise resolved to itself"))
             return
         if leader._state != PENDING:
+            if promise._route is None or not promise._route.unanswered:
+                _take_route(promise, leader)
             self.settle_now(promise, leader._state, leader._value)
             return
         promise._value = leader
@@ -97,11 +110,13 @@ class Settling:
                 elif waiter._state == PENDING:
                     waiter._value = promise._value
                     waiter._state = promise._state
-                    if waiter._reported:
-                        self.vat.outbox.append(waiter)
                     route = waiter._route
                     if route is not None and route.unanswered:
-                        self.vat.outbox.append(Shortened(waiter))
+                        self._shorten(waiter)
+                    else:
+                        _take_route(waiter, promise)
+                    if waiter._reported:
+                        self.vat.outbox.append(waiter)
                     if waiter._waiters is not None:
                         settled.append(waiter)
 
@@ -162,6 +177,13 @@ class Settling:
         else:
             kind = type(target._value).__name__
             self.settle_now(promise, BROKEN, Broken(f"not-callable: the promise became a {kind}"))
+
+
+def _take_route(follower: Promise[Any], leader: Promise[Any]) -> None:
+    """Let a promise that followed another keep its way too, while calls on it have not arrived."""
+    route = leader._route
+    if route is not None and route.unanswered:
+        follower._route = route
 
 
 def select(value: Any, step: Select) -> tuple[int, Any]:

@@ -61,6 +61,8 @@ class Vat:
         self.outbox: list[Any] = []
         #: Messages that waited for a promise and are to be routed before the outbox, which is younger.
         self.ahead: list[Message] = []
+        #: Messages that waited for a promise and are to run before what is queued, which is younger.
+        self.waited: deque[Message] = deque()
         self.dropped_fibers: deque[Fiber] = deque()
         self.awake = False
         #: Whether the engine runs now; its outbox is then being emptied anyway.
@@ -206,8 +208,8 @@ class Vat:
         """Run at most ``budget`` deliveries, each source in its turn; return how many ran."""
         ran = 0
         ring, quantum, forwarded = self.queues.ring, self.limits.quantum, self.settling.forwarded
-        while forwarded:
-            self._deliver(forwarded.popleft())
+        while forwarded or self.waited:
+            self._deliver(forwarded.popleft() if forwarded else self.waited.popleft())
         while ring and ran < budget:
             source = ring.popleft()
             messages = source.messages
@@ -244,7 +246,12 @@ class Vat:
     def has_work(self) -> bool:
         """Whether there is anything to run or to route."""
         return bool(
-            self.queues.ring or self.outbox or self.ahead or self.settling.forwarded or self.dropped_fibers
+            self.queues.ring
+            or self.outbox
+            or self.ahead
+            or self.waited
+            or self.settling.forwarded
+            or self.dropped_fibers
         )
 
     def check(self) -> None:
@@ -295,7 +302,7 @@ class Vat:
     def _deliver(self, message: Message) -> None:
         target: Any = message.target
         if isinstance(target, Promise):
-            target = message.target = settled(target)
+            target = message.target = _followed(target)
             if isinstance(target, Promise):
                 self._deliver_to_promise(target, message)
                 return
@@ -318,9 +325,28 @@ class Vat:
         self.turns.run(obj, row, message)
 
     def _deliver_to_promise(self, target: Promise[Any], message: Message) -> None:
-        if target._state != PENDING:
+        if _is_under_way(target):
+            self.ahead.append(message)
+        elif target._state != PENDING:
             self.settling.deliver_to_data(target, message)
         elif target._route is None and target._value is None:
             self.settling.queue_on(target, message)
         else:
             self.ahead.append(message)
+
+
+def _followed(promise: Promise[Any]) -> Reference:
+    """Return what a promise stands for, or the promise on the way there that calls still go through."""
+    target: Reference = promise
+    while isinstance(target, Promise) and target._state == FULFILLED and not _is_under_way(target):
+        value = target._value
+        if not isinstance(value, Reference):
+            return target
+        target = value
+    return target
+
+
+def _is_under_way(promise: Promise[Any]) -> bool:
+    """Whether calls that went through a promise have not arrived, so that a later one may not overtake."""
+    route = promise._route
+    return route is not None and route.unanswered > 0
