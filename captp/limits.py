@@ -48,7 +48,6 @@ class Limits:
     turn_sends: int = 10_000
     # One source of deliveries before the next one has its go.
     quantum: int = 32
-    error_text: int = 1_024
     # A peer that went silent.
     ping_interval_s: float = 15.0
     ping_dead_s: float = 45.0

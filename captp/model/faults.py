@@ -33,6 +33,8 @@ _PORTABLE: Final[dict[str, type[Broken]]] = {
         errors.Timeout,
         errors.Overloaded,
         errors.Disconnected,
+        errors.Unreachable,
+        errors.WrongPeer,
     )
 }
 
@@ -64,8 +66,9 @@ def portable(exc: BaseException) -> Broken:
     return RemoteFault("the object failed; its owner's log says how", class_name="Exception")
 
 
-def to_wire(exc: Broken) -> Any:
+def to_wire(exc: BaseException) -> Any:
     """Return the passable value that tells a peer why a promise broke; a given reason goes verbatim."""
+    exc = portable(exc)
     if exc.reason is not None:
         return exc.reason
     data: dict[str, Any] = {"class": _name(type(exc))}

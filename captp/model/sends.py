@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from captp.errors import UsageError
 from captp.model.codegen import compile_functions
 
 if TYPE_CHECKING:
@@ -89,4 +88,5 @@ def _check(row: Row, signature: inspect.Signature, args: tuple[Any, ...], kwargs
     try:
         signature.bind(*args, **kwargs)
     except TypeError as problem:
-        raise UsageError(f"{row.name}{signature}: {problem}") from None
+        # What Python raises for any call that does not fit.
+        raise TypeError(f"{row.name}{signature}: {problem}") from None

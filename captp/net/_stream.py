@@ -71,6 +71,7 @@ class SocketConduit:
     binding: bytes = b""
     local: str | None = None
     pending: int = field(default=0, init=False)
+    taken: int = field(default=0, init=False)
     _unsent: deque[memoryview] = field(factory=deque, init=False)
     _read_size: int = field(default=SMALL_READ, init=False)
     _is_closed: bool = field(default=False, init=False)
@@ -166,6 +167,7 @@ class SocketConduit:
         except (BlockingIOError, InterruptedError):
             return
         self.pending -= sent
+        self.taken += sent
         while sent:
             first = self._unsent[0]
             if len(first) > sent:

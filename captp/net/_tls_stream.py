@@ -90,6 +90,10 @@ class TlsConduit:
     def pending(self) -> int:
         return self._raw.pending
 
+    @property
+    def taken(self) -> int:
+        return self._raw.taken
+
     async def receive(self) -> bytes:
         if self._is_closed or self._is_over or _record_size(self._unread, 0):
             # The first records may have come together with the end of the handshake.

@@ -46,6 +46,11 @@ class Conduit(Protocol):
         """Bytes, as the netlayer writes them, that ``send_nowait`` took and the kernel did not."""
         ...
 
+    @property
+    def taken(self) -> int:
+        """How many bytes the kernel has taken that it did not take at once; only ever grows."""
+        ...
+
     async def receive(self) -> bytes:
         """Wait for bytes: 1 to RECEIVE_BYTES of them, or ``b""`` at the end, again and again.
 

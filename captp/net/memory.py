@@ -82,6 +82,7 @@ class _Pipe:
 
     link: Link
     waiting: int = 0
+    taken: int = 0
     is_drained: bool = False
     is_dropped: bool = False
     changed: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
@@ -131,6 +132,7 @@ class _Pipe:
                 self._backlog.appendleft(first[len(chunk) :])
             self._room -= len(chunk)
             self.waiting -= len(chunk)
+            self.taken += len(chunk)
             self._flying.append((self._arrival(), chunk))
         self.changed.unpark_all()
 
@@ -156,6 +158,10 @@ class MemoryConduit:
     @property
     def pending(self) -> int:
         return self._outgoing.waiting
+
+    @property
+    def taken(self) -> int:
+        return self._outgoing.taken
 
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint()

@@ -32,21 +32,40 @@ def care(peer: Peer, link: Link) -> None:
         session.outbound.release_alone = True
         peer.touched[session] = None
     silent = now - link.heard_at
-    in_doubt = link.doubted_at is not None and link.heard_at <= link.doubted_at
-    if silent > limits.ping_dead_s or (in_doubt and now - (link.doubted_at or 0.0) > DOUBT_S):
+    if _is_stuck(link, now, limits.partial_message_s):
+        session.abort("too-slow", f"one message took over {limits.partial_message_s:g} s")
+        peer.end(link, "too-slow")
+    elif not session.native:
+        # OCapN has no heartbeat: such a peer is lost when its connection is.
+        return
+    elif silent > limits.ping_dead_s or _has_not_answered(link, now):
         session.abort("peer-lost", f"silent for {silent:.0f} s")
         peer.end(link, f"peer-lost: silent for {silent:.0f} s")
-    elif (
-        session.native and silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s)
-    ):
+    elif silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s):
         _ping(peer, link)
+
+
+def _is_stuck(link: Link, now: float, longest: float) -> bool:
+    """Whether the peer lets one message drip in, which would cost it nothing and us its memory."""
+    session = link.session
+    assert session.codec is not None
+    if not session.codec.is_mid_message:
+        link.stuck_at = None
+    elif link.stuck_at is None or link.completed != session.completed:
+        link.stuck_at, link.completed = now, session.completed
+    return link.stuck_at is not None and now - link.stuck_at > longest
 
 
 def doubt(peer: Peer, link: Link) -> None:
     """Make sure that a connection lives: its peer has come again, as if it knew of none."""
-    if link.doubted_at is None or link.heard_at > link.doubted_at:
+    if link.session.native and (link.doubted_at is None or link.heard_at > link.doubted_at):
         link.doubted_at = peer.now
         _ping(peer, link)
+
+
+def _has_not_answered(link: Link, now: float) -> bool:
+    doubted_at = link.doubted_at
+    return doubted_at is not None and link.heard_at <= doubted_at and now - doubted_at > DOUBT_S
 
 
 def _ping(peer: Peer, link: Link) -> None:

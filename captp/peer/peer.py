@@ -76,7 +76,11 @@ class Peer:
         self.now = now
         if dialled is not None and dialled.peer in self.router.live:
             # The peer was faster, and whoever waited has its session.
-            self.outputs.append(Hangup(conn, "not needed any more"))
+            self.outputs.append(Hangup(conn, "not-needed"))
+            return
+        if dialled is None and len(self.router.links) >= self.limits.sessions:
+            self.trace("warning", "connection refused", conn=conn, code="too-many-sessions")
+            self.outputs.append(Hangup(conn, "too-many-sessions"))
             return
         native = None
         if dialled is not None:

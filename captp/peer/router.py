@@ -45,6 +45,9 @@ class Link:
     pinged_at: float | None = None
     #: Held until the next beat, so that the heartbeat's answer is not cancelled.
     ping: Any = None
+    #: Since when one message has been coming in, and how many had come before it.
+    stuck_at: float | None = None
+    completed: int = 0
     #: When its peer came a second time, as if this connection were dead at its end.
     doubted_at: float | None = None
     fetch_failures: int = 0

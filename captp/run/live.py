@@ -150,7 +150,7 @@ async def open_vat(
     async def dial(locator: PeerLocator) -> Conduit:
         layer = layers.get(locator.transport)
         if layer is None:
-            layer = layers[locator.transport] = default_netlayer(locator.transport, key)
+            layer = layers[locator.transport] = default_netlayer(locator.transport, key, peer.limits)
         return await layer.dial(locator)
 
     with _unwrapped():
@@ -192,13 +192,13 @@ async def _serve(
     await layer.serve(accept, task_status=task_status)
 
 
-def default_netlayer(transport: str, key: PrivateKey) -> Netlayer:
+def default_netlayer(transport: str, key: PrivateKey, limits: Limits) -> Netlayer:
     """Return a netlayer that can dial ``transport``; raises Unreachable for one we do not have."""
     match transport:
         case "tls":
             from captp.net.tls import TlsNetlayer  # noqa: PLC0415 - OpenSSL is slow to import
 
-            return TlsNetlayer(key)
+            return TlsNetlayer(key, limits=limits)
         case "unix":
             from captp.net.unix import UnixNetlayer  # noqa: PLC0415
 
@@ -206,7 +206,7 @@ def default_netlayer(transport: str, key: PrivateKey) -> Netlayer:
         case "tcp-testing-only":
             from captp.net.tcp import TcpNetlayer  # noqa: PLC0415
 
-            return TcpNetlayer()
+            return TcpNetlayer(limits=limits)
     raise Unreachable(f"no netlayer for {transport!r}; captp dials tls, unix and tcp-testing-only")
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import weakref
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
 from attrs import define
 
-from captp.errors import Broken, Disconnected
-from captp.model.faults import portable
+from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Promise, add_waiter
@@ -221,11 +222,16 @@ class Pump:
                 self._nursery.start_soon(self._write_rest, output.conn, connection)
 
     async def _write_rest(self, conn: ConnId, connection: Connection) -> None:
+        conduit, taken = connection.conduit, -1
         try:
-            with trio.fail_after(self.peer.limits.write_stall_s):
-                await connection.conduit.flush()
-        except trio.TooSlowError:
-            self._lose(conn, "peer-too-slow: it stopped reading")
+            # A slow reader may take its time; one that takes nothing may not.
+            while conduit.pending:
+                if conduit.taken == taken:
+                    self._lose(conn, "peer-too-slow: it stopped reading")
+                    return
+                taken = conduit.taken
+                with trio.move_on_after(self.peer.limits.write_stall_s):
+                    await conduit.flush()
         except Disconnected as problem:
             self._lose(conn, str(problem))
         finally:
@@ -300,19 +306,42 @@ class Pump:
             self._nursery.start_soon(connection.conduit.aclose)
 
     def _call(self, output: Call) -> None:
-        self._nursery.start_soon(self._run_outside, output)
+        self._nursery.start_soon(self._run_outside, weakref.ref(output.promise), output.function, output.args)
 
-    async def _run_outside(self, output: Call) -> None:
-        vat, promise = self.peer.vat, output.promise
-        try:
-            value = await run_outside(output)
-        except Exception as problem:  # the outside function's own error breaks its promise, no more
-            vat.settle(promise, BROKEN, problem if isinstance(problem, Broken) else portable(problem))
+    async def _run_outside(
+        self, promise: weakref.ref[Promise[Any]], function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        """Run a function for its promise; cancel it when whoever held the promise lets go.
+
+        Where nobody has ever held it, nobody waits, and the function runs to its end.
+        """
+        with trio.CancelScope() as scope:
+            token = trio.lowlevel.current_trio_token()
+            # A promise may die in any thread that collects garbage.
+            held = promise()
+            watch = None if held is None else weakref.ref(held, lambda _: _cancel_soon(token, scope))
+            del held
+            try:
+                value = await run_outside(function, args)
+            except Exception as problem:  # the outside function's own error breaks its promise, no more
+                self._settle_outside(promise(), BROKEN, problem, function)
+            else:
+                self._settle_outside(promise(), FULFILLED, value, function)
+            del watch
+
+    def _settle_outside(
+        self, promise: Promise[Any] | None, state: int, value: Any, function: Callable[..., Any]
+    ) -> None:
+        vat = self.peer.vat
+        if promise is None:
+            if state == BROKEN:
+                fields = {"function": getattr(function, "__qualname__", "?")}
+                log.error("outside call failed", exc_info=value, extra={"captp": fields})
             return
         try:
-            vat.settle(promise, FULFILLED, value)
+            vat.settle(promise, state, value)
         except Exception as problem:  # an unpassable result breaks the promise too
-            vat.settle(promise, BROKEN, portable(problem))
+            vat.settle(promise, BROKEN, problem)
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:
@@ -345,11 +374,16 @@ class Pump:
                     nursery.start_soon(connection.conduit.aclose)
 
 
-async def run_outside(output: Call) -> Any:
+def _cancel_soon(token: trio.lowlevel.TrioToken, scope: trio.CancelScope) -> None:
+    with suppress(trio.RunFinishedError):
+        token.run_sync_soon(scope.cancel)
+
+
+async def run_outside(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """Run a trio async function here, or a plain one in a worker thread."""
-    if trio_is_async(output.function):
-        return await output.function(*output.args)
-    return await trio.to_thread.run_sync(lambda: output.function(*output.args))
+    if trio_is_async(function):
+        return await function(*args)
+    return await trio.to_thread.run_sync(lambda: function(*args))
 
 
 def trio_is_async(function: Any) -> bool:

@@ -89,7 +89,7 @@ def on_abort(session: Session, op: Op) -> None:
 
 
 def on_deliver(session: Session, op: Op) -> None:
-    _, to, args, position, resolve = op if len(op) == 5 else (*op, False, False)[:5]
+    _, to, args, position, resolve = op if len(op) >= 5 else (*op, False, False)[:5]
     if type(args) is not tuple:
         raise DecodeError("bad-op", "op:deliver takes a list of arguments")
     answer: Answer | None = None
@@ -103,6 +103,8 @@ def on_deliver(session: Session, op: Op) -> None:
         first = args[0]
         if type(first) is Symbol:
             selector = first.name
+            if len(selector) > session.limits.method_bytes:
+                raise LimitExceeded("bad-value", "a method name is too long")
             args = args[1:]
         if args and type(args[-1]) is Tagged and args[-1].tag == KWARGS_TAG:
             kwargs = args[-1].value
@@ -119,11 +121,13 @@ def on_deliver(session: Session, op: Op) -> None:
 
 
 def on_call(session: Session, op: Op) -> None:
-    _, to, method, args, position, wanted = op if len(op) == 6 else (*op, False, False)[:6]
+    _, to, method, args, position, wanted = op if len(op) >= 6 else (*op, False, False)[:6]
     if type(to) is not int or type(method) is not str or type(args) is not tuple:
         raise DecodeError("bad-op", "op:call takes a position, a method and a list of arguments")
     if type(wanted) is not bool or (wanted and position is False) or not session.native:
         raise DecodeError("bad-op", "a result needs an answer position")
+    if len(method) > session.limits.method_bytes:
+        raise LimitExceeded("bad-value", "a method name is too long")
     tables = session.tables
     target = tables.resolve(_EXPORT, to) if to >= 0 else tables.resolve(_ANSWER, -1 - to)
     answer = None if position is False else tables.install(position, wanted)
@@ -164,9 +168,10 @@ def _control(session: Session, control: Control, message: Message) -> None:
 
 
 def on_listen(session: Session, op: Op) -> None:
-    _, to, listener, *_partial = op
-    if not isinstance(to, Reference):
+    _, to, listener, *partial = op
+    if not isinstance(to, Reference) or len(partial) > 1:
         raise DecodeError("bad-op", "op:listen takes a promise")
+    _check_listeners(session, to)
     if listener is True and session.native and type(to) is Answer:
         to.reply = True
         if to._state != PENDING:
@@ -174,6 +179,14 @@ def on_listen(session: Session, op: Op) -> None:
         return
     answer = session.tables.install(listener, True) if session.native else _listener(session, listener)
     session.effects.append(Settlement(answer, FULFILLED, to))
+
+
+def _check_listeners(session: Session, to: Reference) -> None:
+    waiters = to._waiters if isinstance(to, Promise) else None
+    if type(waiters) is list:
+        limit = session.limits.listeners_per_promise
+        if sum(type(w) is Answer for w in waiters) >= limit:
+            raise LimitExceeded("too-many-listeners", f"{limit} listen to one promise already")
 
 
 def on_select(session: Session, op: Op) -> None:

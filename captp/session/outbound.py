@@ -54,12 +54,12 @@ class Outbound:
         self._finished: list[Question] = []
         self._kept: dict[int, Promise[Any]] = {}
 
-    def deliver_far(self, message: Message, far: Far) -> Broken | None:
+    def deliver_far(self, message: Message, far: Far) -> Broken | Unpassable | None:
         """Send a message to an import; return what breaks its promise when it cannot leave."""
         entry = far.entry
         return self._deliver(message, far.desc, None if entry is None else entry.position, None)
 
-    def deliver_through(self, message: Message, promise: Promise[Any]) -> Broken | None:
+    def deliver_through(self, message: Message, promise: Promise[Any]) -> Broken | Unpassable | None:
         """Send a message to what a promise of the peer's will be, before anybody knows what."""
         route = promise._route
         if route.desc is None:
@@ -78,7 +78,7 @@ class Outbound:
 
     def _deliver(
         self, message: Message, desc: Any, to: int | None, via: Promise[Any] | None
-    ) -> Broken | None:
+    ) -> Broken | Unpassable | None:
         """Send a message to ``desc``, which native peers also know as the number ``to``."""
         promise, selector = message.promise, message.selector
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
@@ -123,7 +123,7 @@ class Outbound:
             args = (*args, Tagged(KWARGS_TAG, FrozenMap(message.kwargs)))
         return args
 
-    def _select(self, step: Select, desc: Any, question: Question) -> Broken | None:
+    def _select(self, step: Select, desc: Any, question: Question) -> Broken | Unpassable | None:
         question.desc = self.codec.target(Kind.ANSWER, question.position)
         for op in self.results.select(step, desc, question):
             problem = self._try_send(op)
@@ -131,7 +131,7 @@ class Outbound:
                 return problem
         return None
 
-    def _try_send(self, op: Op) -> Broken | None:
+    def _try_send(self, op: Op) -> Broken | Unpassable | None:
         """Encode a message and count what it gives away; nothing of it happens if it fails."""
         tables = self.tables
         try:
@@ -141,7 +141,7 @@ class Outbound:
                 raise Unpassable(f"a message of {len(encoded)} bytes; {most} is the most")
         except (Unpassable, Overloaded) as problem:
             tables.roll_back()
-            return portable(problem)
+            return problem
         self.messages.append(encoded)
         if tables.pending:
             tables.commit()
@@ -156,7 +156,7 @@ class Outbound:
         self.encode(op)
         self.closed = True
 
-    def listen(self, promise: Promise[Any]) -> Broken | None:
+    def listen(self, promise: Promise[Any]) -> Broken | Unpassable | None:
         """Ask for the result of a promise of the peer's; return what breaks it when that cannot be asked."""
         route = promise._route
         if route.wanted or self.closed:
@@ -188,7 +188,7 @@ class Outbound:
         else:
             problem = self._try_send(self.results.report(answer))
         if problem is not None:
-            answer._state, answer._value = BROKEN, problem
+            answer._state, answer._value = BROKEN, portable(problem)
             self._send(self.results.report(answer))
         answer.reply = None
         if self.tables.released:

@@ -77,6 +77,8 @@ class Session:
         #: The peer's position 0, which is nobody's to count.
         self.bootstrap: Far
         self.received = 0
+        #: Grows whenever a message comes to its end.
+        self.completed = 0
         self._first = b""
         self._prefix = b""
         self.effects: list[Any] = []
@@ -183,6 +185,7 @@ class Session:
                 target.watchers = None
         tables.questions.clear()
         tables.imports.clear()
+        tables.promises = 0
         tables.answers.clear()
         tables.released.clear()
         tables.exports.clear()
@@ -221,6 +224,7 @@ class Session:
                 if not data:
                     return self._take_effects()
             assert self.codec is not None
+            op = None
             for op in self.codec.feed(data):
                 if self.state is OPEN:
                     handler = HANDLERS.get(op[0])
@@ -229,6 +233,8 @@ class Session:
                     handler(self, op)
                 elif not self._opening(op):
                     break
+            if op is not None:
+                self.completed += 1
             if self.hello is None and self.received > self.limits.handshake_bytes:
                 raise LimitExceeded("too-large", "more than a hello before the session is up")
         except RemoteProtocolError as problem:

@@ -59,6 +59,7 @@ class Tables:
         self.released: set[Answer] = set()
         self.by_anchor: dict[int, Export] = {}
         self.pending: list[Export] = []
+        self.promises = 0
         self.dropped_imports: deque[Import] = deque()
         self.dropped_questions: deque[Question] = deque()
         self.export_positions = Positions()
@@ -195,9 +196,12 @@ class Tables:
         entry = self.imports.get(position)
         promise = entry() if entry is not None else None
         if promise is None:
+            if self.promises >= self.limits.promises:
+                raise LimitExceeded("too-many", f"more than {self.limits.promises} promises")
             promise = Promise(self.home)
             promise._route = entry = self._enter_import(promise, position, entry)
             entry.is_promise = True
+            self.promises += 1
             entry.desc = self.codec.target(Kind.EXPORT, position)
         elif not isinstance(promise, Promise):
             raise RemoteProtocolError("bad-ref", f"import {position} is an object, not a promise")
@@ -221,6 +225,7 @@ class Tables:
             entry = self.dropped_imports.popleft()
             if self.imports.get(entry.position) is entry:
                 del self.imports[entry.position]
+                self.promises -= entry.is_promise
                 gone.append((entry.position, entry.wire))
         return gone
 
@@ -265,6 +270,9 @@ class Tables:
         for position, question in self.questions.items():
             if question.position != position or question.state is FINISHED:
                 raise InvariantBroken(f"{question!r} is {question.state.value} but in its table")
+        promises = sum(e.is_promise for e in self.imports.values())
+        if promises != self.promises:
+            raise InvariantBroken(f"{promises} promises among the imports, {self.promises} were counted")
         if self.pending:
             raise InvariantBroken(f"{len(self.pending)} references of a message that never ended")
 

@@ -101,7 +101,7 @@ class Turns:
         except Exception as problem:
             self._roll_back(len(self.vat.outbox), obj, row, problem, promise)
             return
-        waits_for = self._advance(coro, obj, row, promise, None)
+        waits_for = self._advance(coro, obj, row, promise, cancels=False)
         if waits_for is None:
             return
         fiber = Fiber(coro, obj, row, promise, self.vat.dropped_fibers.append)
@@ -115,13 +115,12 @@ class Turns:
     def step(self, fiber: Fiber) -> None:
         """Run the next step of a fiber that was woken or cancelled."""
         promise = fiber.promise()
-        thrown = None
-        if fiber.cancelled and fiber.waiting_for is None:
+        cancels = fiber.cancelled and fiber.waiting_for is None
+        if cancels:
             fiber.cancelled = False
-            thrown = Cancelled(f"{fiber.row.name}() was cancelled: nobody waits for its result")
         waits_for = None
         try:
-            waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, thrown)
+            waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, cancels=cancels)
         finally:
             # Also when an interrupt flies through: the object must not stay latched for good.
             if waits_for is None:
@@ -160,9 +159,12 @@ class Turns:
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
 
     def _advance(
-        self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, thrown: BaseException | None
+        self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, *, cancels: bool
     ) -> Promise[Any] | None:
         """Run one step as a turn; return the promise it waits for, None when it has finished."""
+        thrown: BaseException | None = None
+        if cancels:
+            thrown = Cancelled(f"{row.name}() was cancelled: nobody waits for its result")
         trustee = self.trustee
         mark = len(self.vat.outbox)
         trustee.in_turn = self.fiber_runs = True
@@ -192,6 +194,8 @@ class Turns:
             return None
         finally:
             trustee.in_turn = self.fiber_runs = False
+            # Its traceback holds this frame, and with it all that the method held.
+            thrown = None
         if trustee.journal:
             trustee.commit()
         if waits_for is None and promise is not None:

@@ -34,6 +34,7 @@ from captp.model.promise import (
     Settlement,
 )
 from captp.model.ref import Far, Ref, settled
+from captp.vat.effects import CURRENT_VAT
 from captp.vat.fiber import Fiber
 from captp.vat.heap import Heap
 from captp.vat.queues import Queues, Source
@@ -135,7 +136,11 @@ class Vat:
         if self.trustee.in_turn:
             return self.turns.result(row, thunk(obj, args, kwargs))
         promise: Promise[Any] = Promise(self)
-        self.turns.run(obj, row, Message(target, selector, args, kwargs, promise))
+        token = CURRENT_VAT.set(self)
+        try:
+            self.turns.run(obj, row, Message(target, selector, args, kwargs, promise))
+        finally:
+            CURRENT_VAT.reset(token)
         if not self.awake:
             self.ring()
         if promise._state == BROKEN:

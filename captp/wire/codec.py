@@ -25,6 +25,11 @@ class Codec(Protocol):
 
     name: str
 
+    @property
+    def is_mid_message(self) -> bool:
+        """Whether bytes of an unfinished message are held."""
+        ...
+
     def target(self, kind: Kind, position: int) -> Any:
         """Prepare a descriptor that ``encode`` takes in any place; worth keeping."""
         ...

@@ -89,6 +89,11 @@ class NativeCodec:
             "max_ext_len": size,
         }
 
+    @property
+    def is_mid_message(self) -> bool:
+        """Whether bytes of an unfinished frame are held."""
+        return bool(self._chunks)
+
     # Encoding.
 
     def target(self, kind: Kind, position: int) -> Any:
@@ -205,12 +210,12 @@ class NativeCodec:
             for op in unpacker:
                 if type(op) is not tuple or not op or type(op[0]) is not int:
                     raise DecodeError("unknown-op", f"before byte {unpacker.tell() - begin} of a frame")
+                if self._caps > caps_limit:
+                    raise LimitExceeded("too-many", f"over {caps_limit} references in one message")
                 if self._marked:
                     self._marked = False
                     check_shape(op, self._limits)
                     op = build(op)
-                elif self._caps > caps_limit:
-                    raise LimitExceeded("too-many", f"over {caps_limit} references in one message")
                 elif len(op) > 2:
                     part = op[3] if op[0] == CALL and len(op) > 3 else op[2]
                     if type(part) is tuple:
@@ -393,6 +398,8 @@ def _translate(problem: Exception, offset: int) -> Exception:
         return LimitExceeded("too-deep", where)
     if isinstance(problem, UnicodeDecodeError):
         return DecodeError("bad-value", f"a string is no UTF-8 {where}")
+    if "exceeds max_array_len" in str(problem) or "exceeds max_map_len" in str(problem):
+        return LimitExceeded("too-many", f"entries in one container {where}")
     if "exceeds max_" in str(problem):
         return DecodeError("bad-frame", f"a length that the frame cannot hold {where}")
     if isinstance(problem, msgpack.FormatError):

@@ -66,11 +66,6 @@ class HostedClass:
     vat: str | None = None
 
 
-#: Bounds that no code looks at yet: a key that does nothing is not offered.
-_UNREAD_LIMITS: Final = frozenset(
-    {"error_text", "listeners_per_promise", "method_bytes", "partial_message_s", "promises", "sessions"}
-)
-
 FLAT_SECTIONS: Final[Mapping[str, type]] = MappingProxyType(
     {"daemon": Daemon, "listen": Listen, "limits": Limits}
 )
@@ -96,5 +91,4 @@ class Config:
 
 def keys_of(section: type) -> dict[str, Attribute[object]]:
     """Return the attributes of a section's record by key."""
-    unread = _UNREAD_LIMITS if section is Limits else frozenset()
-    return {a.name.rstrip("_"): a for a in fields(section) if a.name not in unread}
+    return {a.name.rstrip("_"): a for a in fields(section)}
