@@ -39,6 +39,9 @@ from captp.wire.ops import ABORT, START, Kind, Op
 
 OPEN: Final = State.OPEN
 
+#: How much of what a peer sent may come back to it in words.
+DETAIL: Final = 200
+
 #: The extensions that this vat announces; a peer's are in its hello.
 EXTENSIONS: Final = ("mp1",)
 
@@ -156,6 +159,7 @@ class Session:
 
     def abort(self, code: str, detail: str = "") -> None:
         """End the session from our side and tell the peer why."""
+        detail = detail[:DETAIL]
         if self.state is State.ENDED:
             return
         if self.codec is not None and self.state is not State.NEW:

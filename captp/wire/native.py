@@ -18,9 +18,10 @@ import msgpack
 from captp.errors import BadLocator, DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
-from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+from captp.model.values import NULL, Fault, Null, Symbol, Tagged
 from captp.wire.codec import Refs
-from captp.wire.ops import CALL, Desc, Kind, Op
+from captp.wire.ops import Desc, Kind, Op
+from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
 PREAMBLE: Final = b"\xc1captp\x01\x00"
@@ -33,20 +34,12 @@ EXT_ERROR: Final = 4
 
 FRAME_BYTES: Final = 64 * 1024
 
+_NIL: Final = b"\xc0"
 _LENGTH = struct.Struct(">I")
 _ExtType = msgpack.ExtType
 
 
-class _Marker:
-    """Stands first in an array that is no list but a tagged value or an error."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-_TAGGED: Final = _Marker("tagged")
-_ERROR: Final = _Marker("error")
-_MARKS: Final = {EXT_TAGGED: _TAGGED, EXT_ERROR: _ERROR}
+_MARKS: Final = {EXT_TAGGED: TAGGED, EXT_ERROR: ERROR}
 _NULL_EXT: Final = _ExtType(EXT_NULL, b"")
 _TAGGED_EXT: Final = _ExtType(EXT_TAGGED, b"")
 _ERROR_EXT: Final = _ExtType(EXT_ERROR, b"")
@@ -81,7 +74,7 @@ class NativeCodec:
             "raw": False,
             "strict_map_key": True,
             "ext_hook": self._decode_ext,
-            "object_pairs_hook": _struct,
+            "object_pairs_hook": struct_of,
             "max_str_len": size,
             "max_bin_len": size,
             "max_array_len": limits.container_entries,
@@ -216,20 +209,17 @@ class NativeCodec:
                     self._marked = False
                     check_shape(op, self._limits)
                     op = build(op)
-                elif len(op) > 2:
-                    part = op[3] if op[0] == CALL and len(op) > 3 else op[2]
-                    if type(part) is tuple:
-                        for item in part:
-                            if type(item) is tuple or type(item) is FrozenMap:
-                                check_shape(op, self._limits)
-                                break
-                    elif type(part) is FrozenMap:
-                        check_shape(op, self._limits)
+                elif is_deep(op):
+                    check_shape(op, self._limits)
                 self._caps = 0
                 yield op
+            # A message that was cut short would go on with the next frame: nothing but this comes out
+            # of an unpacker that is done.
+            unpacker.feed(_NIL)
+            is_done = next(unpacker, _NIL) is None
         except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
             raise _translate(problem, unpacker.tell() - begin) from None
-        if unpacker.tell() - begin != len(frame):
+        if not is_done:
             raise DecodeError("bad-frame", "a message was cut off at the end of its frame")
 
     def _decode_large(self, frame: memoryview) -> Op:
@@ -279,78 +269,6 @@ class NativeCodec:
         if len(self._names) < 1024:
             self._names[data] = symbol
         return symbol
-
-
-def check_shape(op: Op, limits: Limits) -> None:
-    """Raise LimitExceeded when a decoded message is nested too deep or has too many parts."""
-    level: list[Any] = [op]
-    depth = nodes = 0
-    while level:
-        depth += 1
-        if depth > limits.depth:
-            raise LimitExceeded("too-deep", f"nested deeper than {limits.depth}")
-        below: list[Any] = []
-        for value in level:
-            kind = type(value)
-            if kind is tuple:
-                nodes += len(value)
-                below += [v for v in value if type(v) is tuple or type(v) is FrozenMap]
-            else:
-                nodes += len(value)
-                below += [v for v in value.values() if type(v) is tuple or type(v) is FrozenMap]
-        if nodes > limits.nodes:
-            raise LimitExceeded("too-many", f"more than {limits.nodes} parts in one message")
-        level = below
-
-
-def build(op: Op) -> Any:
-    """Replace the marked arrays in a decoded message by what they stand for, innermost first."""
-    work: list[tuple[Any, bool]] = [(op, False)]
-    done: list[Any] = []
-    while work:
-        value, parts_done = work.pop()
-        kind = type(value)
-        if kind is not tuple and kind is not FrozenMap:
-            done.append(value)
-        elif not parts_done:
-            work.append((value, True))
-            work.extend((v, False) for v in (value if kind is tuple else value.values()))
-        else:
-            split = len(done) - len(value)
-            parts = done[split:]
-            parts.reverse()
-            del done[split:]
-            if kind is tuple:
-                done.append(_unmark(tuple(parts)))
-            else:
-                done.append(FrozenMap(zip(value, parts, strict=True)))
-    return done[0]
-
-
-def _unmark(items: tuple[Any, ...]) -> Any:
-    """Build the tagged value or error that a marked array stands for."""
-    if not items or type(items[0]) is not _Marker:
-        if any(type(i) is _Marker for i in items):
-            raise DecodeError("bad-value", "a marker stands inside a list")
-        return items
-    if items[0] is _TAGGED:
-        if len(items) == 3 and type(items[1]) is str:
-            return Tagged(items[1], items[2])
-    elif len(items) == 4 and type(items[1]) is str:
-        data, incident = items[2], items[3]
-        if (data is None or type(data) is FrozenMap) and (incident is None or type(incident) is bytes):
-            return Fault(items[1], data, incident)
-    raise DecodeError("bad-value", f"a malformed {items[0].name} value")
-
-
-def _struct(pairs: list[tuple[Any, Any]]) -> FrozenMap:
-    made = FrozenMap(pairs)
-    if len(made) != len(pairs):
-        raise DecodeError("bad-value", "a struct has a key twice")
-    for key, value in pairs:
-        if type(key) is not str or type(value) is _Marker:
-            raise DecodeError("bad-value", "struct keys are strings and markers stand in lists")
-    return made
 
 
 def _int_bytes(limits: Limits) -> int:
