@@ -71,7 +71,10 @@ class Connection:
 
 
 class AfterSteps(trio.abc.Instrument):
-    """Lets the pump flush at the end of a task's step, which costs no switch to a task of its own."""
+    """Lets the pump flush at the end of a task's step, which costs no switch to a task of its own.
+
+    It is in place while few tasks wait: with many, one flush a tick by the pump's task is cheaper.
+    """
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
@@ -95,6 +98,7 @@ class Pump:
         self._closing = False
         self._task: trio.lowlevel.Task | None = None
         self.rung = False
+        self._after_steps: AfterSteps | None = None
         self._failure: BaseException | None = None
         self._wake_at = math.inf
         self._sleeper: trio.CancelScope | None = None
@@ -153,6 +157,13 @@ class Pump:
     def ring(self) -> None:
         """Have a flush after the task step that runs now, or with many waiters in the next tick."""
         self.rung = True
+        if self._after_steps is None:
+            self._wake_task()
+
+    def _wake_task(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
 
     def stepped(self) -> None:
         """Flush what the task step that has just ended left behind."""
@@ -164,9 +175,7 @@ class Pump:
                 return
             except BaseException as problem:  # trio would only log it: the pump task raises it instead
                 self._failure = problem
-        task, self._task = self._task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
+        self._wake_task()
 
     async def run(self) -> None:
         """Flush whenever many tasks have sent something; one task per vat."""
@@ -175,18 +184,29 @@ class Pump:
             self._task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        after_steps = AfterSteps(self)
-        trio.lowlevel.add_instrument(after_steps)
         try:
             while True:
-                self._task = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(abort)
+                self._look_after_steps(few=self._waiting < EAGER_WAITERS)
+                if self.rung:
+                    # There was more to do than one flush does: other tasks have their go between.
+                    await trio.lowlevel.checkpoint()
+                else:
+                    self._task = trio.lowlevel.current_task()
+                    await trio.lowlevel.wait_task_rescheduled(abort)
                 if self._failure is not None:
                     raise self._failure
                 if self.rung:
                     self.flush()
         finally:
-            trio.lowlevel.remove_instrument(after_steps)
+            self._look_after_steps(few=False)
+
+    def _look_after_steps(self, *, few: bool) -> None:
+        if few and self._after_steps is None:
+            self._after_steps = AfterSteps(self)
+            trio.lowlevel.add_instrument(self._after_steps)
+        elif not few and self._after_steps is not None:
+            trio.lowlevel.remove_instrument(self._after_steps)
+            self._after_steps = None
 
     async def beat(self) -> None:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
