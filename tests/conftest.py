@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ import captp.model.swiss
 import captp.peer.peer
 
 SWISS_IN_URI = re.compile(r"/s/([A-Za-z0-9_-]{43})")
+LONG_WORD = re.compile(r"[A-Za-z0-9_-]{43,64}")
+#: What a user does against all advice, and two tests with him: the command itself warns of it.
+ADVISED_AGAINST = "-m captp call ocapn://"
 #: Where a swiss number is meant to be: the files that are passwords, and mode 0600.
 KEPT = (".cap", "sturdyrefs.json")
 
@@ -29,6 +33,16 @@ class Canary:
         self.minted.add(urlsafe_b64encode(swiss).decode().rstrip("="))
         self.minted.add(swiss.hex())
 
+    def watch(self, stop: threading.Event) -> None:
+        """Keep the command lines that may hold a secret, of every process, until told to stop."""
+        seen: set[str] = set()
+        while not stop.wait(0.05):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                line = _read(path).replace("\0", " ")
+                if line not in seen and LONG_WORD.search(line) and ADVISED_AGAINST not in line:
+                    seen.add(line)
+                    self.shown.append((f"the process list ({line[:60]}…)", line))
+
     def search(self, folder: Path) -> list[str]:
         """Return where a secret showed."""
         files = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
@@ -38,8 +52,7 @@ class Canary:
                 secrets |= _secrets_of(path)
         texts = [*self.shown, *((str(p), _read(p)) for p in files if not p.name.endswith(KEPT))]
         # One pass over each text, however many secrets there are.
-        words = re.compile(r"[A-Za-z0-9_-]{43,64}")
-        return [where for where, text in texts if any(w in secrets for w in words.findall(text))]
+        return [where for where, text in texts if any(w in secrets for w in LONG_WORD.findall(text))]
 
 
 def _secrets_of(path: Path) -> set[str]:
@@ -83,7 +96,12 @@ def _minted() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(captp.model.swiss, "mint", noted)
         patch.setattr(captp.peer.peer, "mint", noted)
+        stop = threading.Event()
+        watcher = threading.Thread(target=CANARY.watch, args=(stop,), daemon=True)
+        watcher.start()
         yield
+        stop.set()
+        watcher.join()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

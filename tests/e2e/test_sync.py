@@ -517,14 +517,18 @@ def test_handles_are_no_values_and_not_awaited(source: str) -> None:
 def test_an_interrupt_ends_a_wait_and_the_program(source: str) -> None:
     script = (
         "import sys, captp, captp.sync\n"
-        "with captp.sync.connect(sys.argv[1]) as shop:\n"
+        "with captp.sync.connect(sys.stdin.readline().strip()) as shop:\n"
         "    print(captp.E(shop).echo('up').result(10), flush=True)\n"
         "    captp.E(shop).slow(60.0).result()\n"
     )
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, "-c", script, source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
+        process.stdin.write(f"{source}\n")
+        process.stdin.flush()
         assert process.stdout.readline() == "up\n"
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=LONGEST_S)
