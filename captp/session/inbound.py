@@ -203,7 +203,7 @@ def on_resolve(session: Session, op: Op) -> None:
     _, position, value = op
     question = session.tables.questions.get(position) if type(position) is int else None
     if question is None or not session.native:
-        raise RemoteProtocolError("bad-ref", f"a result for {position!r}, which was not asked")
+        raise RemoteProtocolError("bad-ref", "a result for a call that was never made")
     if question.state is WAITING and question.unanswered == 0 and question.via is None:
         # The way of nearly every result; the steps are those of ``returned``.
         promise = question()
@@ -223,7 +223,7 @@ def on_break(session: Session, op: Op) -> None:
 def _question(session: Session, position: Any) -> Question:
     question = session.tables.questions.get(position) if type(position) is int else None
     if question is None or not session.native:
-        raise RemoteProtocolError("bad-ref", f"a result for {position!r}, which was not asked")
+        raise RemoteProtocolError("bad-ref", "a result for a call that was never made")
     return question
 
 

@@ -18,9 +18,9 @@ import msgpack
 from captp.errors import BadLocator, DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
-from captp.model.values import NULL, Fault, Null, Symbol, Tagged
+from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.codec import Refs
-from captp.wire.ops import Desc, Kind, Op
+from captp.wire.ops import CALL, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
@@ -209,8 +209,20 @@ class NativeCodec:
                     self._marked = False
                     check_shape(op, self._limits)
                     op = build(op)
-                elif is_deep(op):
-                    check_shape(op, self._limits)
+                else:
+                    # The two that are nearly all: their other parts are checked by their handlers.
+                    code = op[0]
+                    if code == CALL and len(op) > 3:
+                        part = op[3]
+                    elif code == RESOLVE and len(op) == 3:
+                        part = op[2]
+                    else:
+                        part = op
+                    if type(part) is tuple:
+                        if is_deep(part):
+                            check_shape(op, self._limits)
+                    elif type(part) is FrozenMap:
+                        check_shape(op, self._limits)
                 self._caps = 0
                 yield op
             # A message that was cut short would go on with the next frame: nothing but this comes out

@@ -11,7 +11,7 @@ from typing import Any, Final
 from captp.errors import DecodeError, LimitExceeded
 from captp.limits import Limits
 from captp.model.values import Fault, FrozenMap, Tagged
-from captp.wire.ops import CALL, Op
+from captp.wire.ops import Op
 
 
 class Marker:
@@ -25,16 +25,12 @@ TAGGED: Final = Marker("tagged")
 ERROR: Final = Marker("error")
 
 
-def is_deep(op: Op) -> bool:
-    """Whether containers stand in the containers of a message; the handler checks a call's other parts."""
-    for part in op[3:4] if op[0] == CALL else op:
+def is_deep(parts: tuple[Any, ...]) -> bool:
+    """Whether there is a container among the parts, so that they are worth counting."""
+    for part in parts:
         kind = type(part)
-        if kind is FrozenMap:
+        if kind is tuple or kind is FrozenMap:
             return True
-        if kind is tuple:
-            for item in part:
-                if type(item) is tuple or type(item) is FrozenMap:
-                    return True
     return False
 
 
