@@ -38,6 +38,8 @@ class Limits:
     questions: int = 65_536
     listeners_per_promise: int = 64
     pipeline_queue: int = 1_024
+    latch_queue: int = 16_384
+    backlog: int = 4_096
     gc_entries: int = 4_096
     # Guessing swiss numbers.
     fetch_failures: int = 256

@@ -126,6 +126,11 @@ class Peer:
         if source.messages:
             self.vat.admitted(source)
 
+    def backlog(self, conn: ConnId) -> int:
+        """Return how many messages of a connection have come and wait for their turn."""
+        link = self.router.links.get(conn)
+        return 0 if link is None or link.source.held else len(link.source.messages)
+
     def disconnected(self, conn: ConnId, why: str, now: float) -> None:
         """Take note that a connection is gone."""
         self.now = now

@@ -10,7 +10,6 @@ import logging
 import math
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -19,11 +18,12 @@ from attrs import define
 from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
-from captp.model.promise import BROKEN, FULFILLED, PENDING, Promise, add_waiter
+from captp.model.promise import PENDING, Promise, add_waiter
 from captp.net.base import Conduit
 from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.bracket import HiddenTask
+from captp.run.outside import run_outside
 from captp.session.handshake import Channel
 
 #: Deliveries between two writes: the other end works on the first while we go on.
@@ -306,13 +306,17 @@ class Pump:
 
     async def _read(self, conn: ConnId, connection: Connection) -> None:
         receive, received = connection.conduit.receive, self.peer.received
-        low_water = self.peer.limits.send_buffer // 2
+        low_water, backlog = self.peer.limits.send_buffer // 2, self.peer.limits.backlog
         while True:
             data = await receive()
             if not data:
                 return
             received(conn, data, trio.current_time())
             self.flush()
+            while self.peer.backlog(conn) > backlog:
+                # What we do not read yet waits at the peer, where it belongs.
+                await trio.lowlevel.checkpoint()
+                self.flush()
             if connection.conduit.pending > low_water:
                 # Reading on would make us answer more than the peer reads; the writer goes on.
                 connection.drained = trio.Event()
@@ -326,42 +330,8 @@ class Pump:
             self._nursery.start_soon(connection.conduit.aclose)
 
     def _call(self, output: Call) -> None:
-        self._nursery.start_soon(self._run_outside, weakref.ref(output.promise), output.function, output.args)
-
-    async def _run_outside(
-        self, promise: weakref.ref[Promise[Any]], function: Callable[..., Any], args: tuple[Any, ...]
-    ) -> None:
-        """Run a function for its promise; cancel it when whoever held the promise lets go.
-
-        Where nobody has ever held it, nobody waits, and the function runs to its end.
-        """
-        with trio.CancelScope() as scope:
-            token = trio.lowlevel.current_trio_token()
-            # A promise may die in any thread that collects garbage.
-            held = promise()
-            watch = None if held is None else weakref.ref(held, lambda _: _cancel_soon(token, scope))
-            del held
-            try:
-                value = await run_outside(function, args)
-            except Exception as problem:  # the outside function's own error breaks its promise, no more
-                self._settle_outside(promise(), BROKEN, problem, function)
-            else:
-                self._settle_outside(promise(), FULFILLED, value, function)
-            del watch
-
-    def _settle_outside(
-        self, promise: Promise[Any] | None, state: int, value: Any, function: Callable[..., Any]
-    ) -> None:
-        vat = self.peer.vat
-        if promise is None:
-            if state == BROKEN:
-                fields = {"function": getattr(function, "__qualname__", "?")}
-                log.error("outside call failed", exc_info=value, extra={"captp": fields})
-            return
-        try:
-            vat.settle(promise, state, value)
-        except Exception as problem:  # an unpassable result breaks the promise too
-            vat.settle(promise, BROKEN, problem)
+        promise = weakref.ref(output.promise)
+        self._nursery.start_soon(run_outside, self.peer.vat, promise, output.function, output.args)
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:
@@ -392,26 +362,6 @@ class Pump:
             async with trio.open_nursery() as nursery:
                 for connection in list(self._connections.values()):
                     nursery.start_soon(connection.conduit.aclose)
-
-
-def _cancel_soon(token: trio.lowlevel.TrioToken, scope: trio.CancelScope) -> None:
-    with suppress(trio.RunFinishedError):
-        token.run_sync_soon(scope.cancel)
-
-
-async def run_outside(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Run a trio async function here, or a plain one in a worker thread."""
-    if trio_is_async(function):
-        return await function(*args)
-    return await trio.to_thread.run_sync(lambda: function(*args))
-
-
-def trio_is_async(function: Any) -> bool:
-    """Tell whether calling ``function`` gives something to await."""
-    import inspect  # noqa: PLC0415
-
-    target = function.__call__ if not inspect.isroutine(function) else function
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(target)
 
 
 _ACTIONS: Final[dict[type, Callable[[Pump, Any], None]]] = {

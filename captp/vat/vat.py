@@ -16,6 +16,7 @@ from captp.errors import (
     InvariantBroken,
     NotNear,
     NotNow,
+    Overloaded,
     UsageError,
 )
 from captp.limits import Limits
@@ -316,7 +317,7 @@ class Vat:
             self.ahead.append(message)
             return
         if obj._latch is not None:
-            obj._latch.append(message)
+            self._hold(obj, message)
             return
         try:
             row = obj._captp_rows[message.selector]
@@ -328,6 +329,14 @@ class Vat:
                     self.settle_now(message.promise, BROKEN, problem)
                 return
         self.turns.run(obj, row, message)
+
+    def _hold(self, obj: Object, message: Message) -> None:
+        limit = self.limits.latch_queue
+        if len(obj._latch) < limit:
+            obj._latch.append(message)
+        elif message.promise is not None:
+            full = Overloaded(f"{limit} calls already wait for this object, which is busy; try again later")
+            self.settle_now(message.promise, BROKEN, full)
 
     def _deliver_to_promise(self, target: Promise[Any], message: Message) -> None:
         if _is_under_way(target):

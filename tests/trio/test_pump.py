@@ -154,3 +154,60 @@ async def test_a_message_that_is_too_large_breaks_only_its_own_call(autojump_clo
         assert await small == 1
         with pytest.raises(captp.Unpassable, match=f"a message of {MIB + 16} bytes; {MIB} is the most"):
             await large
+
+
+class Busy(captp.Object):
+    seen: int = 0
+
+    @captp.method
+    def note(self) -> int:
+        self.seen += 1
+        return self.seen
+
+    @captp.method
+    async def wait(self, promise: captp.Promise[None]) -> None:
+        await promise
+
+
+async def test_a_peer_that_sends_faster_than_turns_run_is_read_no_further() -> None:
+    most = 0
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host, captp.open_vat() as client:
+        busy = client.enliven(host.mint(Busy()))
+        await captp.E(busy).note()
+
+        async def look() -> None:
+            nonlocal most
+            while True:
+                most = max(most, host.view().queued)
+                await trio.sleep(0)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            for _ in range(100_000):
+                captp.E(busy).note.only()
+            with trio.fail_after(20):
+                assert await captp.E(busy).note() == 100_002
+            nursery.cancel_scope.cancel()
+
+    # The limit, and what one read may bring on top of it.
+    assert 0 < most <= Limits().backlog + 256 * 1024 // 12
+
+
+@pytest.mark.parametrize(("calls", "broken"), [(3, 0), (4, 1)])
+async def test_calls_that_wait_for_a_busy_object_have_a_limit(calls: int, broken: int) -> None:
+    async with captp.open_vat(limits=Limits(latch_queue=3)) as vat, trio.open_nursery():
+        promise, resolver = vat.promise()
+        busy = captp.E(vat.export(Busy()))
+        waiting = busy.wait(promise)
+        notes = [busy.note() for _ in range(calls)]
+        await trio.testing.wait_all_tasks_blocked()
+        resolver.fulfill(None)
+        await waiting
+
+        failures = 0
+        for note in notes:
+            try:
+                await note
+            except captp.Overloaded:
+                failures += 1
+        assert failures == broken
