@@ -340,7 +340,8 @@ class Pump:
     def _trace(self, output: Trace) -> None:
         level = logging.getLevelNamesMapping()[output.level.upper()]
         if log.isEnabledFor(level):
-            log.log(level, output.event, exc_info=output.error, extra={"captp": output.fields})
+            fields = {"vat": self.peer.designator[:12], **output.fields}
+            log.log(level, output.event, exc_info=output.error, extra={"captp": fields})
 
     async def close(self) -> None:
         """Send what is still to be sent, say goodbye on every connection and forget them."""
