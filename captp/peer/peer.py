@@ -111,7 +111,7 @@ class Peer:
         source = link.source
         arrived = source.messages.append
         settle_now, forwarded = self.vat.settle_now, self.vat.settling.forwarded
-        for effect in session.receive(data):
+        for effect in self._receive(session, data):
             kind = type(effect)
             if kind is Message:
                 arrived(effect)
@@ -125,6 +125,15 @@ class Peer:
                     break
         if source.messages:
             self.vat.admitted(source)
+
+    def _receive(self, session: Session, data: bytes) -> list[Any]:
+        try:
+            return session.receive(data)
+        except Exception as problem:
+            # A mistake of ours, and a peer has found it: the other sessions must not pay for it.
+            self.outputs.append(Trace("error", "session failed", {}, problem))
+            session.abort("internal", "please report this")
+            return session.take_effects()
 
     def backlog(self, conn: ConnId) -> int:
         """Return how many messages of a connection have come and wait for their turn."""

@@ -226,7 +226,7 @@ class Session:
             if self.codec is None:
                 data = self._sniff(data)
                 if not data:
-                    return self._take_effects()
+                    return self.take_effects()
             assert self.codec is not None
             op = None
             for op in self.codec.feed(data):
@@ -246,9 +246,10 @@ class Session:
         except ValueError:
             # Only a handler's unpacking raises it: an operation with too few or too many fields.
             self.abort("bad-op", "wrong number of fields")
-        return self._take_effects()
+        return self.take_effects()
 
-    def _take_effects(self) -> list[Any]:
+    def take_effects(self) -> list[Any]:
+        """Return what is to be done, in order, once."""
         effects, self.effects = self.effects, []
         return effects
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgpack
+from msgpack import Timestamp
 
 from captp.errors import BadLocator, DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
@@ -62,6 +63,7 @@ class NativeCodec:
         self._needed = 0
         self._marked = False
         self._caps = 0
+        self._caps_limit = limits.caps_per_message
         options = self._options()
         self._unpacker = msgpack.Unpacker(max_buffer_size=limits.message_bytes + 1, **options)
         self._unpack_large = partial(msgpack.unpackb, **options)
@@ -198,13 +200,10 @@ class NativeCodec:
         unpacker = self._unpacker
         begin = unpacker.tell()
         unpacker.feed(frame)
-        caps_limit = self._limits.caps_per_message
         try:
             for op in unpacker:
                 if type(op) is not tuple or not op or type(op[0]) is not int:
                     raise DecodeError("unknown-op", f"before byte {unpacker.tell() - begin} of a frame")
-                if self._caps > caps_limit:
-                    raise LimitExceeded("too-many", f"over {caps_limit} references in one message")
                 if self._marked:
                     self._marked = False
                     check_shape(op, self._limits)
@@ -221,7 +220,7 @@ class NativeCodec:
                     if type(part) is tuple:
                         if is_deep(part):
                             check_shape(op, self._limits)
-                    elif type(part) is FrozenMap:
+                    elif type(part) is FrozenMap or type(part) is Timestamp:
                         check_shape(op, self._limits)
                 self._caps = 0
                 yield op
@@ -242,9 +241,7 @@ class NativeCodec:
             raise _translate(problem, len(frame)) from None
         if type(op) is not tuple or not op or type(op[0]) is not int:
             raise DecodeError("unknown-op", "a large frame that is no operation")
-        caps, self._caps = self._caps, 0
-        if caps > self._limits.caps_per_message:
-            raise LimitExceeded("too-many", f"{caps} references in one message")
+        self._caps = 0
         check_shape(op, self._limits)
         if self._marked:
             self._marked = False
@@ -257,6 +254,8 @@ class NativeCodec:
             return known if known is not None else self._decode_symbol(data)
         if 16 <= code <= 19:
             self._caps += 1
+            if self._caps > self._caps_limit:
+                raise LimitExceeded("too-many", f"over {self._caps_limit} references in one message")
             if not 0 < len(data) <= 7:
                 raise DecodeError("bad-value", "a position has 1 to 7 bytes")
             position = data[0] if len(data) == 1 else int.from_bytes(data, "big")
@@ -300,14 +299,14 @@ def _decode_int(data: bytes, limits: Limits) -> int:
 
 def _decode_sturdyref(data: bytes) -> SturdyRef:
     try:
-        fields = msgpack.unpackb(data, use_list=False, strict_map_key=True)
-    except (msgpack.UnpackException, ValueError):
+        fields = msgpack.unpackb(data, use_list=False, strict_map_key=True, object_pairs_hook=struct_of)
+    except (msgpack.UnpackException, ValueError, DecodeError):
         fields = ()
     match fields:
-        case (str(transport), str(designator), dict(hints), bytes(swiss)):
+        case (str(transport), str(designator), FrozenMap() as hints, bytes(swiss)):
             if all(type(v) is str for v in hints.values()):
                 try:
-                    return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
+                    return SturdyRef(PeerLocator.make(transport, designator, dict(hints)), swiss)
                 except BadLocator:
                     pass
     raise DecodeError("bad-value", "a malformed sturdyref")

@@ -9,7 +9,9 @@ result travels as a deliver to a resolver object, and a call of a named method a
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from attrs import frozen
 
 Op: TypeAlias = tuple[Any, ...]
 
@@ -53,7 +55,8 @@ class Kind(IntEnum):
     STURDYREF = 21
 
 
-class Desc(NamedTuple):
+@frozen
+class Desc:
     """A descriptor: kind and position (or, for certificates and sturdyrefs, the data itself)."""
 
     kind: Kind

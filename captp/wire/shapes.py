@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgpack import Timestamp
+
 from captp.errors import DecodeError, LimitExceeded
 from captp.limits import Limits
 from captp.model.values import Fault, FrozenMap, Tagged
@@ -29,7 +31,7 @@ def is_deep(parts: tuple[Any, ...]) -> bool:
     """Whether there is a container among the parts, so that they are worth counting."""
     for part in parts:
         kind = type(part)
-        if kind is tuple or kind is FrozenMap:
+        if kind is tuple or kind is FrozenMap or kind is Timestamp:
             return True
     return False
 
@@ -44,13 +46,12 @@ def check_shape(op: Op, limits: Limits) -> None:
             raise LimitExceeded("too-deep", f"nested deeper than {limits.depth}")
         below: list[Any] = []
         for value in level:
-            kind = type(value)
-            if kind is tuple:
-                nodes += len(value)
-                below += [v for v in value if type(v) is tuple or type(v) is FrozenMap]
-            else:
-                nodes += len(value)
-                below += [v for v in value.values() if type(v) is tuple or type(v) is FrozenMap]
+            nodes += len(value)
+            parts = value if type(value) is tuple else value.values()
+            below += [v for v in parts if type(v) is tuple or type(v) is FrozenMap]
+            if Timestamp in map(type, parts):
+                # The one ext type that msgpack decodes without asking.
+                raise DecodeError("bad-value", "unknown ext type -1")
         if nodes > limits.nodes:
             raise LimitExceeded("too-many", f"more than {limits.nodes} parts in one message")
         level = below
@@ -87,7 +88,7 @@ def _unmark(items: tuple[Any, ...]) -> Any:
             raise DecodeError("bad-value", "a marker stands inside a list")
         return items
     if items[0] is TAGGED:
-        if len(items) == 3 and type(items[1]) is str:
+        if len(items) == 3 and type(items[1]) is str and type(items[2]) is not Marker:
             return Tagged(items[1], items[2])
     elif len(items) == 4 and type(items[1]) is str:
         data, incident = items[2], items[3]

@@ -18,6 +18,7 @@ from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator
 from captp.net.tcp import TcpNetlayer
 from captp.session.handshake import Channel, make_hello
+from captp.session.inbound import HANDLERS
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import (
     ABORT,
@@ -81,6 +82,8 @@ BYTES = {
     "unknown-op": raw_frame(msgpack.packb({"op": "deliver"})),
 }
 
+BAD_STURDYREF = msgpack.ExtType(Kind.STURDYREF, msgpack.packb(["tls", "x", {b"h": "v"}, b"s"]))
+
 OPS = {
     "a target that was never given": ("bad-ref", [(CALL, 7, "add", (1,), 1, True)]),
     "an answer that was never asked": ("bad-ref", [(CALL, -8, "add", (1,), 1, True)]),
@@ -97,6 +100,7 @@ OPS = {
     "an operation with a field too few": ("bad-op", [(DELIVER, BOOTSTRAP)]),
     "a listener on what is no promise": ("bad-op", [(LISTEN, 3, 4)]),
     "a key of the wrong kind": ("bad-op", [(GET, BOOTSTRAP, 3, 4)]),
+    "a sturdyref with a hint in bytes": ("bad-value", [(CALL, 0, "fetch", (BAD_STURDYREF,), 1, True)]),
     "a long method": ("bad-value", [(CALL, 0, "m" * 300, (), 1, True)]),
     "an unknown operation": ("unknown-op", [(99, 1)]),
 }  # fmt: skip
@@ -182,6 +186,26 @@ async def test_a_message_against_the_rules_ends_its_session_with_a_reason(
 ) -> None:
     code, ops = OPS[what]
     await check(framed(*ops), code, caplog)
+
+
+async def test_a_mistake_of_ours_costs_only_the_session_that_met_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistaken(_session: object, _op: object) -> None:
+        raise KeyError("a bug")
+
+    async with a_busy_host() as (host, port, results):
+        monkeypatch.setitem(HANDLERS, BREAK, mistaken)
+        calls = len(results)
+
+        ops = await attack(port, framed((BREAK, 1, "x")))
+
+        assert codes_of(ops) == ["internal"]
+        while len(results) < calls + 10:
+            await trio.sleep(0.001)
+        assert len(host.view().sessions) == 1
+    (failed,) = [r for r in caplog.records if r.getMessage() == "session failed"]
+    assert "a bug" in str(failed.exc_info)
 
 
 async def test_what_comes_before_a_hello_ends_the_session() -> None:

@@ -69,7 +69,7 @@ class Names:
         raise Unpassable(f"a {type(value).__name__} cannot cross")
 
     def resolve(self, kind: Kind, position: Any) -> object:
-        self.seen.append((kind, position))
+        self.seen.append(Desc(Kind(kind), position))
         return Desc(kind, position)
 
 
@@ -261,7 +261,7 @@ def test_references_in_arguments_are_described_and_resolved_in_order() -> None:
     promise = Desc(Kind.IMPORT_PROMISE, 9)
     deep = FrozenMap(deep=(Tagged("t", promise),))
     assert back == Deliver(TO, (promise, deep, Desc(Kind.ANSWER, 2)), 1, OUR)
-    assert refs.seen == [TO, promise, promise, (Kind.ANSWER, 2), OUR]
+    assert refs.seen == [TO, promise, promise, Desc(Kind.ANSWER, 2), OUR]
 
 
 def test_targets_and_resolvers_may_be_references_too() -> None:
@@ -306,7 +306,7 @@ def test_a_sturdyref_is_resolved_from_its_parts(size: int) -> None:
     ops = [op for i in range(0, len(data), size) for op in reader.feed(data[i : i + size])]
 
     assert ops == [Deliver(TO, (Desc(Kind.STURDYREF, parts),), 1, OUR)]
-    assert refs.seen == [TO, (Kind.STURDYREF, parts), OUR]
+    assert refs.seen == [TO, Desc(Kind.STURDYREF, parts), OUR]
     assert encode(Record("ocapn-sturdyref", (location_record(*parts[:3]), b"swiss"))) in data
 
 
