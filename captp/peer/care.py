@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from weakref import getweakrefs
 
 from captp.model.promise import Message, Promise
 from captp.peer.bootstrap import PING, bootstrap_of
 from captp.peer.router import Link
+from captp.session.entries import Answer, Question
+from captp.session.session import Session
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -28,6 +31,8 @@ def care(peer: Peer, link: Link) -> None:
         return
     if now - link.opened_at > DIALECT_S:
         session.assume_dialect()
+    if session.tables.released:
+        _cancel_arrived(peer, session)
     if session.outbound.has_garbage:
         session.outbound.release_alone = True
         peer.touched[session] = None
@@ -45,6 +50,21 @@ def care(peer: Peer, link: Link) -> None:
         _ping(peer, link)
 
 
+def _cancel_arrived(peer: Peer, session: Session) -> None:
+    """Cancel the calls whose callers let go while they were on their way, and that have arrived since."""
+    released = session.tables.released
+    for answer in [a for a in released if has_arrived(a)]:
+        released.discard(answer)
+        session.outbound.acknowledge(answer)
+        peer.vat.settling.release(answer)
+        peer.touched[session] = None
+
+
+def has_arrived(answer: Answer) -> bool:
+    """Whether a pending answer is that of a fiber, or follows what the method returned."""
+    return answer._value is not None or any(type(w) is not Question for w in getweakrefs(answer))
+
+
 def _is_stuck(link: Link, now: float, longest: float) -> bool:
     """Whether the peer lets one message drip in, which would cost it nothing and us its memory."""
     session = link.session
@@ -58,14 +78,13 @@ def _is_stuck(link: Link, now: float, longest: float) -> bool:
 
 def doubt(peer: Peer, link: Link) -> None:
     """Make sure that a connection lives: its peer has come again, as if it knew of none."""
-    if link.session.native and (link.doubted_at is None or link.heard_at > link.doubted_at):
+    if link.session.native and link.doubted_at is None:
         link.doubted_at = peer.now
         _ping(peer, link)
 
 
 def _has_not_answered(link: Link, now: float) -> bool:
-    doubted_at = link.doubted_at
-    return doubted_at is not None and link.heard_at <= doubted_at and now - doubted_at > DOUBT_S
+    return link.doubted_at is not None and now - link.doubted_at > DOUBT_S
 
 
 def _ping(peer: Peer, link: Link) -> None:

@@ -106,6 +106,7 @@ class Peer:
         if link is None:
             return
         link.heard_at = now
+        link.doubted_at = None
         session = link.session
         self.touched[session] = None
         source = link.source

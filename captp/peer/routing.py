@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
-from weakref import getweakrefs
 
 from captp.errors import WrongPeer
 from captp.model.faults import to_wire
@@ -23,7 +22,7 @@ from captp.model.ref import Far, Ref
 from captp.peer import bootstrap, care
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
-from captp.session.entries import Answer, Question
+from captp.session.entries import Answer
 from captp.session.inbound import ControlCall, Ended, Released
 from captp.session.session import Established, Session
 from captp.vat.effects import Outside, Shortened, Timer, Want, Watch
@@ -52,11 +51,6 @@ def route(peer: Peer) -> None:
                     send(peer, item)
             else:
                 _VAT_EFFECTS[kind](peer, item)
-        watched = [(w, p) for w, p in vat.settling.woken if type(w) is Watch]
-        if watched:
-            vat.settling.woken = [(w, p) for w, p in vat.settling.woken if type(w) is not Watch]
-            for watch, promise in watched:
-                _watch(peer, Watch(watch.promise, promise))
 
 
 def _send_with_queue(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
@@ -244,16 +238,11 @@ def _released(peer: Peer, link: Link, effect: Released) -> None:
     The caller takes our answer as the news that it arrived, and may then send by a shorter way.
     """
     answer, session = effect.answer, link.session
-    if not answer.reply or _has_arrived(answer):
+    if not answer.reply or care.has_arrived(answer):
         session.outbound.acknowledge(answer)
         peer.vat.settling.release(answer)
     else:
         session.tables.released.add(answer)
-
-
-def _has_arrived(answer: Answer) -> bool:
-    """Whether a pending answer is that of a fiber, or follows what the method returned."""
-    return answer._value is not None or any(type(w) is not Question for w in getweakrefs(answer))
 
 
 def _asked(_peer: Peer, link: Link, answer: Answer) -> None:

@@ -47,7 +47,7 @@ class Import(weakref.ref[Any]):
     """
 
     __slots__ = ("account", "desc", "incarnation", "is_promise", "position", "session", "touched",
-                 "unanswered", "wanted", "wire")  # fmt: skip
+                 "unanswered", "unsure", "wanted", "wire")  # fmt: skip
 
     account: Any
     incarnation: int
@@ -60,6 +60,7 @@ class Import(weakref.ref[Any]):
     is_promise: bool
     wanted: bool
     unanswered: int
+    unsure: bool
 
     def __repr__(self) -> str:
         return f"i{self.position}"
@@ -99,11 +100,12 @@ class Question(weakref.ref[Promise[Any]]):
     waiting --promise dropped, result comes to our position--> dropped --returned--> finished
     waiting --promise dropped, otherwise--> finished
     Every path sends exactly one release of the answer and sees at most one return.
-    ``via`` is the promise the call was sent through, ``unanswered`` counts the calls through ours.
+    ``via`` is the promise the call was sent through, ``unanswered`` counts the calls through ours, and
+    ``unsure`` tells that one was let go before anybody could hear that it had arrived.
     """
 
     __slots__ = ("account", "desc", "incarnation", "position", "released", "resolver", "session",
-                 "state", "touched", "unanswered", "via", "wanted")  # fmt: skip
+                 "state", "touched", "unanswered", "unsure", "via", "wanted")  # fmt: skip
 
     account: Any
     incarnation: int
@@ -118,6 +120,7 @@ class Question(weakref.ref[Promise[Any]]):
     desc: Any
     via: Promise[Any] | None
     unanswered: int
+    unsure: bool
     resolver: Export | None
 
     def __repr__(self) -> str:
@@ -226,7 +229,7 @@ class Account:
         entry.session = self.session
         entry.wire = entry.unanswered = 0
         entry.desc = None
-        entry.is_promise = entry.wanted = False
+        entry.is_promise = entry.wanted = entry.unsure = False
         return entry
 
     def question(
@@ -245,6 +248,7 @@ class Account:
         question.released = NOT_YET
         question.desc = question.via = question.resolver = None
         question.unanswered = 0
+        question.unsure = False
         return question
 
     def answer(self, position: int, reply: Any) -> Answer:

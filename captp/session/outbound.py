@@ -22,12 +22,16 @@ from captp.session.entries import (
     SENT,
     SETTLED,
     Answer,
+    Import,
     Question,
 )
 from captp.session.results import Results
 from captp.session.tables import Tables
 from captp.wire.codec import Codec
 from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE, Kind, Op
+
+#: A call that no object answers: peers that speak natively break it where it arrives.
+PROBE: Final = "captp:probe"
 
 #: Releases that are worth a write of their own.
 RELEASES: Final = 512
@@ -162,6 +166,9 @@ class Outbound:
         if route.wanted or self.closed:
             return None
         route.wanted = True
+        if route.unsure:
+            # Its answer is the news that everything sent through the promise before has arrived.
+            self.deliver_through(Message(promise, PROBE, (), None, None), promise)
         if type(route) is Question:
             desc = route.desc or self.codec.target(Kind.ANSWER, route.position)
             self._send(self.results.listen(desc, route, own=True))
@@ -247,10 +254,7 @@ class Outbound:
             if tables.questions.get(question.position) is not question:
                 continue
             if question.via is not None and self.native and not question.wanted:
-                # Nobody wants the result, but what comes after must not overtake the call.
-                question.wanted = True
-                desc = question.desc or self.codec.target(Kind.ANSWER, question.position)
-                self.encode(self.results.listen(desc, question, own=True))
+                self._drop_unheard(question, question.via._route)
             if question.promise_dropped(by_position=self.native):
                 self.finish(question)
             elif question.released is NOT_YET:
@@ -269,6 +273,16 @@ class Outbound:
                 if question.state is FINISHED:
                     tables.question_positions.free.append(question.position)
         self._finished.clear()
+
+    def _drop_unheard(self, question: Question, route: Question | Import) -> None:
+        """See that nothing overtakes a call whose result nobody wants any more."""
+        if not route.wanted:
+            # The promise it went through settles for nobody, as things are; see listen().
+            route.unsure = True
+            return
+        question.wanted = True
+        desc = question.desc or self.codec.target(Kind.ANSWER, question.position)
+        self.encode(self.results.listen(desc, question, own=True))
 
     def take(self) -> bytes:
         """Return what was encoded since the last batch, framed."""

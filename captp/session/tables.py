@@ -185,7 +185,7 @@ class Tables:
         far = entry() if entry is not None else None
         if far is None:
             far = Far(self.session, self.codec.target(Kind.EXPORT, position))
-            far.entry = entry = self._enter_import(far, position, entry)
+            far.entry = entry = self._enter_import(far, position, entry, is_promise=False)
         elif type(far) is not Far:
             raise RemoteProtocolError("bad-ref", f"import {position} is a promise, not an object")
         assert entry is not None
@@ -199,9 +199,7 @@ class Tables:
             if self.promises >= self.limits.promises:
                 raise LimitExceeded("too-many", f"more than {self.limits.promises} promises")
             promise = Promise(self.home)
-            promise._route = entry = self._enter_import(promise, position, entry)
-            entry.is_promise = True
-            self.promises += 1
+            promise._route = entry = self._enter_import(promise, position, entry, is_promise=True)
             entry.desc = self.codec.target(Kind.EXPORT, position)
         elif not isinstance(promise, Promise):
             raise RemoteProtocolError("bad-ref", f"import {position} is an object, not a promise")
@@ -209,12 +207,15 @@ class Tables:
         entry.wire += 1
         return promise
 
-    def _enter_import(self, target: Any, position: int, old: Import | None) -> Import:
+    def _enter_import(self, target: Any, position: int, old: Import | None, *, is_promise: bool) -> Import:
         if old is None and len(self.imports) >= self.limits.imports:
             raise LimitExceeded("too-many", f"more than {self.limits.imports} imports")
         entry = self.account.import_(position, target, self.dropped_imports.append)
+        entry.is_promise = is_promise
+        self.promises += is_promise
         if old is not None:
             entry.wire = old.wire
+            self.promises -= old.is_promise
         self.imports[position] = entry
         return entry
 

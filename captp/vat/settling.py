@@ -21,7 +21,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Ref
 from captp.model.values import Tagged
-from captp.vat.effects import Shortened, Want
+from captp.vat.effects import Shortened, Want, Watch
 from captp.vat.fiber import Fiber
 
 
@@ -105,6 +105,8 @@ class Settling:
                     if waiter.waiting_for is promise:
                         waiter.waiting_for = None
                         self.vat.admit(self.vat.local, waiter)
+                elif type(waiter) is Watch:
+                    self.vat.outbox.append(Watch(waiter.promise, promise))
                 elif not isinstance(waiter, Promise):
                     self.woken.append((waiter, promise))
                 elif waiter._state == PENDING:

@@ -209,7 +209,8 @@ def find(obj: Object, selector: Any, args: tuple[Any, ...]) -> tuple[Row, tuple[
     row = rows.get(selector)
     if row is None:
         row = rows.get(None)
-        if row is None or type(selector) is not str:
+        if row is None or type(selector) is not str or selector.startswith("captp:"):
+            # Names with that prefix are between vats, and never an object's.
             raise NoSuchMethod("there is no such method")
         args = (Symbol(selector), *args)
     return row, args
