@@ -7,7 +7,7 @@ outbox, what sessions receive comes back as effects, and ``run`` moves both unti
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from captp.errors import Disconnected, Timeout
@@ -16,7 +16,7 @@ from captp.model.idents import ConnId, Oid
 from captp.model.keys import PrivateKey, derive
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.object import Object
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, routing
@@ -45,6 +45,8 @@ class Peer:
         self.registry = Registry(derive(key.seed(), b"captp swiss index"))
         self.order = Order()
         self.router = Router(entropy)
+        #: By name: who handles calls of a control target; any other is silent.
+        self.controls: dict[str, Callable[[Peer, Link, Message], None]] = {"bootstrap": bootstrap.handle}
         self.locations: dict[str, PeerLocator] = {}
         self.now = 0.0
         self.outputs: list[Any] = []
@@ -146,7 +148,7 @@ class Peer:
         self.now = now
         link = self.router.links.get(conn)
         if link is not None:
-            self.end(link, f"the connection is gone ({why})")
+            self.end(link, f"the connection is gone ({why})", code="disconnected", by="the network")
 
     def dial_failed(self, conn: ConnId, error: Disconnected, now: float) -> None:
         """Take note that a dial brought no connection."""
@@ -274,9 +276,11 @@ class Peer:
         """Leave a line for people."""
         self.outputs.append(Trace(level, event, fields))
 
-    def end(self, link: Link, why: str) -> None:
+    def end(self, link: Link, why: str, *, code: str = "", by: str = "this side") -> None:
         """End a link: write what it still says, hang up, break all that depended on it."""
         session = link.session
+        level = "warning" if by == "this side" else "info"
+        self.trace(level, "session ended", conn=link.conn, code=code or why.partition(":")[0], by=by)
         data = session.take_output()
         if data:
             self.outputs.append(Write(link.conn, data))
@@ -300,6 +304,18 @@ class Peer:
         attempt = self.router.dialled(link.conn)
         if attempt is not None:
             self.router.failed(attempt, reason, self.now)
+
+    def holders(self) -> Iterator[Any]:
+        """Yield every reference that the engine itself keeps alive: a root for whoever traces the heap.
+
+        What waits as an argument stands in its message, and is yielded with the message's target.
+        """
+        yield from self.registry.references()
+        for link in self.router.links.values():
+            tables = link.session.tables
+            yield from (e.target for e in tables.exports.values() if isinstance(e.target, Reference))
+            yield from (a._value for a in tables.answers.values() if isinstance(a._value, Reference))
+        yield from self.vat.holders()
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold anywhere in this vat."""

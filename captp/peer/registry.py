@@ -63,6 +63,10 @@ class Registry:
         """Return the labels of what is registered."""
         return [r.label for r in self._by_mac.values()]
 
+    def references(self) -> list[Ref]:
+        """Return what the swiss numbers give."""
+        return [r.ref for r in self._by_mac.values()]
+
     def objects(self) -> list[Object]:
         """Return the registered objects: they are roots."""
         return [r.ref._anchor for r in self._by_mac.values() if isinstance(r.ref._anchor, Object)]

@@ -19,7 +19,7 @@ from captp.model.promise import (
     add_waiter,
 )
 from captp.model.ref import Far, Ref
-from captp.peer import bootstrap, care
+from captp.peer import care
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
 from captp.session.entries import Answer
@@ -192,7 +192,7 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
         if attempt is not None:
             peer.router.failed(attempt, wrong_peer(link), peer.now)
         link.session.abort("identity", "you are not the peer that was dialled")
-        peer.end(link, "somebody else answered")
+        peer.end(link, "identity: somebody else answered")
         return
     rival = peer.router.rival(link)
     refused = peer.router.established(link)
@@ -220,16 +220,17 @@ def wrong_peer(link: Link) -> WrongPeer:
 
 
 def _ended(peer: Peer, link: Link, effect: Ended) -> None:
-    who = "the peer" if effect.remote else "this side"
-    level = "info" if effect.remote else "warning"
-    peer.trace(level, "session ended", conn=link.conn, code=effect.code, by=who)
     if effect.remote and effect.detail.startswith((CROSSED, DUPLICATE)):
         peer.router.give_way(link.conn, peer.now)
-    peer.end(link, f"{effect.code} by {who}: {effect.detail}" if effect.detail else effect.code)
+    who = "the peer" if effect.remote else "this side"
+    why = f"{effect.code} by {who}: {effect.detail}" if effect.detail else effect.code
+    peer.end(link, why, code=effect.code, by=who)
 
 
 def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
-    bootstrap.handle(peer, link, effect.message)
+    handler = peer.controls.get(effect.name)
+    if handler is not None:
+        handler(peer, link, effect.message)
 
 
 def _released(peer: Peer, link: Link, effect: Released) -> None:

@@ -351,7 +351,7 @@ class Pump:
         now = trio.current_time()
         for link in list(self.peer.router.links.values()):
             link.session.abort("closed", "the vat is closing")
-            self.peer.end(link, "closed by this side")
+            self.peer.end(link, "closed: the vat is closing")
         self.peer.now = now
         batch = self.peer.drain()
         for output in batch.outputs:

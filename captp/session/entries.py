@@ -1,8 +1,9 @@
 """What stands in a session's tables: one factory, so that every entry has the same stamps and owner.
 
-Stamps are batch numbers of the session: ``touched`` moves when a message names the entry, ``wire``
-counts references the other side was given and ``pending`` those in a message that is still encoding.
-An ``incarnation`` is never used twice, so an entry is never mistaken for a later one at its position.
+Stamps are batch numbers of the session: ``touched`` moves when a message names the entry, and
+``transferred`` when a reference to it travels, in or out. ``wire`` counts references the other side was
+given and ``pending`` those in a message that is still encoding. An ``incarnation`` is never used twice,
+so an entry is never mistaken for a later one at its position.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ class Export:
     described --message failed--> gone. ``wire`` counts what we sent minus what came back.
     """
 
-    __slots__ = ("account", "incarnation", "pending", "position", "target", "touched", "wire")
+    __slots__ = ("account", "incarnation", "pending", "position", "target", "touched", "transferred", "wire")
 
     account: Any
     incarnation: int
     position: int
     touched: int
+    transferred: int
 
     target: Reference | Control
     wire: int
@@ -47,12 +49,13 @@ class Import(weakref.ref[Any]):
     """
 
     __slots__ = ("account", "desc", "incarnation", "is_promise", "position", "session", "touched",
-                 "unanswered", "unsure", "wanted", "wire")  # fmt: skip
+                 "transferred", "unanswered", "unsure", "wanted", "wire")  # fmt: skip
 
     account: Any
     incarnation: int
     position: int
     touched: int
+    transferred: int
     session: Any
 
     wire: int
@@ -269,7 +272,7 @@ class Account:
         self.incarnations += 1
         entry.incarnation = self.incarnations
         entry.position = position
-        entry.touched = self.clock
+        entry.touched = entry.transferred = self.clock
         entry.account = self
 
 

@@ -66,8 +66,9 @@ class Ended:
 
 @frozen(eq=False)
 class ControlCall:
-    """A call of the bootstrap, to be handled before any turn."""
+    """A call of a control target, to be handled before any turn; ``name`` says of which."""
 
+    name: str
     message: Message
 
 
@@ -156,11 +157,11 @@ def _listener(session: Session, resolve: Any) -> Answer:
 
 
 def _control(session: Session, control: Control, message: Message) -> None:
-    """Handle a resolver at once; leave the bootstrap to the peer."""
+    """Handle a resolver at once; leave the others to the peer."""
     question = control.question
-    if control.name == "bootstrap":
-        session.effects.append(ControlCall(message))
-    elif question is not None:
+    if question is None:
+        session.effects.append(ControlCall(control.name, message))
+    else:
         if len(message.args) != 1 or message.selector not in ("fulfill", "break"):
             raise DecodeError("bad-op", "a resolver takes fulfill or break and one value")
         if question.state in (WAITING, DROPPED):

@@ -61,7 +61,10 @@ class Outbound:
     def deliver_far(self, message: Message, far: Far) -> Broken | Unpassable | None:
         """Send a message to an import; return what breaks its promise when it cannot leave."""
         entry = far.entry
-        return self._deliver(message, far.desc, None if entry is None else entry.position, None)
+        if entry is None:
+            return self._deliver(message, far.desc, None, None)
+        entry.touched = self.tables.account.clock
+        return self._deliver(message, far.desc, entry.position, None)
 
     def deliver_through(self, message: Message, promise: Promise[Any]) -> Broken | Unpassable | None:
         """Send a message to what a promise of the peer's will be, before anybody knows what."""
@@ -178,7 +181,9 @@ class Outbound:
         except Overloaded as full:
             return full
         question.released = self.results.listener_release
-        self._kept[question.position] = promise
+        if not self.native:
+            # A listener cannot be called off there: it ends with the promise it listens to.
+            self._kept[question.position] = promise
         self._send(self.results.listen(route.desc, question, own=False))
         return None
 

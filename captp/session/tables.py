@@ -107,7 +107,9 @@ class Tables:
         if isinstance(target, Ref):
             anchor = target._anchor
             if type(anchor) is Far and anchor.session is self.session and anchor.broken is None:
-                return Desc(Kind.EXPORT, anchor.entry.position)
+                entry = anchor.entry
+                entry.touched = entry.transferred = self.account.clock
+                return Desc(Kind.EXPORT, entry.position)
             return Desc(Kind.IMPORT_OBJECT, self._export(target, anchor))
         assert isinstance(target, Promise)
         route = target._route
@@ -157,6 +159,7 @@ class Tables:
             entry = self.exports[position] = self.account.export(position, target)
             self.by_anchor[id(anchor)] = entry
         entry.pending += 1
+        entry.transferred = self.account.clock
         self.pending.append(entry)
         return entry.position
 
@@ -190,6 +193,7 @@ class Tables:
             raise RemoteProtocolError("bad-ref", f"import {position} is a promise, not an object")
         assert entry is not None
         entry.wire += 1
+        entry.touched = entry.transferred = self.account.clock
         return view(self.home, far, Ref)
 
     def _import_promise(self, position: int) -> Promise[Any]:
@@ -205,6 +209,7 @@ class Tables:
             raise RemoteProtocolError("bad-ref", f"import {position} is an object, not a promise")
         assert entry is not None
         entry.wire += 1
+        entry.touched = entry.transferred = self.account.clock
         return promise
 
     def _enter_import(self, target: Any, position: int, old: Import | None, *, is_promise: bool) -> Import:

@@ -28,7 +28,15 @@ from captp.vat.effects import CURRENT_VAT
 TRANSPORT = "sim"
 
 #: Ways a session may end here; any other says that one of two honest peers misbehaved.
-HONEST_ENDS = {"crossed-hello", "duplicate-session", "peer-lost", "handshake-timeout", "aborted"}
+HONEST_ENDS = {
+    "disconnected",
+    "crossed-hello",
+    "duplicate-session",
+    "peer-lost",
+    "too-slow",
+    "handshake-timeout",
+    "aborted",
+}
 
 
 @define(eq=False)
@@ -131,7 +139,7 @@ class World:
             elif type(output) is Dial:
                 me.dials[output.conn] = output.locator
             elif type(output) is Hangup:
-                if output.reason.startswith(("handshake-timeout", "peer-lost")):
+                if output.reason.startswith(("handshake-timeout", "peer-lost", "too-slow")):
                     self.lose()
                 pair = me.ends.pop(output.conn, None)
                 if pair is not None:

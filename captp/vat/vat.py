@@ -7,7 +7,7 @@ are kept or both are dropped. What the outbox holds has left its turn; the peer 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 from captp.errors import (
@@ -38,7 +38,7 @@ from captp.model.ref import Far, Ref, settled
 from captp.vat.effects import CURRENT_VAT
 from captp.vat.fiber import Fiber
 from captp.vat.heap import Heap
-from captp.vat.queues import Queues, Source
+from captp.vat.queues import Latch, Queues, Source
 from captp.vat.settling import Settling
 from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
@@ -241,12 +241,17 @@ class Vat:
     def hold_target(self, obj: Object) -> None:
         """Let messages to one object wait, in order: it is latched, or not loaded yet."""
         if obj._latch is None:
-            obj._latch = deque()
+            obj._latch = Latch()
+        obj._latch.holders += 1
 
     def release_target(self, obj: Object) -> None:
         """Deliver what waited for a held object, before anything that came later."""
-        held, obj._latch = obj._latch, None
-        self.settling.forwarded.extend(held or ())
+        latch = obj._latch
+        if latch is not None:
+            latch.holders -= 1
+            if latch.holders == 0:
+                obj._latch = None
+                self.settling.forwarded.extend(latch)
 
     @property
     def has_work(self) -> bool:
@@ -259,6 +264,15 @@ class Vat:
             or self.settling.forwarded
             or self.dropped_fibers
         )
+
+    def holders(self) -> Iterator[Any]:
+        """Yield the targets and promises of all that waits here, and the objects of fibers."""
+        for source in self.queues.sources:
+            yield from (m.target for m in source.messages if type(m) is Message)
+        for messages in (self.waited, self.ahead, self.settling.forwarded):
+            yield from (m.target for m in messages)
+        yield from self.settling.queued
+        yield from (self.reference(f.obj) for f in self.turns.fibers)
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""
