@@ -27,7 +27,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.model.values import FrozenMap, Symbol, Tagged
-from captp.session.entries import DROPPED, SETTLED, WAITING, Answer, Control, Question
+from captp.session.entries import DROPPED, SETTLED, WAITING, Answer, Control, Import, Question
 from captp.session.handshake import Event
 from captp.wire.ops import (
     ABORT,
@@ -43,16 +43,11 @@ from captp.wire.ops import (
     RESOLVE,
     START,
     UNTAG,
-    Kind,
     Op,
 )
 
 if TYPE_CHECKING:
     from captp.session.session import Session
-
-
-_EXPORT: Final = Kind.EXPORT.value
-_ANSWER: Final = Kind.ANSWER.value
 
 
 @frozen
@@ -113,7 +108,7 @@ def on_deliver(session: Session, op: Op) -> None:
                 raise DecodeError("bad-value", "keyword arguments are a struct")
             args = args[:-1]
     message = Message(to, selector, args, kwargs, answer, True)
-    if isinstance(to, Reference):
+    if _is_ours(session, to):
         session.effects.append(message)
     elif type(to) is Control:
         _control(session, to, message)
@@ -130,13 +125,24 @@ def on_call(session: Session, op: Op) -> None:
     if len(method) > session.limits.method_bytes:
         raise LimitExceeded("bad-value", "a method name is too long")
     tables = session.tables
-    target = tables.resolve(_EXPORT, to) if to >= 0 else tables.resolve(_ANSWER, -1 - to)
+    target = tables.target(to)
     answer = None if position is False else tables.install(position, wanted)
     message = Message(target, method, args, None, answer, True)
     if type(target) is Control:
         _control(session, target, message)
     else:
         session.effects.append(message)
+
+
+def _is_ours(session: Session, to: Any) -> bool:
+    """Whether a peer may call this: what it holds itself it must not send to us."""
+    if isinstance(to, Ref):
+        return not (type(to._anchor) is Far and to._anchor.session is session)
+    if isinstance(to, Promise):
+        route = to._route
+        # One that follows another has borrowed its route, and is ours all the same.
+        return not (type(route) is Import and route.session is session and route() is to)
+    return False
 
 
 def _reply_to(session: Session, resolve: Any) -> Any:
@@ -170,7 +176,7 @@ def _control(session: Session, control: Control, message: Message) -> None:
 
 def on_listen(session: Session, op: Op) -> None:
     _, to, listener, *partial = op
-    if not isinstance(to, Reference) or len(partial) > 1:
+    if not _is_ours(session, to) or len(partial) > 1:
         raise DecodeError("bad-op", "op:listen takes a promise")
     _check_listeners(session, to)
     if listener is True and session.native and type(to) is Answer:
@@ -193,9 +199,11 @@ def _check_listeners(session: Session, to: Reference) -> None:
 def on_select(session: Session, op: Op) -> None:
     code, to, key, position, *resolve = op
     name = {GET: "get", INDEX: "index", UNTAG: "untag"}[code]
-    if type(key) is not (int if code == INDEX else str) or not isinstance(to, Reference):
+    if type(key) is not (int if code == INDEX else str) or not _is_ours(session, to):
         raise DecodeError("bad-op", f"{OP_NAMES[code]} takes a promise and a key")
-    wanted = bool(resolve) and resolve[0] is True and session.native
+    wanted = resolve[0] if len(resolve) == 1 and session.native else False
+    if len(resolve) > 1 or type(wanted) is not bool:
+        raise DecodeError("bad-op", f"{OP_NAMES[code]} wants its result or not")
     answer = session.tables.install(position, wanted)
     session.effects.append(Message(to, Select(name, key), (), None, answer, True))
 
@@ -203,8 +211,8 @@ def on_select(session: Session, op: Op) -> None:
 def on_resolve(session: Session, op: Op) -> None:
     _, position, value = op
     question = session.tables.questions.get(position) if type(position) is int else None
-    if question is None or not session.native:
-        raise RemoteProtocolError("bad-ref", "a result for a call that was never made")
+    if question is None or not question.wanted or not session.native:
+        raise RemoteProtocolError("bad-ref", "a result that was never asked for")
     if question.state is WAITING and question.unanswered == 0 and question.via is None:
         # The way of nearly every result; the steps are those of ``returned``.
         promise = question()
@@ -223,8 +231,8 @@ def on_break(session: Session, op: Op) -> None:
 
 def _question(session: Session, position: Any) -> Question:
     question = session.tables.questions.get(position) if type(position) is int else None
-    if question is None or not session.native:
-        raise RemoteProtocolError("bad-ref", "a result for a call that was never made")
+    if question is None or not question.wanted or not session.native:
+        raise RemoteProtocolError("bad-ref", "a result that was never asked for")
     return question
 
 

@@ -71,17 +71,11 @@ class Tables:
     def resolve(self, kind: int, position: Any) -> Any:
         """Find or make what a descriptor of the peer names; counts one reference received."""
         if kind == _EXPORT:
-            entry = self.exports.get(position)
-            if entry is None:
-                raise RemoteProtocolError("bad-ref", f"export {position} was never given, or is gone")
-            entry.touched = self.account.clock
-            return entry.target
+            found = self.target(position)
+            self.exports[position].transferred = self.account.clock
+            return found
         if kind == _ANSWER:
-            answer = self.answers.get(position)
-            if answer is None:
-                raise RemoteProtocolError("bad-ref", f"answer {position} was never asked, or is gone")
-            answer.touched = self.account.clock
-            return answer
+            return self.target(-1 - position)
         if kind == _IMPORT_OBJECT:
             return self._import_object(position)
         if kind == _IMPORT_PROMISE:
@@ -93,6 +87,20 @@ class Tables:
             except BadLocator:
                 raise DecodeError("bad-value", "a malformed sturdyref") from None
         raise RemoteProtocolError("bad-ref", "certificates are not understood here")
+
+    def target(self, to: int) -> Any:
+        """Return what the peer calls: our export at a position, or the answer at -1 - ``to``."""
+        if to >= 0:
+            entry = self.exports.get(to)
+            if entry is None:
+                raise RemoteProtocolError("bad-ref", f"export {to} was never given, or is gone")
+            entry.touched = self.account.clock
+            return entry.target
+        answer = self.answers.get(-1 - to)
+        if answer is None:
+            raise RemoteProtocolError("bad-ref", f"answer {-1 - to} was never asked, or is gone")
+        answer.touched = self.account.clock
+        return answer
 
     def describe(self, value: object) -> Desc:
         """Name a reference for the peer; counts one reference pending. Raises Unpassable."""
@@ -159,7 +167,7 @@ class Tables:
             entry = self.exports[position] = self.account.export(position, target)
             self.by_anchor[id(anchor)] = entry
         entry.pending += 1
-        entry.transferred = self.account.clock
+        entry.touched = entry.transferred = self.account.clock
         self.pending.append(entry)
         return entry.position
 
