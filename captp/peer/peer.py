@@ -13,7 +13,7 @@ from typing import Any
 from captp.errors import Disconnected, Timeout
 from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
-from captp.model.keys import PrivateKey, derive
+from captp.model.keys import PrivateKey, PublicKey, derive
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.object import Object
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
@@ -80,6 +80,13 @@ class Peer:
             # The peer was faster, and whoever waited has its session.
             self.outputs.append(Hangup(conn, "not-needed"))
             return
+        if dialled is not None and channel.proved is not None:
+            proved = PublicKey.parse(channel.proved).designator
+            attempt = self.router.dialled(conn)
+            if proved != dialled.designator and attempt is not None:
+                self.router.failed(attempt, routing.wrong_peer(dialled), now)
+                self.outputs.append(Hangup(conn, "identity"))
+                return
         if dialled is None and len(self.router.links) >= self.limits.sessions:
             self.trace("warning", "connection refused", conn=conn, code="too-many-sessions")
             self.outputs.append(Hangup(conn, "too-many-sessions"))

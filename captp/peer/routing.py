@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import WrongPeer
 from captp.model.faults import to_wire
+from captp.model.locator import PeerLocator
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -190,7 +191,7 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
     if link.dialled is not None and link.dialled.peer != location.peer:
         attempt = peer.router.dialled(link.conn)
         if attempt is not None:
-            peer.router.failed(attempt, wrong_peer(link), peer.now)
+            peer.router.failed(attempt, wrong_peer(link.dialled), peer.now)
         link.session.abort("identity", "you are not the peer that was dialled")
         peer.end(link, "identity: somebody else answered")
         return
@@ -209,13 +210,12 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
         peer.end(rival, CROSSED)
 
 
-def wrong_peer(link: Link) -> WrongPeer:
+def wrong_peer(dialled: PeerLocator) -> WrongPeer:
     """Return the error for a dial that reached a peer with another key."""
-    assert link.dialled is not None
     return WrongPeer(
-        f"somebody else answered: expected {link.dialled.designator[:12]}; check the sturdyref, or ask"
+        f"somebody else answered: expected {dialled.designator[:12]}; check the sturdyref, or ask"
         " its owner for a new one",
-        peer=link.dialled.designator,
+        peer=dialled.designator,
     )
 
 

@@ -20,7 +20,7 @@ from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
 from captp.model.promise import PENDING, Promise, add_waiter
 from captp.net.base import Conduit
-from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
+from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.bracket import HiddenTask
 from captp.run.outside import run_outside
@@ -333,6 +333,11 @@ class Pump:
         promise = weakref.ref(output.promise)
         self._nursery.start_soon(run_outside, self.peer.vat, promise, output.function, output.args)
 
+    def _load(self, output: Load) -> None:
+        # Everything is in memory, so there is nothing to wait for.
+        self.peer.loaded(output.oids, trio.current_time())
+        self.peer.vat.ring()
+
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:
             waiter.wake()
@@ -370,6 +375,7 @@ _ACTIONS: Final[dict[type, Callable[[Pump, Any], None]]] = {
     Dial: Pump._dial,
     Hangup: Pump._hangup,
     Call: Pump._call,
+    Load: Pump._load,
     Woken: Pump._wake,
     Trace: Pump._trace,
 }

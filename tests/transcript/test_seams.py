@@ -1,0 +1,601 @@
+"""The seams that later features fill, a to k: each is there, idle today, and takes what is plugged in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+import captp
+import captp.session.session
+from captp.errors import Disconnected, Refused
+from captp.limits import Limits
+from captp.model.interface import Row, rows_of
+from captp.model.object import Object
+from captp.model.promise import Message, Promise
+from captp.model.ref import Ref
+from captp.model.send import E
+from captp.peer.order import Order
+from captp.peer.outputs import Batch, Commit, Load
+from captp.session.entries import Account, Control, Import, Question
+from captp.session.inbound import ControlCall
+from captp.session.session import Session
+from captp.wire.ops import Kind
+from tests.unit.peer.pair import Counter, Host, Net, Pair, Shop, outcome, pair
+
+
+def session_of(host: Host) -> Session:
+    return host.sessions[0].session
+
+
+def send_and_hear(it: Pair) -> list[Any]:
+    """Let a's messages come to b's session alone; return what it makes of them, before the peer sees it."""
+    it.a.run()
+    data = bytes(it.wire.far.inbox)
+    it.wire.far.inbox.clear()
+    return session_of(it.b).receive(data)
+
+
+# a. One factory makes every table entry.
+
+
+class Stamping(Account):
+    """An account that notes whatever it makes."""
+
+    __slots__ = ("made",)
+
+    def __init__(self, session: Session, home: Any, limits: Limits) -> None:
+        super().__init__(session, home, limits)
+        self.made: list[Any] = []
+
+    def export(self, *args: Any) -> Any:
+        self.made.append(super().export(*args))
+        return self.made[-1]
+
+    def import_(self, *args: Any) -> Any:
+        self.made.append(super().import_(*args))
+        return self.made[-1]
+
+    def question(self, *args: Any) -> Any:
+        self.made.append(super().question(*args))
+        return self.made[-1]
+
+    def answer(self, *args: Any) -> Any:
+        self.made.append(super().answer(*args))
+        return self.made[-1]
+
+
+def stamping(it: Pair) -> list[Stamping]:
+    """Plug an account of our own into both ends."""
+    made = []
+    for host in (it.a, it.b):
+        tables = session_of(host).tables
+        account = Stamping(tables.session, tables.home, tables.limits)
+        account.incarnations = tables.account.incarnations
+        tables.account = account
+        made.append(account)
+    return made
+
+
+def test_seam_a_one_factory_makes_every_entry_and_never_the_same_one_twice() -> None:
+    it = pair()
+    accounts = stamping(it)
+
+    for _ in range(3):
+        it.a.want(it.ref.give_back(it.a.vat.reference(Counter())))
+        it.ref.keep(it.a.vat.promise()[0])
+        it.net.wait(1)
+
+    kinds = [{type(e).__name__ for e in account.made} for account in accounts]
+    assert kinds[0] >= {"Export", "Question"}
+    assert kinds[1] >= {"Import", "Answer"}
+    for host, account in zip((it.a, it.b), accounts, strict=True):
+        stamps = [e.incarnation for e in account.made]
+        assert sorted(set(stamps)) == stamps
+        # Positions are used again, incarnations are not.
+        assert len({(type(e), e.position) for e in account.made}) < len(account.made)
+        tables = session_of(host).tables
+        entries: list[Any] = [*tables.exports.values(), *tables.imports.values()]
+        entries += [*tables.questions.values(), *tables.answers.values()]
+        assert all(e in account.made for e in entries if e.incarnation > stamps[0])
+
+
+@pytest.mark.parametrize("way", ["encoded", "decoded"])
+def test_seam_a_an_import_is_touched_at_encode_and_at_decode(way: str) -> None:
+    it = pair()
+    tables = session_of(it.a).tables
+    (entry,) = tables.imports.values()
+    it.net.wait(1)
+    tables.account.clock += 1
+    before = entry.touched
+
+    if way == "encoded":
+        it.ref.add(1)
+        it.a.run()
+    else:
+        tables.resolve(Kind.IMPORT_OBJECT, entry.position)
+
+    assert entry.touched > before
+
+
+def test_seam_a_an_entry_knows_when_its_reference_last_travelled() -> None:
+    it = pair()
+    account = session_of(it.a).tables.account
+
+    entry = account.export(9, Control("any"))
+
+    assert any(name.startswith("transfer") for name in type(entry).__slots__)
+
+
+# b. Registered control targets are handled at decode time.
+
+
+def control_target(it: Pair) -> Any:
+    """Export a control target of b's; return a's reference to it."""
+    entry = session_of(it.b).tables.export_control(Control("collector"))
+    entry.wire = 1
+    return session_of(it.a).tables.resolve(Kind.IMPORT_OBJECT, entry.position)
+
+
+def test_seam_b_the_bootstrap_is_handled_at_decode_time_before_any_turn() -> None:
+    it = pair()
+    sturdyref = it.b.mint(Counter())
+    for i in range(3):
+        it.ref.add(i)
+    fetched = it.a.want(it.a.enliven(sturdyref, Shop))
+    it.a.run()
+
+    it.wire.far.deliver()
+
+    (answer,) = [a for a in session_of(it.b).tables.answers.values() if a.settled]
+    assert list(it.counter.seen) == []
+    assert isinstance(answer._value, Ref)
+    it.net.rest()
+    outcome(fetched)
+
+
+def test_seam_b_control_calls_stand_among_the_messages_in_the_order_they_came() -> None:
+    it = pair()
+    it.ref.add.only(1)
+    fetched = it.a.enliven(it.sturdyref, Shop)
+    it.ref.add.only(2)
+
+    effects = send_and_hear(it)
+
+    assert [type(e) for e in effects] == [Message, ControlCall, Message]
+    assert not fetched.settled
+
+
+def test_seam_b_a_control_target_of_another_kind_is_called_in_its_place() -> None:
+    it = pair()
+    collector = control_target(it)
+
+    it.ref.add.only(1)
+    E(collector).mark.only(7)
+    it.ref.add.only(2)
+    effects = send_and_hear(it)
+
+    assert [type(e) for e in effects] == [Message, ControlCall, Message]
+    assert effects[1].message.selector == "mark"
+
+
+def test_seam_b_today_only_the_bootstrap_is_registered_and_any_other_control_target_is_silent() -> None:
+    it = pair()
+    collector = control_target(it)
+
+    E(collector).mark.only(7)
+    it.net.rest()
+
+    assert list(it.b.peer.controls) == ["bootstrap"]
+    assert it.a.sessions
+
+
+def test_seam_b_who_registers_is_called_at_decode_time_in_order_and_before_any_turn() -> None:
+    it = pair()
+    collector = control_target(it)
+    heard: list[Any] = []
+
+    def handle(peer: Any, link: Any, message: Message) -> None:
+        heard.append((peer is it.b.peer, link.conn, message.selector, message.args, list(it.counter.seen)))
+
+    it.b.peer.controls["collector"] = handle
+    it.ref.add.only(1)
+    for i in range(2):
+        E(collector).mark.only(i)
+    it.a.run()
+    it.wire.far.deliver()
+
+    assert heard == [(True, 1, "mark", (0,), []), (True, 1, "mark", (1,), [])]
+    it.net.rest()
+    assert list(it.counter.seen) == [1]
+
+
+# c. One door, one queue per source, and holding by source or by target.
+
+
+def test_seam_c_each_connection_is_a_source_and_none_is_held_today() -> None:
+    it = pair()
+    c = it.net.host(3)
+    c.want(c.enliven(it.sturdyref, Shop))
+    it.net.rest()
+
+    sources = it.b.vat.queues.sources
+
+    assert [s.name for s in sources] == ["vat", "c1", "c2"]
+    assert not any(s.held for s in sources)
+    assert it.counter._latch is None
+
+
+def test_seam_c_everything_that_runs_comes_through_one_door_with_its_source() -> None:
+    it = pair()
+    admitted, entered = it.b.vat.admitted, []
+
+    def door(source: Any) -> None:
+        entered.append((source.name, len(source.messages)))
+        admitted(source)
+
+    it.b.vat.admitted = door  # type: ignore[method-assign]
+    it.ref.add(1)
+    it.ref.add(2)
+    E(it.b.vat.reference(it.counter)).add(3)
+    it.net.rest()
+
+    assert sorted(entered) == [("c1", 2), ("vat", 1)]
+
+
+def test_seam_c_a_target_that_is_held_twice_waits_for_both() -> None:
+    it = pair()
+    it.a.want(it.ref.never())
+    it.net.rest()
+    it.ref.add(1)
+    it.net.rest()
+    busy = list(it.counter.seen)
+
+    it.b.peer.load(it.counter)
+    it.b.run()
+    it.b.peer.loaded((it.counter._entry.oid,), it.net.now)
+    it.b.run()
+
+    assert busy == []
+    assert list(it.counter.seen) == []
+
+
+# d. All results and output leave through drain, in numbered batches.
+
+
+def test_seam_d_batches_are_numbered_and_today_none_waits_for_a_commit() -> None:
+    it = pair()
+    it.ref.add(1)
+
+    batches = [it.a.run() for _ in range(3)]
+
+    assert [b.number - batches[0].number for b in batches] == [0, 1, 2]
+    assert [b.commit for b in batches] == [None, None, None]
+
+
+class Storing(Host):
+    """A driver that lets no output leave before its batch is stored."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unstored: list[tuple[Commit, list[Any]]] = []
+        drain = self.peer.drain
+
+        def durable() -> Batch:
+            batch = drain()
+            commit = Commit(batch.number)
+            self.unstored.append((commit, batch.outputs))
+            return evolve(batch, commit=commit, outputs=[])
+
+        self.peer.drain = durable  # type: ignore[method-assign]
+
+    def stored(self) -> None:
+        """Let what is stored by now leave, in the order of the commits."""
+        unstored, self.unstored = self.unstored, []
+        assert [c.number for c, _ in unstored] == sorted(c.number for c, _ in unstored)
+        for _, outputs in unstored:
+            for output in outputs:
+                self.act(output)
+
+
+def storing() -> tuple[Net, Host, Storing, Counter, Any]:
+    """Return a vat in session with one whose driver stores first, and its reference there."""
+    net = Net()
+    a, b = net.host(1), Storing(net, 2, None)
+    net.hosts.append(b)
+    counter = Counter()
+    fetched = a.want(a.enliven(b.mint(counter), Shop))
+    for _ in range(5):
+        net.rest()
+        b.stored()
+    net.rest()
+    return net, a, b, counter, outcome(fetched)
+
+
+def test_seam_d_a_driver_that_stores_first_can_hold_back_all_that_a_vat_says() -> None:
+    net, a, b, counter, ref = storing()
+    call = a.want(ref.add(1))
+    b.want(E(b.vat.reference(counter)).add(2), "local caller")
+
+    net.rest()
+    unstored = (call.settled, list(b.woken))
+    b.stored()
+    net.rest()
+
+    assert sorted(counter.seen) == [1, 2]
+    assert unstored == (False, [])
+    assert outcome(call) == 1
+    assert b.woken == ["local caller"]
+
+
+# e. The heap entry, edges and holders.
+
+
+def test_seam_e_a_heap_entry_has_its_stamps_and_one_implicit_capsule() -> None:
+    it = pair()
+    heap, entry = it.b.vat.heap, it.counter._entry
+
+    assert heap.find(entry.oid) is it.counter
+    assert entry.trustee is it.b.vat.trustee
+    assert (entry.capsule, entry.dirty, entry.version) == (0, False, 0)
+    assert list(heap.edges(it.counter)) == []
+    assert it.b.vat.reference(it.counter) in list(it.b.peer.holders())
+
+
+# f. The method row.
+
+
+def test_seam_f_a_row_knows_how_its_method_is_called() -> None:
+    it = pair()
+    it.a.want(it.ref.me())
+    it.net.rest()
+    rows = rows_of(Counter)
+    add, me, never = rows["add"], rows["me"], rows["never"]
+
+    assert add.function.__name__ == "add"
+    assert list(add.signature.parameters) == ["self", "number"]
+    assert [row.is_fiber for row in (add, me, never)] == [False, False, True]
+    assert me.result is Shop
+    assert me.thunk is not None
+    assert (add.modes, add.needs) == ((), ())
+
+
+def test_seam_f_dispatch_calls_what_the_row_says() -> None:
+    class Borrower(captp.Object):
+        @captp.method
+        def take(self, what: int) -> Shop:
+            raise AssertionError("the row has another thunk")
+
+    net = Net()
+    a = net.host(1)
+    row, made, seen = rows_of(Borrower)["take"], Counter(), []
+
+    def thunk(obj: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        seen.append((type(obj).__name__, args, kwargs))
+        return made
+
+    row.thunk, row.result, row.modes, row.needs = thunk, Shop, ("borrowed",), ("clock",)
+    result = a.want(E(a.vat.reference(Borrower())).take(1))
+    net.rest()
+
+    assert seen == [("Borrower", (1,), None)]
+    assert outcome(result) is a.vat.reference(made, Shop)
+
+
+# g. Steps that each turn enters and leaves.
+
+
+class Steps:
+    """Takes note of turns; sees the row, and with it the modes and needs of its method."""
+
+    def __init__(self, refuses: str = "") -> None:
+        self.log: list[tuple[Any, ...]] = []
+        self.refuses = refuses
+
+    def enter(self, obj: Object, row: Row) -> None:
+        if row.name == self.refuses:
+            raise Refused("not in this context")
+        self.log.append(("enter", obj._entry.capsule, row.name))
+
+    def leave(self, obj: Object, row: Row, *, committed: bool) -> None:
+        self.log.append(("leave", row.name, committed))
+
+
+def test_seam_g_a_trustee_has_no_steps_today() -> None:
+    it = pair()
+
+    assert it.a.vat.trustee.steps == ()
+
+
+def test_seam_g_each_turn_and_each_step_of_a_fiber_is_entered_and_left_once() -> None:
+    it = pair()
+    steps = Steps("me")
+    it.b.vat.trustee.steps = (steps,)
+    it.counter._entry.capsule = 3
+
+    it.ref.add(1)
+    it.a.want(it.ref.give_back(1)["x"])
+    refused = it.a.want(it.ref.me())
+    dropped = it.a.want(it.ref.never())
+    it.net.rest()
+
+    assert steps.log == [
+        ("enter", 3, "add"), ("leave", "add", True), ("enter", 3, "give_back"), ("leave", "give_back", True),
+        ("enter", 3, "never"), ("leave", "never", True),
+    ]  # fmt: skip
+    assert not dropped.settled
+    with pytest.raises(Refused, match="not in this context"):
+        outcome(refused)
+
+
+# h. Effects for the driver beside writes and dials.
+
+
+def test_seam_h_no_object_is_loaded_and_nothing_is_committed_today() -> None:
+    it = pair()
+    it.ref.add(1)
+    it.net.rest()
+
+    outputs = [o for host in (it.a, it.b) for batch in host.batches for o in batch.outputs]
+
+    assert not any(isinstance(o, Load | Commit) for o in outputs)
+
+
+def test_seam_h_messages_wait_in_order_for_an_object_that_is_being_loaded() -> None:
+    it = pair()
+    other = Counter()
+    fetched = it.a.want(it.a.enliven(it.b.mint(other), Shop))
+    it.net.rest()
+    it.b.peer.load(it.counter)
+    for i in range(3):
+        it.ref.add(i)
+    outcome(fetched).add(9)
+    it.net.rest()
+    (load,) = it.b.loads
+    waiting = (list(it.counter.seen), list(other.seen))
+
+    it.b.peer.loaded(load.oids, it.net.now)
+    it.ref.add(3)
+    it.net.rest()
+
+    assert load == Load((it.counter._entry.oid,))
+    assert waiting == ([], [9])
+    assert list(it.counter.seen) == [0, 1, 2, 3]
+
+
+# i. Extensions, announced and bound into the hello.
+
+
+def dialling() -> tuple[Net, Host, Host, Promise[Any]]:
+    net = Net()
+    a, b = net.host(1), net.host(2)
+    promise = a.want(a.enliven(b.mint(Counter()), Shop))
+    a.run()
+    return net, a, b, promise
+
+
+def test_seam_i_today_native_peers_announce_one_extension() -> None:
+    it = pair()
+
+    for host in (it.a, it.b):
+        hello = session_of(host).hello
+        assert hello is not None
+        assert hello.extensions == session_of(host).extensions == ("mp1",)
+
+
+def test_seam_i_what_both_announce_is_in_force_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captp.session.session, "EXTENSIONS", ("mp1", "dgc1", "own1"))
+    it = pair()
+
+    assert session_of(it.a).extensions == session_of(it.b).extensions == ("mp1", "dgc1", "own1")
+
+
+def test_seam_i_an_extension_that_is_changed_on_the_way_breaks_the_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(captp.session.session, "EXTENSIONS", ("mp1", "dgc1"))
+    net, a, b, promise = dialling()
+    wire = net.connect(a)
+    a.run()
+    assert wire.far.inbox.count(b"dgc1") == 1
+
+    wire.far.inbox[:] = wire.far.inbox.replace(b"dgc1", b"dgc2")
+    net.rest(dials=False)
+
+    assert ("session ended", "bad-signature") in b.log
+    with pytest.raises(Disconnected):
+        outcome(promise)
+
+
+# j. A per-session account owns every entry; limits are injected.
+
+
+def test_seam_j_every_entry_is_owned_by_the_account_of_its_own_session() -> None:
+    it = pair()
+    c = it.net.host(3)
+    c.want(c.enliven(it.sturdyref, Shop))
+    it.net.rest()
+    it.a.want(it.ref.never())
+    it.net.rest()
+
+    accounts = []
+    for link in it.b.sessions:
+        tables = link.session.tables
+        entries: list[Any] = [*tables.exports.values(), *tables.imports.values()]
+        entries += [*tables.questions.values(), *tables.answers.values()]
+        assert {e.account for e in entries} == {tables.account}
+        assert tables.account.session is link.session
+        accounts.append(tables.account)
+    assert accounts[0] is not accounts[1]
+
+
+def test_seam_j_the_limits_of_an_account_are_those_that_the_vat_was_given() -> None:
+    mine, theirs = Limits(questions=100), Limits(answers=10)
+    it = pair(mine, theirs)
+
+    assert session_of(it.a).tables.account.limits is mine
+    assert session_of(it.b).tables.account.limits is theirs
+
+
+# k. Promises record their route and their unanswered sends.
+
+
+def test_seam_k_a_promise_knows_the_way_of_its_messages_and_how_many_are_not_answered() -> None:
+    it = pair()
+    lazy: Any = it.ref.me()
+    it.a.run()
+    route = lazy._route
+    counts = [route.unanswered]
+    for i in range(2):
+        lazy.add(i)
+        it.a.run()
+        counts.append(route.unanswered)
+    it.net.rest()
+
+    assert type(route) is Question
+    assert route.session is session_of(it.a)
+    assert counts == [0, 1, 2]
+    assert route.unanswered == 0
+
+
+def test_seam_k_a_promise_of_the_peer_s_has_a_route_and_a_local_one_has_none() -> None:
+    it = pair()
+    promise, _resolver = it.a.vat.promise()
+    it.ref.keep(promise)
+    it.net.rest()
+
+    (there,) = it.counter.kept
+
+    assert type(there._route) is Import
+    assert there._route.session is session_of(it.b)
+    assert promise._route is None
+
+
+class Asked(Order):
+    """A policy that always takes the shortest way, and notes who asked for which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+
+    def next_hop(self, target: Any, *, is_foreign: bool) -> Any:
+        self.asked.append((target, is_foreign))
+        return super().next_hop(target, is_foreign=is_foreign)
+
+
+def test_seam_k_one_policy_is_asked_for_the_way_of_every_message_on_a_promise() -> None:
+    it = pair()
+    it.a.peer.order = order = Asked()
+    promise, resolver = it.a.vat.promise()
+
+    E(promise).add(1)
+    it.net.rest()
+    resolver.fulfill(it.ref)
+    E(promise).add(2)
+    it.net.rest()
+
+    assert len(order.asked) >= 3
+    assert {target for target, _ in order.asked} == {promise}
+    assert not any(is_foreign for _, is_foreign in order.asked)
+    assert list(it.counter.seen) == [1, 2]

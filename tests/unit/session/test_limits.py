@@ -1,0 +1,405 @@
+"""The limits of a session at N and N + 1, and all defaults in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+import captp
+from captp.errors import Disconnected, Overloaded, Unpassable
+from captp.limits import Limits
+from tests.transcript.conversation import Conversation, value
+
+DEFAULTS = {
+    "handshake_timeout_s": 10.0,
+    "handshake_bytes": 8_192,
+    "handshake_pending": 128,
+    "handshake_pending_per_addr": 16,
+    "message_bytes": 4_194_304,
+    "partial_message_s": 30.0,
+    "depth": 64,
+    "nodes": 100_000,
+    "container_entries": 50_000,
+    "int_digits": 4_096,
+    "length_digits": 9,
+    "symbol_bytes": 1_024,
+    "method_bytes": 256,
+    "caps_per_message": 256,
+    "sessions": 1_000,
+    "answers": 16_384,
+    "exports": 100_000,
+    "imports": 100_000,
+    "promises": 16_384,
+    "questions": 65_536,
+    "listeners_per_promise": 64,
+    "pipeline_queue": 1_024,
+    "latch_queue": 16_384,
+    "backlog": 4_096,
+    "gc_entries": 4_096,
+    "fetch_failures": 256,
+    "send_buffer": 8_388_608,
+    "write_stall_s": 30.0,
+    "turn_sends": 10_000,
+    "quantum": 32,
+    "ping_interval_s": 15.0,
+    "ping_dead_s": 45.0,
+}
+
+
+class Box(captp.Object):
+    kept: captp.List[Any]
+
+    @captp.method
+    def keep(self, what: Any) -> int:
+        self.kept.append(what)
+        return len(self.kept)
+
+    @captp.method
+    def give(self, index: int) -> Any:
+        return self.kept[index]
+
+    @captp.method
+    def give_new(self, count: int) -> list[Any]:
+        return [Box() for _ in range(count)]
+
+    @captp.method
+    def forget(self) -> None:
+        self.kept.clear()
+
+    @captp.method
+    async def wait(self, what: Any) -> Any:
+        return await what
+
+
+def test_the_defaults() -> None:
+    assert attrs.asdict(Limits()) == DEFAULTS
+
+
+def test_limits_are_set_by_name_and_cannot_be_changed() -> None:
+    limits = Limits(exports=3)
+
+    assert limits.exports == 3
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        limits.exports = 4  # type: ignore[misc]
+
+
+def refused(talk: Conversation, call: Any, reason: str) -> None:
+    """Assert that a call broke because the other side ended the session for that reason."""
+    talk.settle()
+    assert [line for line in talk.new_lines() if "op:abort" in line] == [f"B>A op:abort {reason!r}"]
+    with pytest.raises(Disconnected, match=reason.partition(":")[0]):
+        value(call)
+
+
+def test_exports_beyond_the_limit_break_the_call_that_names_them() -> None:
+    talk = Conversation(Box(), a_limits=Limits(exports=3))
+    root = captp.E(talk.fetch())
+
+    good = root.keep([Box(), Box(), Box()])
+    talk.settle()
+    assert value(good) == 1
+    assert talk.a.session.exports == 3
+    # What is named already costs no entry, and what failed gives back what it took.
+    bad, fine = root.keep([Box(), Box()]), root.keep(7)
+    talk.settle()
+    assert talk.a.session.exports == 3
+    with pytest.raises(Overloaded, match="holds 3 references already"):
+        value(bad)
+    assert value(fine) == 2
+
+    root.forget.only()
+    talk.settle()
+    talk.beat()
+    assert talk.a.session.exports == 0
+    again = root.keep([Box(), Box(), Box()])
+    talk.settle()
+    assert value(again) == 1
+    root.forget.only()
+    del root, good, bad, fine, again
+    talk.ends_empty()
+
+
+def test_a_result_over_the_limit_of_exports_breaks_its_own_call() -> None:
+    talk = Conversation(Box(), b_limits=Limits(exports=4))
+    root = captp.E(talk.fetch())
+
+    good, bad = root.give_new(3), root.give_new(1)
+    talk.settle()
+
+    assert len(value(good)) == 3
+    with pytest.raises(Overloaded):
+        value(bad)
+    assert talk.b.session.exports == 4
+    del root, good, bad
+    talk.ends_empty()
+
+
+def test_imports_beyond_the_limit_end_the_session() -> None:
+    talk = Conversation(Box(), b_limits=Limits(imports=3))
+    root = captp.E(talk.fetch())
+    kept = [talk.a.peer.vat.reference(Box()) for _ in range(4)]
+
+    good = [root.keep(kept[:3]), root.keep(kept[:3])]
+    talk.settle()
+    assert [value(p) for p in good] == [1, 2]
+    assert talk.b.session.imports == 3
+
+    bad = root.keep(kept[3])
+    refused(talk, bad, "too-many: more than 3 imports")
+
+
+def test_promises_of_the_peer_beyond_the_limit_end_the_session() -> None:
+    talk = Conversation(Box(), b_limits=Limits(promises=2))
+    root = captp.E(talk.fetch())
+    promises = [talk.a.peer.vat.promise()[0] for _ in range(3)]
+
+    good = root.keep([*promises[:2], Box()])
+    talk.settle()
+    assert value(good) == 1
+
+    bad = root.keep(promises[2])
+    refused(talk, bad, "too-many: more than 2 promises")
+
+
+def test_promises_that_were_let_go_count_no_more() -> None:
+    talk = Conversation(Box(), b_limits=Limits(promises=2))
+    root = captp.E(talk.fetch())
+
+    for _ in range(3):
+        promises = [talk.a.peer.vat.promise()[0] for _ in range(2)]
+        call = root.keep(promises)
+        talk.settle()
+        assert value(call) == 1
+        root.forget.only()
+        talk.settle()
+        talk.beat()
+
+    del root, promises, call
+    talk.ends_empty()
+
+
+def test_questions_beyond_the_limit_break_at_once() -> None:
+    talk = Conversation(Box(), a_limits=Limits(questions=3))
+    root = captp.E(talk.fetch())
+
+    good = [root.keep(i) for i in range(3)]
+    bad = root.keep(3)
+    root.keep.only(4)
+    talk.a.run()
+    assert talk.a.session.questions == {"waiting": 3}
+    with pytest.raises(Overloaded, match="3 calls wait for this peer already"):
+        value(bad)
+
+    talk.settle()
+    later = root.keep(5)
+    talk.settle()
+    assert [value(p) for p in (*good, later)] == [1, 2, 3, 5]
+    root.forget.only()
+    del root, good, bad, later
+    talk.ends_empty()
+
+
+def test_listening_beyond_the_limit_of_questions_breaks_the_promise_here() -> None:
+    talk = Conversation(Box(), b_limits=Limits(questions=1))
+    root = captp.E(talk.fetch())
+    promises = [talk.a.peer.vat.promise() for _ in range(2)]
+
+    boxes = root.give_new(2)
+    talk.settle()
+    calls = [
+        captp.E(box).wait(promise) for box, (promise, _) in zip(value(boxes), promises, strict=True)
+    ]
+    talk.settle()
+
+    assert [c.settled for c in calls] == [False, True]
+    with pytest.raises(Overloaded):
+        value(calls[1])
+    promises[0][1].fulfill(7)
+    talk.settle()
+    assert value(calls[0]) == 7
+    del root, promises, boxes, calls
+    talk.ends_empty()
+
+
+def test_answers_beyond_the_limit_end_the_session() -> None:
+    talk = Conversation(Box(), b_limits=Limits(answers=3))
+    root = captp.E(talk.fetch())
+    promise, _resolver = talk.a.peer.vat.promise()
+
+    good = [root.wait(promise) for _ in range(3)]
+    talk.settle()
+    assert talk.b.session.answers == {"open": 3}
+    root.keep.only("no position, no answer")
+
+    bad = root.keep(4)
+    refused(talk, bad, "too-many: more than 3 answers")
+    for call in good:
+        with pytest.raises(Disconnected):
+            value(call)
+
+
+def listen(export: int, position: int) -> bytes:
+    """Return a frame with ``[4, ext 18 of the export, position]``."""
+    message = bytes([0x93, 4, 0xD4, 18, export, position])
+    return len(message).to_bytes(4, "big") + message
+
+
+def test_listeners_to_one_promise_beyond_the_limit_end_the_session() -> None:
+    talk = Conversation(Box(), a_limits=Limits(listeners_per_promise=2))
+    a = talk.a
+    root = captp.E(talk.fetch())
+    promise, _resolver = a.peer.vat.promise()
+
+    # A vat listens to a promise once, so a second and a third listener are written by hand.
+    call = root.wait(promise)
+    talk.settle()
+    talk.reads("""
+        A>B op:call e1.wait(promise e1) q1 wanted
+        B>A op:listen e1 q1
+    """)
+    a.peer.received(a.conn, listen(1, 50), talk.now)
+    a.run()
+    talk.reads("")
+    a.peer.received(a.conn, listen(1, 51), talk.now)
+    a.run()
+    talk.reads("A>B op:abort 'too-many-listeners: 2 listen to one promise already'")
+    with pytest.raises(Disconnected):
+        value(call)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_releases_in_one_message_beyond_the_limit_end_the_session(count: int) -> None:
+    talk = Conversation(Box(), a_limits=Limits(gc_entries=4), b_limits=Limits(gc_entries=3))
+    root = captp.E(talk.fetch())
+    boxes = root.give_new(count)
+    talk.settle()
+    talk.beat()
+    assert talk.b.session.exports == 1 + count
+    talk.new_lines()
+
+    del boxes
+    talk.beat()
+
+    said = talk.new_lines()
+    assert said[0] == "A>B op:gc-exports " + ", ".join(f"{2 + i} x1" for i in range(count))
+    assert said[1:] == ([] if count == 3 else ["B>A op:abort 'bad-gc: more than 3 entries'"])
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_released_answers_in_one_message_beyond_the_limit_end_the_session(count: int) -> None:
+    talk = Conversation(Box(), a_limits=Limits(gc_entries=4), b_limits=Limits(gc_entries=3))
+    root = captp.E(talk.fetch())
+    calls = [root.keep(i) for i in range(count)]
+    talk.settle()
+    talk.new_lines()
+
+    del calls
+    talk.beat()
+
+    said = talk.new_lines()
+    assert said[0] == "A>B op:gc-answers " + ", ".join(str(1 + i) for i in range(count))
+    reason = "bad-gc: answer positions are a list of bounded length"
+    assert said[1:] == ([] if count == 3 else [f"B>A op:abort '{reason}'"])
+
+
+def test_more_releases_than_the_limit_leave_in_several_messages() -> None:
+    talk = Conversation(Box(), a_limits=Limits(gc_entries=3))
+    root = captp.E(talk.fetch())
+    boxes = root.give_new(4)
+    calls = [root.keep(i) for i in range(4)]
+    talk.settle()
+    talk.new_lines()
+
+    del boxes, calls
+    talk.beat()
+
+    said = talk.new_lines()
+    assert [line.count("x1") for line in said if "op:gc-exports" in line] == [3, 1]
+    assert [line.count(",") + 1 for line in said if "op:gc-answers" in line] == [3, 2]
+    assert len(said) == 4
+    root.forget.only()
+    del root
+    talk.ends_empty()
+
+
+#: Bytes of ``op:call e1.keep(bytes n) q1 wanted`` besides the n, for n between 256 and 65535.
+AROUND = len(bytes([0x96, 17, 1, 0xA4, *b"keep", 0x91, 0xC5, 0, 0, 1, 0xC3]))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_message_over_the_limit_does_not_leave(more: int) -> None:
+    talk = Conversation(Box(), a_limits=Limits(message_bytes=1_000))
+    root = captp.E(talk.fetch())
+
+    call = root.keep(bytes(1_000 - AROUND + more))
+    talk.settle()
+
+    if more:
+        with pytest.raises(Unpassable, match="a message of 1001 bytes; 1000 is the most"):
+            value(call)
+        talk.reads("")
+    else:
+        assert value(call) == 1
+    root.forget.only()
+    del root, call
+    talk.ends_empty()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_message_over_the_receivers_limit_ends_the_session(more: int) -> None:
+    talk = Conversation(Box(), b_limits=Limits(message_bytes=1_000))
+    root = captp.E(talk.fetch())
+
+    call = root.keep(bytes(1_000 - AROUND + more))
+
+    if more:
+        refused(talk, call, "too-large: a frame of 1001 bytes, the limit is 1000")
+    else:
+        talk.settle()
+        assert value(call) == 1
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_references_in_one_message_beyond_the_limit_end_the_session(more: int) -> None:
+    talk = Conversation(Box(), b_limits=Limits(caps_per_message=3))
+    root = captp.E(talk.fetch())
+    mine = talk.a.peer.vat.reference(Box())
+
+    call = root.keep([mine] * (3 + more))
+
+    if more:
+        refused(talk, call, "too-many: over 3 references in one message")
+    else:
+        talk.settle()
+        assert value(call) == 1
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_method_name_over_the_limit_ends_the_session(more: int) -> None:
+    talk = Conversation(Box(), b_limits=Limits(method_bytes=5))
+    root = captp.E(talk.fetch())
+
+    call = getattr(root, "keepx" + "y" * more)(1)
+
+    if more:
+        refused(talk, call, "bad-value: a method name is too long")
+    else:
+        talk.settle()
+        with pytest.raises(captp.NoSuchMethod):
+            value(call)
+
+
+def test_unknown_swiss_numbers_beyond_the_limit_end_the_session() -> None:
+    talk = Conversation(Box(), b_limits=Limits(fetch_failures=3))
+    wrong = captp.SturdyRef(talk.b.root.peer, bytes(32))
+
+    for _ in range(3):
+        miss = talk.a.peer.enliven(wrong)
+        talk.settle()
+        with pytest.raises(captp.NotFound):
+            value(miss)
+    talk.new_lines()
+
+    refused(talk, talk.a.peer.enliven(wrong), "fetch-failures: too many unknown swiss numbers")
