@@ -182,6 +182,7 @@ def test_the_end_of_a_session_leaves_nothing_behind(point: str, way: Callable[[C
     heard = talk.a.watch(root)
     script = life(talk, root, my)
     assert point in script
+    sessions = [link.session for side in (talk.a, talk.b) for link in side.peer.router.links.values()]
     before = {name: p.settled for name, p in vars(my).items() if p is not None}
 
     way(talk)
@@ -199,8 +200,11 @@ def test_the_end_of_a_session_leaves_nothing_behind(point: str, way: Callable[[C
     for side in (talk.a, talk.b):
         assert side.peer.dump()["sessions"] == {}
         assert side.peer.vat.dump()["fibers"] == []
+    for session in sessions:
+        session.check()
+        assert {table: lines for table, lines in session.dump().items() if lines} == {"state": ["ended"]}
     script.close()
-    del script
+    del script, sessions, session
     promise = my = root = heard = None
     talk.ends_empty()
 

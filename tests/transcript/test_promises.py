@@ -431,6 +431,32 @@ def test_what_waited_for_a_promise_runs_before_what_was_queued_later() -> None:
     talk.ends_empty()
 
 
+def test_what_waited_for_a_promise_goes_on_to_the_one_it_follows_before_later_messages() -> None:
+    talk = Conversation(Box())
+    a = talk.a
+    root = talk.fetch(Thing)
+    first, first_resolver = a.peer.vat.promise()
+    second, second_resolver = a.peer.vat.promise()
+
+    captp.E(first).note.only(1)
+    a.run()
+    first_resolver.fulfill(second)
+    captp.E(second).note.only(2)
+    captp.E(first).note.only(3)
+    a.run()
+    second_resolver.fulfill(root)
+    talk.settle()
+
+    talk.reads("""
+        A>B op:call e1.note(1)
+        A>B op:call e1.note(2)
+        A>B op:call e1.note(3)
+    """)
+    assert NOTED == [1, 2, 3]
+    del root, first, first_resolver, second, second_resolver
+    talk.ends_empty()
+
+
 def test_what_waited_for_a_local_promise_leaves_in_order_when_it_becomes_the_peers() -> None:
     talk = Conversation(Box())
     a = talk.a
