@@ -6,27 +6,14 @@ with one op:abort, runs no turn, and does not show on the other or in the heap.
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import msgpack
 import pytest
 
-import captp
-from captp.errors import Disconnected
-from captp.limits import Limits
-from captp.model.idents import ConnId
-from captp.model.keys import PrivateKey
-from captp.model.locator import PeerLocator
 from captp.model.values import Fault, FrozenMap, Symbol, Tagged
-from captp.peer.outputs import Hangup, Trace, Write
-from captp.peer.peer import Peer
-from captp.session.handshake import Channel, make_hello
 from captp.session.inbound import HANDLERS
-from captp.vat.effects import CURRENT_VAT
-from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import (
     ABORT,
     BREAK,
@@ -44,158 +31,7 @@ from captp.wire.ops import (
     Kind,
     Op,
 )
-
-SWISS = b"s" * 32
-
-
-class Guest(captp.Interface):
-    @captp.method
-    def ping(self) -> int: ...  # type: ignore[empty-body]
-
-    @captp.method
-    def make(self) -> Guest: ...  # type: ignore[empty-body]
-
-
-class Door(captp.Object):
-    """What strangers find; it keeps what it is told and what its own calls gave."""
-
-    notes: captp.List[Any]
-    pending: captp.List[Any]
-    guests: captp.List[Any]
-
-    @captp.method
-    def note(self, what: Any) -> int:
-        self.notes.append(what)
-        return len(self.notes)
-
-    @captp.method
-    def data(self) -> dict[str, Any]:
-        return {"list": [1, 2]}
-
-    @captp.method
-    def greet(self, guest: Guest) -> None:
-        self.guests.append(guest)
-        self.pending.append(guest.ping())
-        self.pending.append(guest.make())
-
-    @captp.method(latch=False)
-    async def wait(self, what: Any) -> Any:
-        return await what
-
-
-class Names:
-    """Takes every descriptor for what it is."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"{value!r} is not to be sent")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
-
-
-CODEC = NativeCodec(Names(), Limits())
-
-
-def export(position: int) -> Any:
-    return CODEC.target(Kind.EXPORT, position)
-
-
-def answer(position: int) -> Any:
-    return CODEC.target(Kind.ANSWER, position)
-
-
-def object_(position: int) -> Any:
-    return CODEC.target(Kind.IMPORT_OBJECT, position)
-
-
-def promise(position: int) -> Any:
-    return CODEC.target(Kind.IMPORT_PROMISE, position)
-
-
-class Host:
-    """One vat, and what it wrote to each connection."""
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        count = iter(range(1 << 32))
-        self.peer = Peer(
-            key=PrivateKey.from_seed(b"h" * 32),
-            entropy=lambda size: hashlib.shake_128(b"%d" % next(count)).digest(size),
-            limits=limits,
-        )
-        self.door = Door()
-        self.peer.mint(self.door, "memory", swiss=SWISS)
-        self.wrote: dict[ConnId, bytes] = defaultdict(bytes)
-        self.hung_up: dict[ConnId, str] = {}
-        self.ended: list[str] = []
-
-    def run(self) -> None:
-        token = CURRENT_VAT.set(self.peer.vat)
-        try:
-            self.peer.run(1_000)
-        finally:
-            CURRENT_VAT.reset(token)
-        for output in self.peer.drain().outputs:
-            match output:
-                case Write():
-                    assert output.conn not in self.hung_up
-                    self.wrote[output.conn] += output.data
-                case Hangup():
-                    self.hung_up[output.conn] = output.reason
-                case Trace(event="session ended"):
-                    self.ended.append(output.fields["code"])
-        self.peer.check()
-
-
-class Raw:
-    """The other end of one connection, by hand: what it sends is what the test says."""
-
-    def __init__(self, host: Host, name: str) -> None:
-        self.host = host
-        self.conn = host.peer.router.new_conn()
-        key = PrivateKey.from_seed(name.encode().ljust(32))
-        place = PeerLocator.make("memory", key.public.designator, {"exts": "mp1"})
-        channel = Channel(transport="memory")
-        host.peer.connected(self.conn, channel, 0.0)
-        self.bytes(PREAMBLE)
-        assert [op[0] for op in self.send(make_hello(key, place, ("mp1",), channel))] == [START]
-
-    def bytes(self, data: bytes) -> list[Op]:
-        """Send bytes as they are; return what came back."""
-        self.host.peer.received(self.conn, data, 0.0)
-        self.host.run()
-        return list(NativeCodec(Names(), Limits()).feed(self.host.wrote.pop(self.conn, b"")))
-
-    def send(self, *ops: Any) -> list[Op]:
-        """Send operations in one frame; return what came back."""
-        return self.bytes(CODEC.frame([CODEC.encode(op) for op in ops]))
-
-    @property
-    def tables(self) -> dict[str, list[str]]:
-        return self.host.peer.router.links[self.conn].session.dump()
-
-    def reaches_the_door(self) -> None:
-        """Fetch the door as e1, with the answer released."""
-        fetched = self.send((DELIVER, export(0), (Symbol("fetch"), SWISS), 0, True))
-        assert fetched == [(RESOLVE, 0, Desc(Kind.IMPORT_OBJECT, 1))]
-        assert self.send((GC_ANSWERS, (0,))) == []
-
-    def makes_a_scene(self) -> None:
-        """Fill every table: door e1, guest i1, promise i2, answers 1 to 3 (3 is open), questions q1 to q3.
-
-        The host asked for q1, not for q2, and listens to i2 at q3.
-        """
-        self.reaches_the_door()
-        assert self.send((CALL, 1, "data", (), 1, True))[0][0] == RESOLVE
-        calls = self.send((CALL, 1, "greet", (object_(1),), 2, True))
-        assert calls == [(CALL, 1, "ping", (), 1, True), (CALL, 1, "make", (), 2, False), (RESOLVE, 2, None)]
-        listens = self.send((CALL, 1, "wait", (promise(2),), 3, True))
-        assert listens == [(LISTEN, Desc(Kind.EXPORT, 2), 3)]
-
-
-@pytest.fixture
-def host() -> Host:
-    return Host()
-
+from tests.unit.session.raw import SWISS, Host, Raw, answer, export, object_, promise
 
 LONG = "m" * 257
 KWARGS = "captp:kwargs"
@@ -441,102 +277,6 @@ def test_a_good_operation_is_let_through(host: Host, name: str) -> None:
 
     assert [o for o in peer.send(op) if o[0] not in (GC_EXPORTS, GC_ANSWERS)] == result
     assert host.hung_up == {}
-
-
-# Sequences.
-
-
-def test_what_came_before_the_bad_operation_runs_and_is_not_answered(host: Host) -> None:
-    peer = Raw(host, "peer")
-    peer.reaches_the_door()
-
-    said = peer.send((CALL, 1, "note", ("first",), 1, True), (CALL, 1, "note", ("second",), 1, True))
-
-    assert [op[0] for op in said] == [ABORT]
-    assert list(host.door.notes) == ["first"]
-
-
-def test_a_position_may_be_used_again_once_it_is_released(host: Host) -> None:
-    peer = Raw(host, "peer")
-    peer.reaches_the_door()
-
-    said = peer.send((CALL, 1, "note", (1,), 1, True), (GC_ANSWERS, (1,)), (CALL, 1, "note", (2,), 1, True))
-
-    # One result for each; the first was released when its call had not had its turn.
-    assert [op[:2] for op in said] == [(RESOLVE, 1), (RESOLVE, 1)]
-    assert list(host.door.notes) == [1, 2]
-
-
-def test_an_open_answer_that_is_released_is_broken_at_once(host: Host) -> None:
-    peer = Raw(host, "peer")
-    peer.makes_a_scene()
-
-    (said,) = [op for op in peer.send((GC_ANSWERS, (3,))) if op[0] == BREAK]
-
-    assert said[:2] == (BREAK, 3)
-    assert said[2].data == {"class": "Cancelled"}
-    assert host.hung_up == {}
-
-
-def test_a_second_result_ends_the_session(host: Host) -> None:
-    peer = Raw(host, "peer")
-    peer.makes_a_scene()
-
-    assert peer.send((RESOLVE, 1, 5)) == []
-    ((code, reason),) = peer.send((RESOLVE, 1, 6))
-
-    assert (code, reason.partition(":")[0]) == (ABORT, "bad-ref")
-    assert [p.settled for p in host.door.pending] == [True, True]
-
-
-def test_a_second_result_for_a_call_that_others_went_through_is_refused_by_name(host: Host) -> None:
-    peer = Raw(host, "peer")
-    peer.makes_a_scene()
-    # The host calls through the answer of q1, which is not here yet: q1 stays while that is not answered.
-    through = captp.E(host.door.pending[0]).more()
-    host.run()
-    peer.bytes(b"")
-
-    peer.send((RESOLVE, 1, object_(7)))
-    ((code, reason),) = peer.send((RESOLVE, 1, object_(7)))
-
-    assert (code, reason.partition(":")[0]) == (ABORT, "not-resolver")
-    assert through.settled
-
-
-@pytest.mark.parametrize("result", [(RESOLVE, 1, 5), (BREAK, 1, Fault("no"))])
-def test_a_result_after_the_end_of_its_session_settles_nothing(host: Host, result: Op) -> None:
-    peer = Raw(host, "peer")
-    peer.makes_a_scene()
-    ping = host.door.pending[0]
-
-    said = peer.send((99,), result)
-
-    assert [op[0] for op in said] == [ABORT]
-    with pytest.raises(Disconnected):
-        next(ping.__await__())
-
-
-def test_an_abort_is_the_last_word(host: Host) -> None:
-    peer = Raw(host, "peer")
-    peer.makes_a_scene()
-
-    said = peer.send((CALL, 1, "note", (1,), 9, True), (ABORT, "closed: bye"), (CALL, 1, "note", (2,)))
-
-    assert said == []
-    assert host.ended == ["aborted"]
-    assert "closed: bye" in host.hung_up[peer.conn]
-    assert list(host.door.notes) == [1]
-
-
-@pytest.mark.parametrize("reason", [None, 5, b"closed", ("closed",), {"a": 1}, "x" * 5_000])
-def test_an_abort_may_carry_anything(host: Host, reason: Any) -> None:
-    peer = Raw(host, "peer")
-
-    assert peer.send((ABORT, reason)) == []
-
-    assert host.ended == ["aborted"]
-    assert len(host.hung_up[peer.conn]) < 400
 
 
 def test_every_opcode_has_bad_operations_here() -> None:
