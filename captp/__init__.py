@@ -38,6 +38,9 @@ if TYPE_CHECKING:
         ForeignAwait as ForeignAwait,
     )
     from captp.errors import (
+        HandoffFailed as HandoffFailed,
+    )
+    from captp.errors import (
         NoSuchMethod as NoSuchMethod,
     )
     from captp.errors import (
@@ -110,7 +113,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "captp.errors": "BadArguments BadClass BadLocator Broken Cancelled Closed Disconnected"
-    " Error ForeignAwait NoSuchMethod NotFound"
+    " Error ForeignAwait HandoffFailed NoSuchMethod NotFound"
     " NotInTurn NotNear NotNow Overloaded Refused RemoteFault Timeout Unpassable Unreachable UsageError"
     " WrongPeer",
     "captp.limits": "Limits",

@@ -143,6 +143,10 @@ class Unreachable(Disconnected):
     """No session with the peer could be opened."""
 
 
+class HandoffFailed(Broken):
+    """An introduction by a third party failed; the promise for what was introduced breaks with it."""
+
+
 class WrongPeer(Unreachable):
     """Somebody else answered: the proved key is not the one in the sturdyref."""
 

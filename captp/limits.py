@@ -41,6 +41,13 @@ class Limits:
     latch_queue: int = 16_384
     backlog: int = 4_096
     gc_entries: int = 4_096
+    # Handoffs: gifts nobody withdraws, withdrawals nobody deposits for, introductions to nobody.
+    gifts: int = 1_024
+    gift_keep_s: float = 3_600.0
+    waiting_withdrawals: int = 256
+    gift_wait_s: float = 60.0
+    handoff_window: int = 4_096
+    introductions: int = 1_024
     # Guessing swiss numbers.
     fetch_failures: int = 256
     # Bytes that wait for a slow reader.

@@ -33,6 +33,7 @@ _PORTABLE: Final[dict[str, type[Broken]]] = {
         errors.Timeout,
         errors.Overloaded,
         errors.Disconnected,
+        errors.HandoffFailed,
         errors.Unreachable,
         errors.WrongPeer,
     )

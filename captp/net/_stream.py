@@ -70,6 +70,7 @@ class SocketConduit:
     proved: bytes | None = None
     binding: bytes = b""
     local: str | None = None
+    framed: bool | None = None
     pending: int = field(default=0, init=False)
     taken: int = field(default=0, init=False)
     _unsent: deque[memoryview] = field(factory=deque, init=False)

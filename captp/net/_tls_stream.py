@@ -74,6 +74,7 @@ class TlsConduit:
     proved: bytes
     binding: bytes
     local: str | None
+    framed: bool | None = field(default=None, init=False)
     _chatter: int = field(default=0, init=False)
     _is_over: bool = field(default=False, init=False)
     _is_closed: bool = field(default=False, init=False)

@@ -32,6 +32,11 @@ class Conduit(Protocol):
         ...
 
     @property
+    def framed(self) -> bool | None:
+        """Whether OCapN messages need a length in front when this end speaks first; None: either way."""
+        ...
+
+    @property
     def local(self) -> str | None:
         """The designator that an incoming dialler asked for; None where there is no such thing."""
         ...

@@ -153,6 +153,7 @@ class MemoryConduit:
     _link: Link
     _incoming: _Pipe
     _outgoing: _Pipe
+    framed: bool | None = field(default=None, init=False)
     _end: str = field(default="", init=False)
 
     @property

@@ -25,7 +25,8 @@ class TcpNetlayer:
     """Plain TCP for tests and the OCapN suite; loopback only unless ``insecure``.
 
     ``port`` 0 takes any free port, which ``hints`` then tells. ``designator`` is whatever name the
-    peers know this end by: nothing here proves it.
+    peers know this end by: nothing here proves it. ``framed`` says whether to put a length in front of
+    OCapN messages when speaking first; None does as peers on this netlayer have done.
     """
 
     transport: ClassVar[str] = "tcp-testing-only"
@@ -34,6 +35,7 @@ class TcpNetlayer:
     port: int = 0
     designator: str = field(default="", kw_only=True)
     insecure: bool = field(default=False, kw_only=True)
+    framed: bool | None = field(default=None, kw_only=True)
     limits: Limits = field(factory=Limits, kw_only=True)
     _bound_port: int = field(default=0, init=False)
 
@@ -42,7 +44,7 @@ class TcpNetlayer:
         if not self.insecure and not await _is_loopback(host):
             raise Unreachable(_refusal(host))
         sock = await _sockets.connect_tcp(host, port, within=self.limits.handshake_timeout_s)
-        return SocketConduit(sock, _sockets.endpoint(host, port))
+        return SocketConduit(sock, _sockets.endpoint(host, port), framed=self.framed)
 
     async def serve(
         self, accept: Accept, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED

@@ -1,79 +1,82 @@
-"""The bootstrap object, position 0 of every session: fetch by swiss number, and the heartbeat.
+"""The bootstrap object, position 0 of every session: fetch by swiss number, gifts, and the heartbeat.
 
 OCapN CapTP draft, bootstrap object. Calls are handled in the order they were decoded, before any turn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from captp.errors import BadArguments, Disconnected, NoSuchMethod, NotFound
-from captp.model.guards import as_interface
-from captp.model.interface import promise_class
-from captp.model.locator import SturdyRef
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise
-from captp.model.ref import Ref, view
-from captp.peer.router import Link, Waiter
-from captp.session.session import Session
+from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotFound
+from captp.model.promise import BROKEN, FULFILLED, Message
+from captp.peer.care import PING
+from captp.peer.handoff.exporter import ABSENT
+from captp.peer.router import Link
+from captp.wire.ops import Desc
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
-#: The heartbeat: a call of the bootstrap that native peers answer with None.
-PING: Final = "captp:ping"
+#: What a method gives whose answer comes later.
+LATER: Final = object()
 
 
 def handle(peer: Peer, link: Link, message: Message) -> None:
     """Answer one call of the bootstrap."""
-    promise, vat = message.promise, peer.vat
-    if message.selector == PING and not message.args:
-        state: int = FULFILLED
-        value: Any = None
-    elif message.selector == "fetch" and len(message.args) == 1:
-        try:
-            state, value = FULFILLED, peer.registry.fetch(message.args[0], peer.now)
-        except NotFound as problem:
-            state, value = BROKEN, problem
-            link.fetch_failures += 1
-            if link.fetch_failures > peer.limits.fetch_failures:
-                link.session.abort("fetch-failures", "too many unknown swiss numbers")
-                peer.end(link, "fetch-failures")
-                return
-    elif message.selector == "fetch":
-        state, value = BROKEN, BadArguments("bad-args: fetch takes one swiss number")
-    else:
-        state, value = BROKEN, NoSuchMethod("there is no such method")
-    if promise is not None:
-        vat.settle_now(promise, state, value)
+    answer = _METHODS.get(message.selector, _no_such_method)
+    promise, state = message.promise, FULFILLED
+    try:
+        value = answer(peer, link, message)
+    except Broken as problem:
+        state, value = BROKEN, problem
+    if promise is not None and value is not LATER:
+        peer.vat.settle_now(promise, state, value)
 
 
-def bootstrap_of(peer: Peer, session: Session) -> Ref:
-    """Return a reference to the bootstrap object of a session's peer."""
-    return view(peer.vat, session.bootstrap, Ref)
+def _ping(_peer: Peer, _link: Link, message: Message) -> None:
+    _arguments(message, 0, "takes nothing")
 
 
-def enliven(peer: Peer, sturdyref: SturdyRef, interface: type | None, retry_for: float) -> Promise[Any]:
-    """Return a promise for what a sturdyref names; dial its peer if there is no session."""
-    vat = peer.vat
-    promise: Promise[Any] = (promise_class(interface) if interface is not None else Promise)(vat)
-    if sturdyref.peer.designator == peer.designator:
-        try:
-            ref = peer.registry.fetch(sturdyref.swiss, peer.now)
-        except NotFound as problem:
-            vat.settle_now(promise, BROKEN, problem)
-        else:
-            vat.settle_now(promise, FULFILLED, as_interface(ref, interface) if interface else ref)
-        return promise
+def _fetch(peer: Peer, link: Link, message: Message) -> Any:
+    (swiss,) = _arguments(message, 1, "takes one swiss number")
+    try:
+        return peer.registry.fetch(swiss, peer.now)
+    except NotFound:
+        link.fetch_failures += 1
+        if link.fetch_failures > peer.limits.fetch_failures:
+            link.session.abort("fetch-failures", "too many unknown swiss numbers")
+            peer.end(link, "fetch-failures")
+        raise
 
-    def ready(link: Link) -> None:
-        bootstrap = bootstrap_of(peer, link.session)
-        vat.outbox.append(Message(bootstrap, "fetch", (sturdyref.swiss,), None, promise))
 
-    def failed(error: Disconnected) -> None:
-        vat.settle_now(promise, BROKEN, error)
+def _deposit_gift(peer: Peer, link: Link, message: Message) -> None:
+    gift_id, gift = _arguments(message, 2, "takes a gift id and a reference")
+    for settlement in peer.exporter.deposit(link.session, gift_id, gift, peer.now):
+        peer.vat.settle_now(settlement.promise, settlement.state, settlement.value)
 
-    waiter = Waiter(ready, failed, peer.now + retry_for)
-    attempt = peer.router.want(sturdyref.peer, peer.now, waiter)
-    if attempt is not None and attempt.due <= peer.now:
-        peer.dial(attempt)
-    return promise
+
+def _withdraw_gift(peer: Peer, link: Link, message: Message) -> Any:
+    (envelope,) = _arguments(message, 1, "takes a signed desc:handoff-receive")
+    if type(envelope) is not Desc:
+        raise HandoffFailed("handoff: withdraw-gift takes a signed desc:handoff-receive")
+    gift = peer.exporter.withdraw(link.session, envelope.position, message.promise, peer.now)
+    return LATER if gift is ABSENT else gift
+
+
+def _no_such_method(_peer: Peer, _link: Link, _message: Message) -> Any:
+    raise NoSuchMethod("there is no such method")
+
+
+def _arguments(message: Message, count: int, what: str) -> tuple[Any, ...]:
+    if len(message.args) != count or message.kwargs is not None:
+        raise BadArguments(f"bad-args: {message.selector} {what}")
+    return message.args
+
+
+_METHODS: Final[dict[Any, Callable[[Peer, Link, Message], Any]]] = {
+    PING: _ping,
+    "fetch": _fetch,
+    "deposit-gift": _deposit_gift,
+    "withdraw-gift": _withdraw_gift,
+}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import getweakrefs
 
 from captp.model.promise import Message, Promise
-from captp.peer.bootstrap import PING, bootstrap_of
+from captp.model.ref import Ref, view
 from captp.peer.router import Link
 from captp.session.entries import Answer, Question
 from captp.session.session import Session
@@ -14,6 +14,8 @@ from captp.session.session import Session
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
+#: The heartbeat: a call of the bootstrap that native peers answer with None.
+PING: Final = "captp:ping"
 
 #: Seconds after which a peer that has shown no dialect is taken to speak the current one.
 DIALECT_S: Final = 2.0
@@ -90,7 +92,8 @@ def _has_not_answered(link: Link, now: float) -> bool:
 def _ping(peer: Peer, link: Link) -> None:
     link.pinged_at = peer.now
     link.ping = Promise(peer.vat)
-    peer.vat.outbox.append(Message(bootstrap_of(peer, link.session), PING, (), None, link.ping))
+    bootstrap = view(peer.vat, link.session.bootstrap, Ref)
+    peer.vat.outbox.append(Message(bootstrap, PING, (), None, link.ping))
 
 
 def _pinged(link: Link, now: float, interval: float) -> bool:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+from attrs import evolve
 
 from captp.errors import Disconnected, Timeout
 from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
+from captp.model.interface import promise_class
 from captp.model.keys import PrivateKey, PublicKey, derive
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.object import Object
@@ -20,12 +24,16 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, 
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, routing
+from captp.peer.enliven import enliven
+from captp.peer.handoff.exporter import Exporter
+from captp.peer.handoff.gifter import introduce
 from captp.peer.order import Order
 from captp.peer.outputs import Batch, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
 from captp.session.handshake import Channel
 from captp.session.session import Session
+from captp.vat.effects import Enliven
 from captp.vat.vat import Vat
 
 
@@ -45,6 +53,7 @@ class Peer:
         self.registry = Registry(derive(key.seed(), b"captp swiss index"))
         self.order = Order()
         self.router = Router(entropy)
+        self.exporter = Exporter(self.limits)
         #: By name: who handles calls of a control target; any other is silent.
         self.controls: dict[str, Callable[[Peer, Link, Message], None]] = {"bootstrap": bootstrap.handle}
         self.locations: dict[str, PeerLocator] = {}
@@ -93,7 +102,9 @@ class Peer:
             return
         native = None
         if dialled is not None:
-            native = "mp1" in (dialled.hint("exts") or "").split(",")
+            if channel.framed is None:
+                channel = evolve(channel, framed=self.router.framings.get(channel.transport, True))
+            native = "mp1" in (dialled.hint("exts") or dialled.hint("ext") or "").split(",")
         session = Session(
             home=self.vat,
             key=PrivateKey.from_seed(self.entropy(32)),
@@ -101,6 +112,7 @@ class Peer:
             channel=channel,
             limits=self.limits,
             native=native,
+            introduce=partial(introduce, self),
         )
         link = Link(conn, session, dialled, now, now, self.vat.queues.open(f"c{conn}"))
         self.router.links[conn] = link
@@ -175,6 +187,8 @@ class Peer:
                 self.vat.settle_now(promise, FULFILLED, None)
         for attempt in self.router.due(now):
             self.dial(attempt)
+        for settlement in self.exporter.expire(now):
+            routing.settle(self, settlement)
         for link in list(self.router.links.values()):
             care.care(self, link)
 
@@ -200,9 +214,14 @@ class Peer:
 
         Dials again, with growing and jittered rests, while less than ``retry_for`` seconds have passed.
         """
-        promise = bootstrap.enliven(self, sturdyref, interface, retry_for)
-        if not self.vat.awake:
-            self.vat.ring()
+        promise: Promise[Any] = (Promise if interface is None else promise_class(interface))(self.vat)
+        effect = Enliven(promise, sturdyref, retry_for)
+        if self.vat.trustee.in_turn:
+            self.vat.emit(effect)
+        else:
+            enliven(self, effect)
+            if not self.vat.awake:
+                self.vat.ring()
         return promise
 
     def mint(
@@ -305,7 +324,7 @@ class Peer:
         )
         for answer in list(session.tables.answers.values()):
             self.vat.settling.release(answer)
-        for settlement in session.end(reason):
+        for settlement in (*session.end(reason), *self.exporter.ended(session)):
             routing.settle(self, settlement)
         self.order.forget(session)
         attempt = self.router.dialled(link.conn)
@@ -318,6 +337,7 @@ class Peer:
         What waits as an argument stands in its message, and is yielded with the message's target.
         """
         yield from self.registry.references()
+        yield from self.exporter.references()
         for link in self.router.links.values():
             tables = link.session.tables
             yield from (e.target for e in tables.exports.values() if isinstance(e.target, Reference))
@@ -327,6 +347,7 @@ class Peer:
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold anywhere in this vat."""
         self.vat.check()
+        self.exporter.check()
         for link in self.router.links.values():
             link.session.check()
 
@@ -334,5 +355,6 @@ class Peer:
         """Return the tables of every session and the queues, as text."""
         return {
             "vat": self.vat.dump(),
+            "gifts": self.exporter.dump(),
             "sessions": {f"c{c}": link.session.dump() for c, link in self.router.links.items()},
         }

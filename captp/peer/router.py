@@ -42,6 +42,8 @@ class Link:
     opened_at: float
     heard_at: float
     source: Any
+    #: Nobody has proved to be whom it says it is: it has no claim to be that peer's one session.
+    is_anonymous: bool = False
     pinged_at: float | None = None
     #: Held until the next beat, so that the heartbeat's answer is not cancelled.
     ping: Any = None
@@ -51,6 +53,9 @@ class Link:
     #: When its peer came a second time, as if this connection were dead at its end.
     doubted_at: float | None = None
     fetch_failures: int = 0
+    #: The next handoff count towards this peer, and how many introductions by it are under way.
+    handoff_count: int = 0
+    introductions: int = 0
 
 
 @define(eq=False)
@@ -83,6 +88,8 @@ class Router:
         self.live: dict[PeerId, Link] = {}
         self.attempts: dict[PeerId, Attempt] = {}
         self._failures: dict[PeerId, tuple[int, float]] = {}
+        #: By transport: whether the last OCapN peer that came put a length in front of its messages.
+        self.framings: dict[str, bool] = {}
         self._last_conn = 0
 
     def new_conn(self) -> ConnId:
@@ -151,6 +158,8 @@ class Router:
 
         Whoever waited for the peer gets this link, whichever side dialled it.
         """
+        if link.is_anonymous:
+            return None
         session = link.session
         assert session.hello is not None
         peer = session.hello.location.peer

@@ -21,12 +21,15 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.peer import care
+from captp.peer.enliven import enliven
+from captp.peer.handoff.receiver import introduced
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
 from captp.session.entries import Answer
-from captp.session.inbound import ControlCall, Ended, Released
+from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
-from captp.vat.effects import Outside, Shortened, Timer, Want, Watch
+from captp.vat.effects import Enliven, Outside, Shortened, Timer, Want, Watch
+from captp.wire.dialect import SyrupCodec
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -182,6 +185,7 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Timer: _timer,
     Watch: _watch,
     Shortened: _shortened,
+    Enliven: enliven,
 }
 
 
@@ -198,12 +202,18 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
     rival = peer.router.rival(link)
     refused = peer.router.established(link)
     if refused is not None:
+        if refused == DUPLICATE and not link.session.native:
+            # OCapN peers read the reason of an abort only after a hello.
+            link.session.admit()
         link.session.abort(refused, "one session per peer")
         peer.end(link, refused)
         if refused == DUPLICATE:
             care.doubt(peer, peer.router.live[location.peer])
         return
     link.session.admit()
+    if link.dialled is None and isinstance(link.session.codec, SyrupCodec):
+        peer.router.framings[location.transport] = bool(link.session.codec.framed)
+    peer.exporter.opened(link.session)
     peer.trace("info", "session up", peer=location.designator, conn=link.conn)
     if rival is not None:
         rival.session.abort(CROSSED, "the other connection stays")
@@ -231,6 +241,7 @@ def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
     handler = peer.controls.get(effect.name)
     if handler is not None:
         handler(peer, link, effect.message)
+        forward(peer)
 
 
 def _released(peer: Peer, link: Link, effect: Released) -> None:
@@ -256,4 +267,5 @@ SESSION_EFFECTS: Final[dict[type, Callable[[Peer, Link, Any], None]]] = {
     ControlCall: _control_call,
     Released: _released,
     Answer: _asked,
+    Introduced: introduced,
 }

@@ -285,7 +285,7 @@ class Pump:
         """Carry one connection until its end; closes the conduit."""
         if conn is None:
             conn = self.peer.router.new_conn()
-        channel = Channel(conduit.proved, conduit.binding, transport)
+        channel = Channel(conduit.proved, conduit.binding, transport, conduit.framed)
         connection = self._connections[conn] = Connection(conduit)
         why = "the other end closed it"
         try:

@@ -184,6 +184,16 @@ class Control:
         return f"<control {self.name}>"
 
 
+class Introduction:
+    """How a reference to a third vat travels: a certificate for the peer, and a gift to deposit there."""
+
+    __slots__ = ("certificate", "deposit")
+
+    def __init__(self, certificate: bytes, deposit: Any) -> None:
+        self.certificate = certificate
+        self.deposit = deposit
+
+
 class Positions:
     """Hands out positions from one upward, and again those that were given back."""
 

@@ -16,8 +16,9 @@ from attrs import frozen
 from captp.errors import BadLocator, RemoteProtocolError
 from captp.model.keys import PrivateKey, PublicKey, session_id, side_id
 from captp.model.locator import PeerLocator
-from captp.wire.canonical import captp_hello, my_location
+from captp.wire.canonical import captp_hello, location_record, my_location
 from captp.wire.ops import START, Op
+from captp.wire.syrup import encode
 
 VERSION: Final = "1.0"
 
@@ -28,7 +29,7 @@ class State(Enum):
     NEW = "new"
     #: Our hello is out, theirs is not in.
     GREETING = "greeting"
-    #: We were dialled, natively: theirs comes first.
+    #: We were dialled: theirs comes first.
     LISTENING = "listening"
     #: Theirs is in and right; ours tells the dialler that this session is the one that counts.
     VERIFIED = "verified"
@@ -62,8 +63,8 @@ class Step(Enum):
 
 
 #: (state, event) -> (next state, what to do); a pair that is missing cannot happen.
-#: The dialled side answers natively only when its peer has let the session in. Two vats that dial each
-#: other at once then agree on one connection, whatever the order in which their bytes arrive.
+#: The dialled side says hello only when its peer has let the session in. Two vats that dial each other
+#: at once then agree on one connection, whatever the order in which their bytes arrive.
 TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, Step]]] = {
     (State.NEW, Event.CONNECTED): (State.GREETING, Step.SEND_HELLO),
     (State.NEW, Event.DIALLED): (State.LISTENING, Step.NOTHING),
@@ -102,6 +103,8 @@ class Hello:
 
     key: PublicKey
     location: PeerLocator
+    #: The location as the peer spelled it, for certificates that name it.
+    place: bytes
     extensions: tuple[str, ...]
     side_id: bytes
     session_id: bytes
@@ -114,6 +117,8 @@ class Channel:
     proved: bytes | None = None
     binding: bytes = b""
     transport: str = ""
+    #: Whether OCapN messages have a length in front; None: as the peer does, and none while it is silent.
+    framed: bool | None = None
 
 
 def make_hello(
@@ -162,7 +167,8 @@ def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool, as_
     mine, theirs = side_id(own.public.raw), side_id(raw)
     if mine == theirs:
         raise RemoteProtocolError("identity", "this vat was connected to itself")
-    return Hello(key, location, extensions, theirs, session_id(mine, theirs))
+    spelled = as_sent or encode(location_record(*place))
+    return Hello(key, location, spelled, extensions, theirs, session_id(mine, theirs))
 
 
 def _is_extension(name: Any) -> bool:

@@ -74,6 +74,14 @@ class Released:
     answer: Answer
 
 
+@frozen(eq=False)
+class Introduced:
+    """The peer named something of a third vat by a certificate; ``promise`` will be that."""
+
+    promise: Promise[Any]
+    envelope: bytes
+
+
 def on_start(_session: Session, _op: Op) -> None:
     raise RemoteProtocolError("already-started", "a second op:start-session on one connection")
 

@@ -150,7 +150,7 @@ class Outbound:
             tables.roll_back()
             return problem
         self.messages.append(encoded)
-        if tables.pending:
+        if tables.pending or tables.deposits:
             tables.commit()
         return None
 

@@ -6,6 +6,7 @@ no other session. Feed bytes in order of arrival.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from attrs import frozen
@@ -13,11 +14,11 @@ from attrs import frozen
 from captp.errors import Broken, DecodeError, LimitExceeded, RemoteProtocolError
 from captp.limits import Limits
 from captp.model.faults import to_wire
-from captp.model.keys import PrivateKey
+from captp.model.keys import PrivateKey, side_id
 from captp.model.locator import PeerLocator
-from captp.model.promise import BROKEN, FULFILLED, Promise, Settlement
+from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
 from captp.model.ref import Far
-from captp.session.entries import WAITING, Control
+from captp.session.entries import WAITING, Control, Introduction
 from captp.session.handshake import (
     TRANSITIONS,
     Channel,
@@ -28,14 +29,15 @@ from captp.session.handshake import (
     make_hello,
     verify_hello,
 )
-from captp.session.inbound import HANDLERS, Ended
+from captp.session.inbound import HANDLERS, Ended, Introduced
 from captp.session.outbound import Outbound
 from captp.session.results import NativeResults, OcapnResults, Results
 from captp.session.tables import Tables
+from captp.wire.canonical import is_give
 from captp.wire.codec import Codec
 from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import ABORT, START, Kind, Op
+from captp.wire.ops import ABORT, START, Desc, Kind, Op
 
 OPEN: Final = State.OPEN
 
@@ -65,12 +67,17 @@ class Session:
         channel: Channel,
         limits: Limits,
         native: bool | None,
+        introduce: Callable[[Session, Reference], Introduction | None],
     ) -> None:
-        """``native`` is None for the side that was dialled: the first byte will tell."""
+        """``native`` is None for the side that was dialled: the first byte will tell.
+
+        ``introduce`` says how a reference to another vat is passed on, None for as one of this vat's.
+        """
         self.key = key
         self.location = location
         self.channel = channel
         self.limits = limits
+        self.introduce = introduce
         self.state = State.NEW
         self.tables = Tables(self, home, limits)
         self.hello: Hello | None = None
@@ -100,6 +107,11 @@ class Session:
         return tuple(e for e in EXTENSIONS if e in theirs)
 
     @property
+    def side_id(self) -> bytes:
+        """The public id of our side."""
+        return side_id(self.key.public.raw)
+
+    @property
     def passes_answers(self) -> bool:
         """Whether answers may stand in arguments."""
         return self.outbound.results.passes_answers
@@ -114,7 +126,7 @@ class Session:
             self._prefix = PREAMBLE
             self.native = True
         else:
-            codec = SyrupCodec(self.tables, self.limits, None)
+            codec = SyrupCodec(self.tables, self.limits, self.channel.framed)
             results = OcapnResults(self.tables, codec)
         self.codec = self.tables.codec = codec
         self.bootstrap = Far(self, codec.target(Kind.EXPORT, 0))
@@ -149,7 +161,7 @@ class Session:
         else:
             raise DecodeError("bad-frame", "an unknown version of the native preamble")
         self._first = b""
-        self._step(Event.DIALLED if self.native else Event.CONNECTED)
+        self.move(Event.DIALLED)
         return data
 
     def move(self, event: Event) -> Step:
@@ -194,6 +206,7 @@ class Session:
         tables.released.clear()
         tables.exports.clear()
         tables.by_anchor.clear()
+        tables.deposits.clear()
         tables.dropped_imports.clear()
         tables.dropped_questions.clear()
         return broken
@@ -217,6 +230,14 @@ class Session:
         return arrived
 
     # Bytes in.
+
+    def certified(self, envelope: bytes) -> Any:
+        """Return a promise for what a certificate introduces; any other certificate stays what it is."""
+        if not is_give(envelope):
+            return Desc(Kind.CERTIFICATE, envelope)
+        promise: Promise[Any] = Promise(self.tables.home)
+        self.effects.append(Introduced(promise, envelope))
+        return promise
 
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes; return messages, settlements, control calls and endings, in order."""

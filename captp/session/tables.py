@@ -59,6 +59,8 @@ class Tables:
         self.released: set[Answer] = set()
         self.by_anchor: dict[int, Export] = {}
         self.pending: list[Export] = []
+        #: What is to be deposited elsewhere once the message being encoded has left.
+        self.deposits: list[Any] = []
         self.promises = 0
         self.dropped_imports: deque[Import] = deque()
         self.dropped_questions: deque[Question] = deque()
@@ -86,7 +88,7 @@ class Tables:
                 return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
             except BadLocator:
                 raise DecodeError("bad-value", "a malformed sturdyref") from None
-        raise RemoteProtocolError("bad-ref", "certificates are not understood here")
+        return self.session.certified(position)
 
     def target(self, to: int) -> Any:
         """Return what the peer calls: our export at a position, or the answer at -1 - ``to``."""
@@ -118,6 +120,8 @@ class Tables:
                 entry = anchor.entry
                 entry.touched = entry.transferred = self.account.clock
                 return Desc(Kind.EXPORT, entry.position)
+            if type(anchor) is Far and (certificate := self._introduce(target)) is not None:
+                return certificate
             return Desc(Kind.IMPORT_OBJECT, self._export(target, anchor))
         assert isinstance(target, Promise)
         route = target._route
@@ -126,7 +130,16 @@ class Tables:
                 return Desc(Kind.EXPORT, route.position)
             if self.session.passes_answers and route.state is WAITING:
                 return Desc(Kind.ANSWER, route.position)
+        elif route is not None and (certificate := self._introduce(target)) is not None:
+            return certificate
         return Desc(Kind.IMPORT_PROMISE, self._export(target, target))
+
+    def _introduce(self, target: Reference) -> Desc | None:
+        introduction = self.session.introduce(self.session, target)
+        if introduction is None:
+            return None
+        self.deposits.append(introduction.deposit)
+        return Desc(Kind.CERTIFICATE, introduction.certificate)
 
     def commit(self) -> None:
         """Count what the message just encoded has given away."""
@@ -134,9 +147,14 @@ class Tables:
             entry.pending -= 1
             entry.wire += 1
         self.pending.clear()
+        if self.deposits:
+            for deposit in self.deposits:
+                self.home.emit(deposit)
+            self.deposits.clear()
 
     def roll_back(self) -> None:
         """Forget what a message that failed to encode would have given away."""
+        self.deposits.clear()
         while self.pending:
             entry = self.pending.pop()
             entry.pending -= 1

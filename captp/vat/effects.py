@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from captp.model.locator import SturdyRef
 from captp.model.promise import Promise
 
 
@@ -41,6 +42,15 @@ class Timer:
     promise: Promise[Any]
     seconds: float
     breaks: bool = False
+
+
+@frozen
+class Enliven:
+    """A promise to settle with what a sturdyref names; dials are repeated for ``retry_for`` seconds."""
+
+    promise: Promise[Any]
+    sturdyref: SturdyRef
+    retry_for: float
 
 
 @frozen

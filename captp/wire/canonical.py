@@ -18,6 +18,7 @@ __all__ = [
     "captp_hello",
     "handoff_give",
     "handoff_receive",
+    "is_give",
     "location_record",
     "my_location",
     "public_key_list",
@@ -107,6 +108,11 @@ def handoff_receive(session: bytes, side: bytes, count: int, signed_give: bytes)
     with the exporter, in which ``count`` is used once.
     """
     return encode(Record("desc:handoff-receive", (session, side, count, Encoded(signed_give))))
+
+
+def is_give(envelope: bytes) -> bool:
+    """Say whether an envelope claims to hold a ``desc:handoff-give``; nothing else is looked at."""
+    return envelope.startswith(b"<17'desc:sig-envelope<17'desc:handoff-give")
 
 
 def sig_envelope(signed: bytes, signature: bytes) -> bytes:

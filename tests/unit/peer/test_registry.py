@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from captp.errors import Disconnected, NotFound
 from captp.limits import Limits
 from captp.model.locator import SturdyRef
-from captp.peer.bootstrap import PING, bootstrap_of
+from captp.model.ref import Ref, view
+from captp.peer.care import PING
 from captp.peer.registry import NO_SUCH_OBJECT, Registration, Registry
 from tests.unit.peer.pair import Counter, Net, Pair, Shop, outcome, pair
 
@@ -84,7 +85,7 @@ def test_a_swiss_number_as_text_is_that_of_its_utf_8_bytes() -> None:
 
 
 def _send_fetch(it: Pair, *arguments: Any) -> Any:
-    bootstrap = bootstrap_of(it.a.peer, it.net.link(it.a, it.b).session)
+    bootstrap = view(it.a.peer.vat, it.net.link(it.a, it.b).session.bootstrap, Ref)
     promise = it.a.want(it.a.vat.send(bootstrap, "fetch", arguments, None, type(it.a.vat.promise()[0])))
     it.a.want(promise)
     return promise
@@ -102,7 +103,7 @@ def test_a_fetch_with_the_wrong_number_of_arguments_breaks_and_counts_as_no_fail
 
 def test_the_heartbeat_s_question_is_answered_with_nothing_and_takes_no_argument() -> None:
     it = pair()
-    bootstrap = bootstrap_of(it.a.peer, it.net.link(it.a, it.b).session)
+    bootstrap = view(it.a.peer.vat, it.net.link(it.a, it.b).session.bootstrap, Ref)
 
     promises = [
         it.a.vat.send(bootstrap, PING, args, None, type(it.a.vat.promise()[0])) for args in ((), (1,))
@@ -112,12 +113,12 @@ def test_the_heartbeat_s_question_is_answered_with_nothing_and_takes_no_argument
     it.net.rest()
 
     assert outcome(promises[0]) is None
-    assert problem(promises[1])[1] == "there is no such method"
+    assert problem(promises[1])[1] == "bad-args: captp:ping takes nothing"
 
 
 def test_a_method_that_the_bootstrap_lacks_breaks_the_call_only() -> None:
     it = pair()
-    bootstrap = bootstrap_of(it.a.peer, it.net.link(it.a, it.b).session)
+    bootstrap = view(it.a.peer.vat, it.net.link(it.a, it.b).session.bootstrap, Ref)
 
     promise = it.a.want(it.a.vat.send(bootstrap, "gift", (), None, type(it.a.vat.promise()[0])))
     it.net.rest()

@@ -62,6 +62,7 @@ def session(*, dialled: bool = False, limits: Limits = LIMITS) -> Session:
         channel=CHANNEL,
         limits=limits,
         native=None if dialled else True,
+        introduce=lambda _receiver, _target: None,
     )
 
 

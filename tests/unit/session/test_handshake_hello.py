@@ -10,8 +10,10 @@ from captp.errors import RemoteProtocolError
 from captp.model.keys import PrivateKey, session_id, side_id
 from captp.model.locator import PeerLocator
 from captp.session.handshake import Channel, Hello, State, make_hello, verify_hello
+from captp.wire.canonical import location_record
 from captp.wire.native import PREAMBLE
 from captp.wire.ops import ABORT, Op
+from captp.wire.syrup import encode
 from tests.unit.session.opening import (
     CHANNEL,
     HELLO,
@@ -31,7 +33,8 @@ def test_a_good_hello_gives_key_location_extensions_and_the_ids_of_both() -> Non
     found = verify_hello(HELLO, MINE, CHANNEL, native=True)
 
     mine, theirs = side_id(MINE.public.raw), side_id(THEIRS.public.raw)
-    assert found == Hello(THEIRS.public, PLACE, ("mp1",), theirs, session_id(mine, theirs))
+    spelled = encode(location_record(PLACE.transport, PLACE.designator, dict(PLACE.hints)))
+    assert found == Hello(THEIRS.public, PLACE, spelled, ("mp1",), theirs, session_id(mine, theirs))
 
 
 def signed(

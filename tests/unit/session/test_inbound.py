@@ -145,7 +145,6 @@ BAD: dict[str, dict[str, Any]] = {
         "an export never given in an argument": (CALL, 1, "note", ((1, {"x": export(99)}),), 9, True),
         "an answer never asked in an argument": (CALL, 1, "note", (answer(99),), 9, True),
         "its own answer in an argument": (CALL, 1, "note", (answer(9),), 9, True),
-        "a certificate": (CALL, 1, "note", (msgpack.ExtType(Kind.CERTIFICATE, b"x"),)),
         "an object where a promise was": (CALL, 1, "note", (object_(2),)),
         "a promise where an object was": (CALL, 1, "note", (promise(1),)),
         "resolve: a call never made": (RESOLVE, 99, 5),

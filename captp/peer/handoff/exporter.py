@@ -1,0 +1,268 @@
+"""The exporter's machine: gifts that gifters deposit, withdrawals of receivers, and which come together.
+
+OCapN CapTP draft, Third-Party Handoffs. A gift is one of
+nothing --deposit--> held --withdraw--> gone; held --gift_keep_s--> gone;
+nothing --withdraw--> awaited --deposit--> gone; awaited --gift_wait_s | gifter's session ends--> broken.
+Gifts outlive their gifter's session, so that it may leave when it has introduced; a withdrawal that waits
+for a gift which nobody can deposit any more breaks. A count is used once a receive was found right, before
+anything can wait. It decides and returns; the caller settles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import define, field
+
+from captp.errors import BadArguments, HandoffFailed, InvariantBroken, Overloaded
+from captp.limits import Limits
+from captp.model.keys import PublicKey
+from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
+from captp.model.ref import Far, Ref
+from captp.peer.handoff.certificates import (
+    GIFT_ID_BYTES,
+    Give,
+    check_give,
+    check_receive,
+    parse_receive,
+)
+from captp.session.session import Session
+
+ABSENT = object()
+
+
+@define(eq=False)
+class Gift:
+    """Something deposited, until ``until``; a list of them would keep what nobody fetches."""
+
+    value: Reference
+    until: float
+
+
+@define(eq=False)
+class Waiting:
+    """A withdrawal whose gift is not there; ``promise`` is the answer to it, if one was wanted."""
+
+    promise: Promise[Any] | None
+    receiver: Side
+    until: float
+
+
+@define(eq=False)
+class Counts:
+    """The handoff counts that one receiver has used: all below ``floor``, and those in ``above``."""
+
+    window: int
+    floor: int = 0
+    above: set[int] = field(factory=set)
+
+    def use(self, count: int) -> None:
+        """Use a count; raises HandoffFailed when it was used before, or is too far ahead to remember."""
+        if count < self.floor or count in self.above:
+            raise HandoffFailed("handoff-count: this count was used before")
+        if count == self.floor:
+            self.floor += 1
+            while self.floor in self.above:
+                self.above.remove(self.floor)
+                self.floor += 1
+        elif len(self.above) >= self.window:
+            raise HandoffFailed("handoff-count: too many counts were left out")
+        else:
+            self.above.add(count)
+
+
+@define(eq=False)
+class Side:
+    """One session of ours, as far as handoffs go; what it deposited may outlive it."""
+
+    session_id: bytes
+    side_id: bytes
+    key: PublicKey
+    own: PublicKey
+    counts: Counts
+    gifts: dict[bytes, Gift] = field(factory=dict)
+    awaited: dict[bytes, Waiting] = field(factory=dict)
+    #: How many withdrawals of this side's wait for others to deposit.
+    waits: int = 0
+    is_live: bool = True
+
+
+class Exporter:
+    """All gifts of one vat."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        #: By session id: live sessions, and ended ones while gifts of theirs are kept.
+        self._sides: dict[bytes, Side] = {}
+        #: How many gifts of ended sessions are kept.
+        self._left_behind = 0
+
+    def opened(self, session: Session) -> None:
+        """Take note of a session that is up."""
+        hello = session.hello
+        assert hello is not None
+        counts = Counts(self._limits.handoff_window)
+        side = Side(hello.session_id, hello.side_id, hello.key, session.key.public, counts)
+        self._sides[hello.session_id] = side
+
+    def ended(self, session: Session) -> list[Settlement]:
+        """Take note that a session is over; return how the withdrawals break that waited for it."""
+        side = self._side(session)
+        if side is None:
+            return []
+        side.is_live = False
+        broken = list(side.awaited.values())
+        side.awaited.clear()
+        for other in self._sides.values():
+            mine = [i for i, w in other.awaited.items() if w.receiver is side]
+            for gift_id in mine:
+                del other.awaited[gift_id]
+        for waiting in broken:
+            waiting.receiver.waits -= 1
+        self._left_behind += len(side.gifts)
+        self._shed()
+        if not side.gifts:
+            self._sides.pop(side.session_id, None)
+        return _break(broken, "the gifter has left without depositing this gift")
+
+    def _shed(self) -> None:
+        """Forget the oldest gifts of ended sessions: coming back must not let a peer store more."""
+        for side in [s for s in self._sides.values() if not s.is_live]:
+            while side.gifts and self._left_behind > self._limits.gifts:
+                del side.gifts[next(iter(side.gifts))]
+                self._left_behind -= 1
+            if not side.gifts:
+                del self._sides[side.session_id]
+
+    def deposit(self, session: Session, gift_id: Any, value: Any, now: float) -> list[Settlement]:
+        """Take a gift; return the settlement of the withdrawal that waited for it, if one did.
+
+        Raises BadArguments, HandoffFailed when there is a gift of that id, Overloaded.
+        """
+        side = self._side(session)
+        assert side is not None
+        if type(gift_id) is not bytes or not 0 < len(gift_id) <= GIFT_ID_BYTES:
+            raise BadArguments(f"bad-args: a gift id has 1 to {GIFT_ID_BYTES} bytes")
+        if not isinstance(value, Reference) or _is_the_peers(value, session):
+            raise BadArguments("bad-gift: a gift is something that this vat has exported")
+        waiting = side.awaited.pop(gift_id, None)
+        if waiting is not None:
+            waiting.receiver.waits -= 1
+            return [Settlement(waiting.promise, FULFILLED, value)] if waiting.promise is not None else []
+        if gift_id in side.gifts:
+            raise HandoffFailed("gift-exists: there is a gift of this id already")
+        if len(side.gifts) >= self._limits.gifts:
+            raise Overloaded(f"{self._limits.gifts} gifts of this session wait to be withdrawn already")
+        side.gifts[gift_id] = Gift(value, now + self._limits.gift_keep_s)
+        return []
+
+    def withdraw(self, session: Session, envelope: bytes, promise: Promise[Any] | None, now: float) -> Any:
+        """Give what a receiver may withdraw; ABSENT when its gift has yet to come for ``promise``.
+
+        Raises HandoffFailed, with the gift still there for its right receiver, and Overloaded.
+        """
+        receiver = self._side(session)
+        assert receiver is not None
+        receive = parse_receive(envelope)
+        check_receive(receive, session=receiver.session_id, side=receiver.side_id)
+        gifter = self._gifter_of(receive.give)
+        receiver.counts.use(receive.count)
+        value = self._take(gifter, receive.give)
+        if value is not ABSENT:
+            return value
+        if not gifter.is_live or receive.give.gift_id in gifter.awaited:
+            raise HandoffFailed("handoff: there is no such gift, or it is spoken for")
+        if receiver.waits >= self._limits.waiting_withdrawals:
+            raise Overloaded(f"{self._limits.waiting_withdrawals} withdrawals wait for their gifts already")
+        receiver.waits += 1
+        until = now + self._limits.gift_wait_s
+        gifter.awaited[receive.give.gift_id] = Waiting(promise, receiver, until)
+        return ABSENT
+
+    def take(self, give: Give) -> Any:
+        """Give what a give stands for that was given to this very vat; raises HandoffFailed."""
+        value = self._take(self._gifter_of(give), give)
+        if value is ABSENT:
+            raise HandoffFailed("handoff: there is no such gift")
+        return value
+
+    def _gifter_of(self, give: Give) -> Side:
+        gifter = self._sides.get(give.session)
+        if gifter is None:
+            raise HandoffFailed("handoff: the give names no session of this vat")
+        check_give(
+            give, session=gifter.session_id, gifter_side=gifter.side_id, gifter=gifter.key, own=gifter.own
+        )
+        return gifter
+
+    def _take(self, gifter: Side, give: Give) -> Any:
+        gift = gifter.gifts.pop(give.gift_id, None)
+        if gift is None:
+            return ABSENT
+        if not gifter.is_live:
+            self._left_behind -= 1
+            if not gifter.gifts:
+                del self._sides[gifter.session_id]
+        return gift.value
+
+    def expire(self, now: float) -> list[Settlement]:
+        """Forget gifts that nobody came for; return how the withdrawals break that waited too long."""
+        broken: list[Waiting] = []
+        for side in list(self._sides.values()):
+            # Both tables are in the order in which their entries end.
+            while side.gifts:
+                gift_id, gift = next(iter(side.gifts.items()))
+                if gift.until > now:
+                    break
+                del side.gifts[gift_id]
+                self._left_behind -= not side.is_live
+            while side.awaited:
+                gift_id, waiting = next(iter(side.awaited.items()))
+                if waiting.until > now:
+                    break
+                del side.awaited[gift_id]
+                waiting.receiver.waits -= 1
+                broken.append(waiting)
+            if not side.is_live and not side.gifts:
+                del self._sides[side.session_id]
+        return _break(broken, "nobody has deposited this gift in time")
+
+    def references(self) -> Iterator[Reference]:
+        """Yield what is kept as gifts."""
+        for side in self._sides.values():
+            yield from (gift.value for gift in side.gifts.values())
+
+    def _side(self, session: Session) -> Side | None:
+        return None if session.hello is None else self._sides.get(session.hello.session_id)
+
+    def check(self) -> None:
+        """Raise InvariantBroken when a counted invariant does not hold."""
+        sides = list(self._sides.values())
+        left_behind = sum(len(s.gifts) for s in sides if not s.is_live)
+        if left_behind != self._left_behind:
+            raise InvariantBroken(f"{left_behind} gifts were left behind, {self._left_behind} were counted")
+        for side in sides:
+            waits = sum(w.receiver is side for s in sides for w in s.awaited.values())
+            if waits != side.waits:
+                raise InvariantBroken(f"{waits} withdrawals of one side wait, {side.waits} were counted")
+            if not side.is_live and (side.awaited or not side.gifts):
+                raise InvariantBroken("an ended session is kept for nothing")
+
+    def dump(self) -> list[str]:
+        """Return one line per session that has gifts or is waited for."""
+        return [
+            f"{'live' if s.is_live else 'ended'} {len(s.gifts)} gifts, {len(s.awaited)} awaited"
+            for s in self._sides.values()
+            if s.gifts or s.awaited
+        ]
+
+
+def _is_the_peers(value: Reference, session: Session) -> bool:
+    """Whether a reference leads back to the peer itself, which is not ours to keep for others."""
+    return isinstance(value, Ref) and type(value._anchor) is Far and value._anchor.session is session
+
+
+def _break(waiting: list[Waiting], why: str) -> list[Settlement]:
+    reason = HandoffFailed(f"handoff: {why}")
+    return [Settlement(w.promise, BROKEN, reason) for w in waiting if w.promise is not None]

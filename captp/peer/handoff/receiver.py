@@ -1,0 +1,77 @@
+"""The receiver's part: a certificate becomes a promise at once, and a withdrawal as soon as may be.
+
+OCapN CapTP draft, Third-Party Handoffs. An introduction is one of
+waiting --session with the exporter is up--> asked --answer--> settled; waiting --no session--> broken.
+Calls on its promise wait, then go the way of the withdrawal, so that their order is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from captp.errors import Disconnected, HandoffFailed, Overloaded
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise
+from captp.model.ref import Ref, view
+from captp.peer.handoff.certificates import Give, parse_give, sign, write_receive
+from captp.peer.router import Link, Waiter
+from captp.session.inbound import Introduced
+from captp.wire.ops import Desc, Kind
+
+if TYPE_CHECKING:
+    from captp.peer.peer import Peer
+
+#: The netlayer that proves whom it reaches; any other is followed only where a vat is on it already.
+SAFE: Final = "tls"
+
+
+def introduced(peer: Peer, link: Link, effect: Introduced) -> None:
+    """Begin to withdraw what a peer has introduced us to."""
+    promise, vat = effect.promise, peer.vat
+    try:
+        give = parse_give(effect.envelope)
+        if give.receiver != link.session.key.public:
+            raise HandoffFailed("handoff: this introduction is for somebody else")
+        if give.exporter.designator == peer.designator:
+            vat.settle_now(promise, FULFILLED, peer.exporter.take(give))
+            return
+        _check_transport(peer, link, give)
+        if link.introductions >= peer.limits.introductions:
+            raise Overloaded(f"{peer.limits.introductions} introductions by this peer are under way already")
+    except (HandoffFailed, Overloaded) as problem:
+        vat.settle_now(promise, BROKEN, problem)
+        return
+    link.introductions += 1
+    _withdraw(peer, link, give, promise)
+
+
+def _check_transport(peer: Peer, link: Link, give: Give) -> None:
+    """Refuse to dial where the peer who asks for it cannot be: at sockets of this machine, say."""
+    transport = give.exporter.transport
+    known = {SAFE, link.session.channel.transport, *peer.locations}
+    if transport not in known and give.exporter.peer not in peer.router.live:
+        raise HandoffFailed(f"handoff: the introduction leads to {transport!r}, which this vat does not use")
+
+
+def _withdraw(peer: Peer, link: Link, give: Give, promise: Promise[Any]) -> None:
+    # The introducer may be gone by the time the exporter is there.
+    key = link.session.key
+
+    def ready(exporting: Link) -> None:
+        link.introductions -= 1
+        session = exporting.session
+        assert session.hello is not None
+        count, exporting.handoff_count = exporting.handoff_count, exporting.handoff_count + 1
+        receive = write_receive(
+            session=session.hello.session_id, side=session.side_id, count=count, give=give
+        )
+        envelope = Desc(Kind.CERTIFICATE, sign(receive, key))
+        bootstrap = view(peer.vat, session.bootstrap, Ref)
+        peer.vat.outbox.append(Message(bootstrap, "withdraw-gift", (envelope,), None, promise))
+
+    def failed(error: Disconnected) -> None:
+        link.introductions -= 1
+        peer.vat.settle_now(promise, BROKEN, error)
+
+    attempt = peer.router.want(give.exporter, peer.now, Waiter(ready, failed, peer.now))
+    if attempt is not None and attempt.due <= peer.now:
+        peer.dial(attempt)
