@@ -13,7 +13,7 @@ from captp.model.promise import BROKEN, FULFILLED, Message
 from captp.peer.care import PING
 from captp.peer.handoff.exporter import ABSENT
 from captp.peer.router import Link
-from captp.wire.ops import Desc
+from captp.session.entries import Certificate
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -58,9 +58,9 @@ def _deposit_gift(peer: Peer, link: Link, message: Message) -> None:
 
 def _withdraw_gift(peer: Peer, link: Link, message: Message) -> Any:
     (envelope,) = _arguments(message, 1, "takes a signed desc:handoff-receive")
-    if type(envelope) is not Desc:
+    if type(envelope) is not Certificate:
         raise HandoffFailed("handoff: withdraw-gift takes a signed desc:handoff-receive")
-    gift = peer.exporter.withdraw(link.session, envelope.position, message.promise, peer.now)
+    gift = peer.exporter.withdraw(link.session, envelope.envelope, message.promise, peer.now)
     return LATER if gift is ABSENT else gift
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
-from captp.errors import InvariantBroken
+from captp.errors import HandoffFailed, InvariantBroken
 from captp.limits import Limits
-from captp.model.promise import PENDING, Promise, Reference
+from captp.model.promise import BROKEN, PENDING, Promise, Reference
 
 
 class Export:
@@ -100,7 +100,7 @@ class Question(weakref.ref[Promise[Any]]):
     """One call we made; holds its promise weakly, so that a dropped promise cancels the call.
 
     waiting --returned--> settled --nothing sent through it is unanswered--> finished
-    waiting --promise dropped, result comes to our position--> dropped --returned--> finished
+    waiting --promise dropped, result is awaited all the same--> dropped --returned--> finished
     waiting --promise dropped, otherwise--> finished
     Every path sends exactly one release of the answer and sees at most one return.
     ``via`` is the promise the call was sent through, ``unanswered`` counts the calls through ours, and
@@ -138,12 +138,13 @@ class Question(weakref.ref[Promise[Any]]):
             return True
         raise InvariantBroken(f"second return for {self!r}")
 
-    def promise_dropped(self, *, by_position: bool) -> bool:
+    def promise_dropped(self, *, is_awaited: bool) -> bool:
         """Note that nobody holds the promise any more; return whether the entry ends here.
 
-        A result that comes to our position (natively) must be seen before the position is used again.
+        A result is awaited all the same where it comes to our position (natively), which must not be
+        used again before, and where it is the news that a call through a promise has arrived.
         """
-        if self.state is WAITING and self.wanted and by_position:
+        if self.state is WAITING and self.wanted and is_awaited:
             self.state = DROPPED
             return False
         return self.state is not DROPPED
@@ -169,6 +170,18 @@ class Answer(Promise[Any]):
 
     def __repr__(self) -> str:
         return f"a{self.position}" if self.position >= 0 else "listener"
+
+
+class Certificate(Promise[Any]):
+    """A certificate that introduces nobody: for whoever has no use for ``envelope``, a broken promise."""
+
+    __slots__ = ("envelope",)
+
+    def __init__(self, home: Any, envelope: bytes) -> None:
+        super().__init__(home)
+        self._state = BROKEN
+        self._value = HandoffFailed("handoff: this certificate introduces nobody")
+        self.envelope = envelope
 
 
 class Control:

@@ -258,11 +258,12 @@ class Outbound:
             question = tables.dropped_questions.popleft()
             if tables.questions.get(question.position) is not question:
                 continue
-            if question.via is not None and self.native and not question.wanted:
-                self._drop_unheard(question, question.via._route)
-            if question.promise_dropped(by_position=self.native):
+            via = question.via
+            if via is not None and not question.wanted:
+                self._drop_unheard(question, via._route)
+            if question.promise_dropped(is_awaited=self.native or via is not None):
                 self.finish(question)
-            elif question.released is NOT_YET:
+            elif self.native and question.released is NOT_YET:
                 question.released = QUEUED
                 self._finished.append(question)
         size = self.limits.gc_entries
@@ -281,13 +282,13 @@ class Outbound:
 
     def _drop_unheard(self, question: Question, route: Question | Import) -> None:
         """See that nothing overtakes a call whose result nobody wants any more."""
-        if not route.wanted:
+        if self.native and not route.wanted:
             # The promise it went through settles for nobody, as things are; see listen().
             route.unsure = True
             return
         question.wanted = True
         desc = question.desc or self.codec.target(Kind.ANSWER, question.position)
-        self.encode(self.results.listen(desc, question, own=True))
+        self._send(self.results.listen(desc, question, own=True))
 
     def take(self) -> bytes:
         """Return what was encoded since the last batch, framed."""

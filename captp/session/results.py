@@ -103,9 +103,11 @@ class OcapnResults:
         dialect = self._codec.vocabulary
         if dialect == "d2" or (dialect != "unknown" and not answered):
             return False
-        if self._sink is None:
-            self._sink = self._tables.export_control(Control("sink"))
-        return self._tables.give(self._sink)
+        tables, sink = self._tables, self._sink
+        if sink is None or tables.exports.get(sink.position) is not sink:
+            # The peer may have released the one before, and its position have gone to something else.
+            sink = self._sink = tables.export_control(Control("sink"))
+        return tables.give(sink)
 
     def select(self, step: Any, desc: Any, question: Question) -> list[Op]:
         ops: list[Op] = [(SELECT_OPS[step.op], desc, step.key, question.position)]

@@ -18,7 +18,7 @@ from captp.model.keys import PrivateKey, side_id
 from captp.model.locator import PeerLocator
 from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
 from captp.model.ref import Far
-from captp.session.entries import WAITING, Control, Introduction
+from captp.session.entries import WAITING, Certificate, Control, Introduction
 from captp.session.handshake import (
     TRANSITIONS,
     Channel,
@@ -37,7 +37,7 @@ from captp.wire.canonical import is_give
 from captp.wire.codec import Codec
 from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import ABORT, START, Desc, Kind, Op
+from captp.wire.ops import ABORT, START, Kind, Op
 
 OPEN: Final = State.OPEN
 
@@ -231,10 +231,10 @@ class Session:
 
     # Bytes in.
 
-    def certified(self, envelope: bytes) -> Any:
-        """Return a promise for what a certificate introduces; any other certificate stays what it is."""
+    def certified(self, envelope: bytes) -> Promise[Any]:
+        """Return a promise for what a certificate introduces; any other certificate is a broken one."""
         if not is_give(envelope):
-            return Desc(Kind.CERTIFICATE, envelope)
+            return Certificate(self.tables.home, envelope)
         promise: Promise[Any] = Promise(self.tables.home)
         self.effects.append(Introduced(promise, envelope))
         return promise

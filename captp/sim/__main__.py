@@ -39,7 +39,7 @@ def main() -> int:
 def _print_failure(seed: int, outcome: Outcome) -> None:
     assert outcome.failure is not None
     print(f"seed {seed} failed: {outcome.failure}")
-    print(as_test(seed, outcome.nodes, shrink(seed, outcome), outcome.failure), flush=True)
+    print(as_test(seed, outcome.kinds, shrink(seed, outcome), outcome.failure), flush=True)
 
 
 def _print_counts(what: str, names: object, counts: Counter[str]) -> None:

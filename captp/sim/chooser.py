@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from captp.model.promise import FULFILLED, Promise
+from captp.model.promise import FULFILLED, PENDING, Promise
+from captp.model.ref import Far, Ref, settled
 from captp.sim.acts import PASSING, is_settled
 from captp.sim.world import Node, World
 
@@ -25,6 +26,14 @@ FAVOURITES = 3
 LEADING = ("give_back", "give_back", "give_back", "me", "later")
 
 
+def _leads_to(ref: Any) -> Any:
+    """Return the session over which a reference is sent to, None for one that is near or nowhere yet."""
+    target = settled(ref)
+    if isinstance(target, Promise):
+        return target._route.session if target._state == PENDING and target._route is not None else None
+    return target._anchor.session if isinstance(target, Ref) and type(target._anchor) is Far else None
+
+
 class Chooser:
     """Draws steps; everything random in a run comes from here."""
 
@@ -33,14 +42,18 @@ class Chooser:
         self._mids = 0
         #: By node: the handle that its program is busy with.
         self._focus: dict[int, int] = {}
-        self.nodes = self._random.choice((2, 2, 3, 3, 4))
+        self.kinds = "".join(self._random.choices("nnnssc", k=self._random.choice((2, 3, 3, 3, 4, 4))))
         #: Steps before the world is brought to rest.
         self.length = self._random.choice((100, 400, 400, 2000))
         #: How often something goes wrong; a third of all worlds are without faults.
         self._trouble = self._random.choice((0.0, 0.002, 0.01))
+        #: How often a rogue has its go; half of all worlds have none.
+        self._rogues = self._random.choice((0.0, 0.0, 0.01, 0.05))
 
     def step(self, world: World) -> Step:
         """Return something that could happen now."""
+        if self._random.random() < self._rogues:
+            return self._mischief(world)
         draw = self._random.random()
         if draw < self._trouble:
             return self._fault(world)
@@ -88,6 +101,17 @@ class Chooser:
             choices.append(("crash", self._random.randrange(len(world.nodes))))
         return self._random.choice(choices)
 
+    def _mischief(self, world: World) -> Step:
+        random = self._random
+        rogue, node, seed = random.randrange(3), random.randrange(len(world.nodes)), random.getrandbits(40)
+        wire = world.rogues[rogue].wires.get(node)
+        if wire is None or not wire.is_open:
+            if random.random() < 0.2:
+                return ("swindle", random.randrange(100), seed)
+            return ("intrude", rogue, node, random.randrange(100), seed)
+        kind = random.choice(("babble", "babble", "babble", "babble", "noise", "leave"))
+        return (kind, rogue, node) if kind == "leave" else (kind, rogue, node, seed)
+
     def _act(self, world: World, node: Node) -> Step:
         random, index = self._random, node.index
         if not node.handles or random.random() < 0.05:
@@ -97,6 +121,8 @@ class Chooser:
             return ("drop", index, random.choice(names[FAVOURITES:]))
         if node.resolvers and random.random() < 0.10:
             return self._settle(node, names)
+        if random.random() < 0.15 and (step := self._introduce(node, names)) is not None:
+            return step
         focus = self._focus.get(index)
         if focus in node.handles and random.random() < 0.7:
             return self._insist(node, focus)
@@ -126,6 +152,16 @@ class Chooser:
         if not names:
             return ("want", index, hid)
         return ("send", index, self._number(), hid, method, random.choice(names))
+
+    def _introduce(self, node: Node, names: list[int]) -> Step | None:
+        """Call somebody with a reference to somebody else."""
+        ways = {h: way for h in names if (way := _leads_to(node.handles[h].ref)) is not None}
+        hid = self._random.choice(names)
+        others = [h for h, way in ways.items() if way is not ways.get(hid)]
+        if hid not in ways or not others:
+            return None
+        method = self._random.choice(("give_back", "call", "call", "keep"))
+        return ("send", node.index, self._number(), hid, method, self._random.choice(others))
 
     def _insist(self, node: Node, hid: int) -> Step:
         ref = node.handles[hid].ref

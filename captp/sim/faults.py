@@ -7,7 +7,8 @@ from captp.model.idents import ConnId
 from captp.sim.world import World
 
 #: Kinds that a run counts. A crossed dial is nobody's doing: two nodes wanted each other at once.
-KINDS = ("refuse", "cut", "stall", "limp", "crash", "silence", "crossed dial")
+KINDS = ("refuse", "cut", "stall", "limp", "crash", "silence", "crossed dial", "intrude", "babble",
+         "noise", "swindle")  # fmt: skip
 
 
 def refuse(world: World, node: int, conn: int) -> bool:

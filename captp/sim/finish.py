@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import math
 from typing import Any
 
-from captp.errors import Disconnected, RemoteFault
+from captp.errors import Disconnected, HandoffFailed, RemoteFault
 from captp.model.promise import FULFILLED, PENDING, Promise
 from captp.model.ref import Far, Ref
 from captp.sim import acts, faults
@@ -18,9 +19,15 @@ PATIENCE = 400
 #: Rounds without any news after which a world rests that has no dial and no timer due.
 QUIET = 1
 
+#: How a result may break when a connection was lost on its way.
+LOST = Disconnected | RemoteFault | HandoffFailed
+
 
 def finish(world: World) -> None:
     """Settle everything, check what came of it, let go of everything, check that nothing is left."""
+    for rogue in world.rogues:
+        for node in world.nodes:
+            rogue.hang_up(node.index)
     for link in world.links:
         faults.heal(world, link.number)
     # A promise that the world settles may be born of a message that waits for another one.
@@ -83,7 +90,7 @@ def _check_result(world: World, node: Node, hid: int, handle: Handle) -> None:
             raise Violation(f"node {node.index}: {hid} gave {promise._value}, not {handle.value}")
         if handle.mid is not None and not world.shadow.has_arrived(handle.mid):
             raise Violation(f"node {node.index}: {hid} has a result but never arrived")
-    elif handle.is_sure and not (world.losses and isinstance(promise._value, Disconnected | RemoteFault)):
+    elif handle.is_sure and not (world.losses and isinstance(promise._value, LOST)):
         raise Violation(f"node {node.index}: {hid} broke with {promise._value!r}")
 
 
@@ -92,6 +99,9 @@ def _let_go(world: World) -> None:
         node.handles.clear()
         node.resolvers.clear()
         node.watchers.clear()
+        # A gift whose receiver is gone is kept for longer than a world lasts.
+        if node.peer.exporter.expire(math.inf):
+            raise Violation(f"node {node.index}: a withdrawal waits although all is at rest")
     gc.collect()
     for node in world.nodes:
         _forget_all(node)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from attrs import frozen
 
-from captp.sim import acts, faults
+from captp.sim import acts, faults, mischief
 from captp.sim.chooser import Chooser, Step
 from captp.sim.finish import finish
+from captp.sim.swindle import swindle
 from captp.sim.world import World
 
 #: Runs that cutting down one failing list may take.
@@ -28,7 +29,7 @@ STEPS: dict[str, Callable[..., bool]] = {
     **{f.__name__: f for f in (
         acts.fetch, acts.send, acts.select, acts.promise, acts.settle, acts.want, acts.watch, acts.take,
         acts.drop, faults.refuse, faults.cut, faults.stall, faults.heal, faults.limp, faults.silence,
-        faults.crash,
+        faults.crash, mischief.intrude, mischief.babble, mischief.noise, mischief.leave, swindle,
         World.run, World.move, World.connect, World.tick,
     )},
     "collect": _collect,
@@ -39,7 +40,7 @@ STEPS: dict[str, Callable[..., bool]] = {
 class Outcome:
     """What one run did; ``failure`` is None when nothing was wrong."""
 
-    nodes: int
+    kinds: str
     steps: list[Step]
     ops: Counter[str]
     faults: Counter[str]
@@ -63,7 +64,7 @@ def _own_garbage() -> Iterator[None]:
 def run(seed: int) -> Outcome:
     """Let one world live and come to rest."""
     chooser = Chooser(seed)
-    world = World(seed, chooser.nodes)
+    world = World(seed, chooser.kinds)
     steps: list[Step] = []
 
     def choose() -> Iterator[Step]:
@@ -71,17 +72,17 @@ def run(seed: int) -> Outcome:
             steps.append(chooser.step(world))
             yield steps[-1]
 
-    return _play(world, choose(), steps, chooser.nodes)
+    return _play(world, choose(), steps)
 
 
-def replay(seed: int, nodes: int, steps: Sequence[Step]) -> None:
+def replay(seed: int, kinds: str, steps: Sequence[Step]) -> None:
     """Play steps in the world of a seed; raises what went wrong."""
-    failure = _play(World(seed, nodes), iter(steps), list(steps), nodes).failure
+    failure = _play(World(seed, kinds), iter(steps), list(steps)).failure
     if failure is not None:
         raise failure
 
 
-def _play(world: World, chosen: Iterator[Step], steps: list[Step], nodes: int) -> Outcome:
+def _play(world: World, chosen: Iterator[Step], steps: list[Step]) -> Outcome:
     failure: Exception | None = None
     with _own_garbage():
         try:
@@ -90,19 +91,19 @@ def _play(world: World, chosen: Iterator[Step], steps: list[Step], nodes: int) -
             finish(world)
         except Exception as problem:
             failure = problem
-    return Outcome(nodes, steps, world.ops, world.faults, world.trace.hexdigest(), failure)
+    return Outcome(world.kinds, steps, world.ops, world.faults, world.trace.hexdigest(), failure)
 
 
 def shrink(seed: int, outcome: Outcome) -> list[Step]:
     """Return a short list of steps that fails in the same kind of way."""
-    kind, steps, tries = type(outcome.failure), outcome.steps, TRIES
+    kind, steps, tries = _kind(outcome.failure), outcome.steps, TRIES
     size = len(steps) // 2
     while size and tries:
         start = 0
         while start < len(steps) and tries:
             shorter = steps[:start] + steps[start + size :]
             tries -= 1
-            if _fails(seed, outcome.nodes, shorter, kind):
+            if _fails(seed, outcome.kinds, shorter, kind):
                 steps = shorter
             else:
                 start += size
@@ -110,20 +111,24 @@ def shrink(seed: int, outcome: Outcome) -> list[Step]:
     return steps
 
 
-def _fails(seed: int, nodes: int, steps: Sequence[Step], kind: type[Any]) -> bool:
+def _kind(failure: Exception | None) -> str:
+    return re.sub(r"[0-9]+", "", f"{type(failure).__name__} {failure}")[:80]
+
+
+def _fails(seed: int, kinds: str, steps: Sequence[Step], kind: str) -> bool:
     try:
-        replay(seed, nodes, steps)
+        replay(seed, kinds, steps)
     except Exception as problem:
-        return type(problem) is kind
+        return _kind(problem) == kind
     return False
 
 
-def as_test(seed: int, nodes: int, steps: Sequence[Step], failure: Exception) -> str:
+def as_test(seed: int, kinds: str, steps: Sequence[Step], failure: Exception) -> str:
     """Return steps as a test to paste into tests/sim."""
     lines = [
         f"def test_seed_{seed}() -> None:",
         f"    # {type(failure).__name__}: {' '.join(str(failure).split())[:90]}",
-        f"    replay({seed}, {nodes}, [",
+        f"    replay({seed}, {kinds!r}, [",
         *(f"        {step!r}," for step in steps),
         "    ])",
     ]

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from captp.limits import Limits
+from captp.sim.names import Names
+from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import OP_NAMES, Desc, Kind
-
-
-class _Names:
-    """Takes every descriptor for what it is: a name."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"a listener sends nothing, and {value!r} least of all")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
+from captp.wire.ops import OP_NAMES
 
 
 class Listener:
-    """The operations of one direction of one link, by name."""
+    """The operations of one direction of one link, by name; both ends speak what the dialler spoke."""
 
-    def __init__(self) -> None:
-        self._codec = NativeCodec(_Names(), Limits())
+    def __init__(self, *, native: bool) -> None:
+        self._codec = NativeCodec(Names(), Limits()) if native else SyrupCodec(Names(), Limits(), None)
         self._begun = False
 
     def hear(self, data: bytes, ops: Counter[str]) -> None:

@@ -20,12 +20,17 @@ from captp.peer.outputs import Dial, Hangup, Trace, Write
 from captp.peer.peer import Peer
 from captp.session.handshake import Channel
 from captp.sim.link import End, Link
+from captp.sim.rogue import ROGUE_MIDS, Rogue, Wire
 from captp.sim.shadow import Shadow, Target, Violation
 from captp.sim.things import Actor
 from captp.sim.wire import Listener
 from captp.vat.effects import CURRENT_VAT
 
 TRANSPORT = "sim"
+
+#: Kinds of nodes by the hints in their locators: one that speaks natively when it is dialled, one that
+#: speaks Syrup, and a client, which says nowhere where it is, so that nobody is introduced to it.
+KINDS = {"n": {"exts": "mp1", "node": "here"}, "s": {"node": "here"}, "c": {"exts": "mp1"}}
 
 #: Ways a session may end here; any other says that one of two honest peers misbehaved.
 HONEST_ENDS = {
@@ -69,6 +74,7 @@ class Node:
     watchers: list[tuple[Handle, Promise[Any]]] = field(factory=list)
     ends: dict[ConnId, tuple[Link, End]] = field(factory=dict)
     dials: dict[ConnId, PeerLocator] = field(factory=dict)
+    rogues: dict[ConnId, tuple[Rogue, Wire]] = field(factory=dict)
 
     @property
     def has_work(self) -> bool:
@@ -80,8 +86,11 @@ class Node:
 class World:
     """Nodes, links, the clock and the oracle."""
 
-    def __init__(self, seed: int, nodes: int) -> None:
+    def __init__(self, seed: int, kinds: str) -> None:
+        """``kinds`` has one letter per node; see KINDS."""
         self.now = 0.0
+        self.kinds = kinds
+        self.transport = TRANSPORT
         self.shadow = Shadow()
         self.links: list[Link] = []
         self.ops: Counter[str] = Counter()
@@ -94,7 +103,8 @@ class World:
         self.promised: dict[int, Target] = {}
         self._listeners: dict[End, Listener] = {}
         self._seed = seed
-        self.nodes = [self._make_node(index, 0) for index in range(nodes)]
+        self.rogues = [Rogue(self, name, self._bytes(name, 32)) for name in ("one", "two", "three")]
+        self.nodes = [self._make_node(index, 0) for index in range(len(kinds))]
 
     def _make_node(self, index: int, life: int) -> Node:
         counter = iter(range(1 << 62))
@@ -107,12 +117,18 @@ class World:
         lasting = hashlib.shake_128(f"{self._seed}/{index}".encode()).digest(64)
         peer = Peer(key=PrivateKey.from_seed(lasting[:32]), entropy=entropy, limits=Limits())
         peer.now = self.now
+        peer.locations[TRANSPORT] = PeerLocator.make(TRANSPORT, peer.designator, KINDS[self.kinds[index]])
         root = Actor(f"root{index}/{life}", NodeWitness(self, index))
         sturdyref = peer.mint(root, TRANSPORT, label="root", swiss=lasting[32:])
         return Node(index, peer, root, sturdyref)
 
+    def _bytes(self, name: str, size: int) -> bytes:
+        return hashlib.shake_128(f"{self._seed}/{name}".encode()).digest(size)
+
     def replace(self, node: Node, life: int) -> None:
         """Put a node with nothing but its key and its sturdyref in the place of another."""
+        for _, wire in node.rogues.values():
+            wire.is_open = False
         self.nodes[node.index] = self._make_node(node.index, life)
 
     def lose(self) -> None:
@@ -144,13 +160,18 @@ class World:
                 pair = me.ends.pop(output.conn, None)
                 if pair is not None:
                     pair[0].hang_up(pair[1])
+                elif output.conn in me.rogues:
+                    me.rogues[output.conn][1].is_open = False
             elif type(output) is Trace:
                 _check_trace(me, output)
         me.peer.check()
+        _check_rogues(me)
         return True
 
     def _write(self, me: Node, output: Write) -> None:
         self.trace.update(b"%d/%d:" % (me.index, output.conn) + output.data)
+        if output.conn in me.rogues:
+            me.rogues[output.conn][1].hear(output.data)
         pair = me.ends.get(output.conn)
         if pair is None:
             return
@@ -182,7 +203,7 @@ class World:
         me.ends[ConnId(conn)] = (link, link.ends[0])
         other.ends[theirs] = (link, link.ends[1])
         for end in link.ends:
-            self._listeners[end] = Listener()
+            self._listeners[end] = Listener(native=locator.hint("exts") is not None)
         keys = [n.peer.key.public.raw for n in (me, other)]
         me.peer.connected(ConnId(conn), Channel(keys[1], b"", TRANSPORT), self.now, locator)
         other.peer.connected(theirs, Channel(keys[0], b"", TRANSPORT), self.now)
@@ -209,10 +230,23 @@ class World:
 
 
 def _check_trace(me: Node, trace: Trace) -> None:
+    if trace.fields.get("conn") in me.rogues and trace.error is None:
+        return
     if trace.event == "session ended" and trace.fields["code"] not in HONEST_ENDS:
         raise Violation(f"node {me.index} ended an honest session: {trace.fields}")
     if trace.error is not None:
         raise Violation(f"node {me.index}: {trace.fields} {trace.error!r}") from trace.error
+
+
+def _check_rogues(me: Node) -> None:
+    """Raise Violation when a session is up under a name that the network did not prove."""
+    for conn, (rogue, _) in me.rogues.items():
+        link = me.peer.router.links.get(conn)
+        if link is None or not link.session.is_open:
+            continue
+        assert link.session.hello is not None
+        if link.session.hello.location.designator != rogue.key.public.designator:
+            raise Violation(f"node {me.index} took a rogue for somebody else")
 
 
 class NodeWitness:
@@ -224,6 +258,11 @@ class NodeWitness:
 
     def arrived(self, target: str, mid: int) -> None:
         """Note that a message has arrived."""
+        if mid < 0 or mid >= ROGUE_MIDS:
+            own = target.startswith("made") and int(target.removeprefix("made")) >= ROGUE_MIDS
+            if not own and not target.startswith("root0/"):
+                raise Violation(f"a rogue has reached {target}")
+            return
         self._world.shadow.arrive(mid, target)
 
     def promise_for(self, mid: int) -> Promise[Any]:

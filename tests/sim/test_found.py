@@ -6,22 +6,22 @@ from captp.sim.script import replay
 
 
 def test_a_fetch_meets_a_session_that_has_just_ended() -> None:
-    replay(11, 3, [
+    replay(11, "ccc", [
         ("fetch", 2, 0, 4), ("run", 2, 2), ("connect", 2, 1), ("run", 2, 2), ("move", 0, 1, 100000),
         ("silence", 0),
     ])  # fmt: skip
 
 
 def test_two_vats_dial_each_other_at_once() -> None:
-    replay(32, 2, [("fetch", 0, 1, 2), ("run", 0, 1), ("fetch", 1, 0, 6)])
+    replay(32, "cc", [("fetch", 0, 1, 2), ("run", 0, 1), ("fetch", 1, 0, 6)])
 
 
 def test_crossed_dials_agree_whatever_arrives_first() -> None:
-    replay(25, 3, [
+    replay(25, "ccc", [
         ("fetch", 1, 2, 2), ("run", 1, 1), ("connect", 1, 1), ("run", 1, 2), ("fetch", 2, 1, 4),
         ("run", 2, 5), ("move", 0, 1, 40),
     ])  # fmt: skip
-    replay(37, 4, [
+    replay(37, "cccc", [
         ("fetch", 0, 2, 2), ("run", 0, 50), ("fetch", 2, 3, 4), ("connect", 0, 1), ("fetch", 3, 2, 6),
         ("run", 2, 2), ("run", 3, 1), ("connect", 2, 1), ("connect", 3, 1), ("run", 3, 50),
         ("move", 2, 1, 40), ("run", 2, 2), ("move", 2, 0, 100000),
@@ -29,7 +29,7 @@ def test_crossed_dials_agree_whatever_arrives_first() -> None:
 
 
 def test_a_vat_that_came_back_is_let_in_again() -> None:
-    replay(1146, 3, [
+    replay(1146, "ccc", [
         ("fetch", 0, 1, 2), ("run", 0, 1), ("connect", 0, 1), ("fetch", 2, 1, 14), ("run", 2, 2),
         ("connect", 2, 1), ("run", 2, 2), ("move", 1, 1, 1000), ("crash", 2), ("fetch", 2, 1, 150),
         ("run", 2, 50), ("connect", 2, 1), ("run", 2, 2), ("move", 2, 1, 100000),
@@ -37,14 +37,14 @@ def test_a_vat_that_came_back_is_let_in_again() -> None:
 
 
 def test_a_detour_ends_with_its_last_answer() -> None:
-    replay(83, 3, [
+    replay(83, "ccc", [
         ("fetch", 1, 0, 2), ("run", 1, 2), ("connect", 1, 1), ("fetch", 0, 1, 4), ("fetch", 0, 2, 30),
         ("send", 0, 32, 4, "give_back", 30), ("send", 0, 56, 32, "later"),
     ])  # fmt: skip
 
 
 def test_a_message_that_came_round_takes_no_detour() -> None:
-    replay(60, 3, [
+    replay(60, "ccc", [
         ("fetch", 1, 0, 2), ("run", 1, 1), ("connect", 1, 1), ("fetch", 2, 0, 10), ("run", 2, 50),
         ("connect", 2, 1), ("fetch", 2, 1, 30), ("run", 2, 5), ("connect", 2, 2), ("fetch", 2, 0, 48),
         ("run", 2, 2), ("move", 2, 1, 1000), ("move", 1, 1, 1000), ("run", 1, 5), ("move", 2, 0, 1000),
@@ -55,7 +55,7 @@ def test_a_message_that_came_round_takes_no_detour() -> None:
 
 
 def test_what_waited_for_a_promise_runs_before_what_is_queued() -> None:
-    replay(1655, 4, [
+    replay(1655, "cccc", [
         ("fetch", 2, 0, 2), ("run", 2, 2), ("connect", 2, 1), ("fetch", 1, 0, 4), ("fetch", 0, 1, 6),
         ("run", 0, 5), ("connect", 0, 2), ("fetch", 3, 1, 8), ("fetch", 2, 3, 16), ("run", 1, 5),
         ("connect", 1, 1), ("send", 2, 20, 16, "later"), ("run", 2, 2), ("connect", 2, 2), ("run", 3, 5),
@@ -67,7 +67,7 @@ def test_what_waited_for_a_promise_runs_before_what_is_queued() -> None:
 
 
 def test_a_queue_on_a_result_leaves_with_the_message_it_hangs_on() -> None:
-    replay(3294, 2, [
+    replay(3294, "cc", [
         ("fetch", 0, 1, 6), ("run", 0, 5), ("connect", 0, 1), ("run", 0, 1), ("move", 0, 1, 1000),
         ("run", 1, 5), ("send", 0, 8, 6, "make"), ("promise", 0, 10), ("send", 0, 12, 6, "make"),
         ("move", 0, 0, 1000), ("run", 0, 5), ("send", 0, 26, 10, "later"), ("want", 0, 12),
@@ -78,7 +78,7 @@ def test_a_queue_on_a_result_leaves_with_the_message_it_hangs_on() -> None:
 
 
 def test_what_follows_a_promise_keeps_its_way_too() -> None:
-    replay(489, 2, [
+    replay(489, "cc", [
         ("fetch", 1, 0, 2), ("run", 1, 1), ("connect", 1, 1), ("send", 1, 4, 2, "give_back", 2),
         ("promise", 1, 6), ("send", 1, 16, 4, "give_back", 6), ("run", 1, 2), ("send", 1, 18, 4, "ping"),
         ("move", 0, 1, 100000), ("send", 1, 24, 4, "make"), ("run", 0, 5), ("move", 0, 0, 1000),
@@ -89,7 +89,7 @@ def test_what_follows_a_promise_keeps_its_way_too() -> None:
 
 
 def test_a_borrowed_route_lives_as_long_as_the_calls_on_it() -> None:
-    replay(60112, 3, [
+    replay(60112, "ccc", [
         ("fetch", 1, 2, 2), ("run", 1, 2), ("fetch", 2, 0, 6), ("connect", 1, 1), ("run", 2, 2),
         ("connect", 2, 1), ("promise", 2, 10), ("run", 2, 1), ("send", 2, 12, 6, "give_back", 10),
         ("move", 1, 1, 1000), ("send", 2, 42, 12, "later"), ("settle", 2, 10, "root"), ("run", 0, 5),
@@ -102,7 +102,7 @@ def test_a_borrowed_route_lives_as_long_as_the_calls_on_it() -> None:
 
 
 def test_a_dropped_call_counts_as_under_way_until_it_has_arrived() -> None:
-    replay(14922, 3, [
+    replay(14922, "ccc", [
         ("fetch", 0, 1, 4), ("run", 0, 2), ("connect", 0, 1), ("run", 0, 5), ("fetch", 1, 0, 8),
         ("move", 0, 1, 1000), ("run", 1, 50), ("connect", 1, 2), ("fetch", 0, 2, 38), ("run", 0, 50),
         ("move", 0, 0, 100000), ("connect", 0, 3), ("fetch", 0, 2, 278), ("fetch", 0, 1, 402),

@@ -6,16 +6,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from attrs import evolve
 
+from captp.model.keys import PrivateKey
+from captp.model.promise import Settlement
 from captp.peer import order
-from captp.session.entries import Answer
+from captp.peer.handoff import exporter
+from captp.peer.handoff.certificates import Give
+from captp.session import handshake, session
+from captp.session.entries import DROPPED, Answer, Question
+from captp.session.handshake import Channel
 from captp.session.outbound import Outbound
+from captp.session.session import Session
 from captp.session.tables import Tables
 from captp.sim.faults import KINDS
 from captp.sim.script import as_test, run, shrink
-from captp.wire.ops import OP_NAMES
+from captp.wire.ops import OP_NAMES, Op
 
 PRINT_TRACES = "from captp.sim.script import run; print([run(seed).trace for seed in range(40, 46)])"
 
@@ -25,7 +34,7 @@ def test_no_world_breaks_a_rule(start: int) -> None:
     for seed in range(start, start + 10):
         outcome = run(seed)
         if outcome.failure is not None:
-            pytest.fail(as_test(seed, outcome.nodes, shrink(seed, outcome), outcome.failure))
+            pytest.fail(as_test(seed, outcome.kinds, shrink(seed, outcome), outcome.failure))
 
 
 def test_a_seed_gives_the_same_trace_twice() -> None:
@@ -94,8 +103,80 @@ def answer_to_the_wrong_question(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbound, "report", faulty)
 
 
+def release_too_early(patch: pytest.MonkeyPatch) -> None:
+    collect = Outbound.collect
+
+    def faulty(outbound: Outbound) -> None:
+        before = len(outbound.messages)
+        collect(outbound)
+        outbound.messages[:] = outbound.messages[before:] + outbound.messages[:before]
+
+    patch.setattr(Outbound, "collect", faulty)
+
+
+def forget_the_used_handoff_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(exporter.Counts, "use", lambda _counts, _count: None)
+
+
+def keep_a_gift_that_was_withdrawn(patch: pytest.MonkeyPatch) -> None:
+    def faulty(_exporter: exporter.Exporter, gifter: exporter.Side, give: Give) -> object:
+        gift = gifter.gifts.get(give.gift_id)
+        return exporter.ABSENT if gift is None else gift.value
+
+    patch.setattr(exporter.Exporter, "_take", faulty)
+
+
+def believe_every_give(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(exporter, "check_give", lambda _give, **_expected: None)
+
+
+def believe_every_receive(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(exporter, "check_receive", lambda _receive, **_expected: None)
+
+
+def leave_withdrawals_waiting(patch: pytest.MonkeyPatch) -> None:
+    ended = exporter.Exporter.ended
+
+    def faulty(it: exporter.Exporter, session: Session) -> list[Settlement]:
+        ended(it, session)
+        return []
+
+    patch.setattr(exporter.Exporter, "ended", faulty)
+
+
+def accept_an_unproved_location(patch: pytest.MonkeyPatch) -> None:
+    verify = handshake.verify_hello
+
+    def faulty(op: Op, own: PrivateKey, channel: Channel, **more: Any) -> handshake.Hello:
+        return verify(op, own, evolve(channel, proved=None), **more)
+
+    patch.setattr(session, "verify_hello", faulty)
+
+
+def drop_a_call_before_it_has_arrived(patch: pytest.MonkeyPatch) -> None:
+    def faulty(question: Question, *, is_awaited: bool) -> bool:
+        del is_awaited
+        return question.state is not DROPPED
+
+    patch.setattr(Question, "promise_dropped", faulty)
+
+
 @pytest.mark.parametrize(
-    "plant", [skip_one_count, deliver_out_of_order, forget_a_release, answer_to_the_wrong_question]
+    "plant",
+    [
+        skip_one_count,
+        deliver_out_of_order,
+        forget_a_release,
+        answer_to_the_wrong_question,
+        release_too_early,
+        forget_the_used_handoff_count,
+        keep_a_gift_that_was_withdrawn,
+        believe_every_give,
+        believe_every_receive,
+        leave_withdrawals_waiting,
+        accept_an_unproved_location,
+        drop_a_call_before_it_has_arrived,
+    ],
 )
 def test_a_planted_fault_is_found(plant: object, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)  # type: ignore[operator]

@@ -114,23 +114,27 @@ class Exporter:
         side.is_live = False
         broken = list(side.awaited.values())
         side.awaited.clear()
-        for other in self._sides.values():
-            mine = [i for i, w in other.awaited.items() if w.receiver is side]
-            for gift_id in mine:
-                del other.awaited[gift_id]
         for waiting in broken:
             waiting.receiver.waits -= 1
-        self._left_behind += len(side.gifts)
-        self._shed()
+        if side.waits:
+            for other in self._sides.values():
+                other.awaited = {i: w for i, w in other.awaited.items() if w.receiver is not side}
+            side.waits = 0
         if not side.gifts:
-            self._sides.pop(side.session_id, None)
+            del self._sides[side.session_id]
+        else:
+            self._left_behind += len(side.gifts)
+            self._shed()
         return _break(broken, "the gifter has left without depositing this gift")
 
     def _shed(self) -> None:
         """Forget the oldest gifts of ended sessions: coming back must not let a peer store more."""
-        for side in [s for s in self._sides.values() if not s.is_live]:
-            while side.gifts and self._left_behind > self._limits.gifts:
-                del side.gifts[next(iter(side.gifts))]
+        ended = iter([s for s in self._sides.values() if not s.is_live])
+        while self._left_behind > self._limits.gifts:
+            side = next(ended)
+            excess = self._left_behind - self._limits.gifts
+            for gift_id in list(side.gifts)[:excess]:
+                del side.gifts[gift_id]
                 self._left_behind -= 1
             if not side.gifts:
                 del self._sides[side.session_id]

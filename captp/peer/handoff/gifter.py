@@ -32,6 +32,9 @@ def introduce(peer: Peer, receiver: Session, target: Reference) -> Introduction 
     link, receiving = peer.links.get(exporter), peer.links.get(receiver)
     if link is None or receiving is None or link.is_anonymous:
         return None
+    if link.dialled is None and exporter.completed < 2:
+        # It has dialled us and may not have heard our hello: a withdrawal could be there before it.
+        return None
     theirs, hello = exporter.hello, receiver.hello
     assert theirs is not None
     assert hello is not None
