@@ -136,5 +136,5 @@ async def _say_dialling(sturdyref: captp.SturdyRef, quiet: bool) -> None:
     """After a moment, tell who waits at a terminal what is waited for."""
     if os.isatty(2) and not quiet:
         await trio.sleep(SAY_DIALLING_AFTER_S)
-        where = ", ".join(f"{key} {value}" for key, value in sturdyref.peer.hints if key != "exts")
+        where = ", ".join(f"{key} {value}" for key, value in sturdyref.peer.place)
         note(f"calling {sturdyref.peer.designator[:8]}… by {sturdyref.peer.transport} ({where})", quiet=quiet)

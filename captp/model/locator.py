@@ -23,6 +23,7 @@ from captp.errors import BadLocator, UsageError
 __all__ = [
     "PeerLocator",
     "SturdyRef",
+    "announcing",
     "check_hint_names",
     "mask",
     "parse_peer",
@@ -34,6 +35,8 @@ __all__ = [
 URI_CHARS = 4096
 HINTS = 16
 MASK = "****"
+#: Names of the hint that announces extensions: one for locators with hosts and ports, one with URLs.
+EXTENSION_HINTS = ("exts", "ext")
 
 _SCHEME = "ocapn://"
 _PEER_FORM = "ocapn://<designator>.<transport>?<hint>=<value>"
@@ -95,6 +98,16 @@ class PeerLocator:
 
     def hint(self, key: str) -> str | None:
         return dict(self.hints).get(key)
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """What the peer speaks beyond OCapN, as its locator announces it."""
+        return tuple((self.hint("exts") or self.hint("ext") or "").split(","))
+
+    @property
+    def place(self) -> tuple[tuple[str, str], ...]:
+        """The hints that say where the peer is, and not what it speaks."""
+        return tuple(hint for hint in self.hints if hint[0] not in EXTENSION_HINTS)
 
     def uri(self) -> str:
         """Give the one URI of this locator; it holds no secret."""
@@ -183,6 +196,13 @@ def mask(text: str) -> str:
     Rather masks too much (a path with a folder named s) than too little.
     """
     return _SWISS_PART.sub(rf"\1{MASK}", text)
+
+
+def announcing(extensions: str, hints: Mapping[str, str] = _NO_HINTS) -> dict[str, str]:
+    """Give hints with a comma list of extensions among them, under a name as long as the others."""
+    lengths = {len(hint) for hint in hints}
+    fitting = [name for name in EXTENSION_HINTS if lengths <= {len(name)}]
+    return {**hints, (fitting or EXTENSION_HINTS)[0]: extensions}
 
 
 def check_hint_names(hints: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import Any, ClassVar, final
 
@@ -13,6 +12,7 @@ from captp.errors import Unreachable, UsageError
 from captp.limits import Limits
 from captp.model.locator import PeerLocator
 from captp.net import _sockets
+from captp.net._admission import is_loopback
 from captp.net._stream import SocketConduit
 from captp.net.base import Accept
 
@@ -41,7 +41,7 @@ class TcpNetlayer:
 
     async def dial(self, locator: PeerLocator) -> SocketConduit:
         host, port = _sockets.endpoint_of(locator)
-        if not self.insecure and not await _is_loopback(host):
+        if not self.insecure and not await is_loopback(host):
             raise Unreachable(_refusal(host))
         sock = await _sockets.connect_tcp(host, port, within=self.limits.handshake_timeout_s)
         return SocketConduit(sock, _sockets.endpoint(host, port), framed=self.framed)
@@ -49,7 +49,7 @@ class TcpNetlayer:
     async def serve(
         self, accept: Accept, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        if not self.insecure and not await _is_loopback(self.host):
+        if not self.insecure and not await is_loopback(self.host):
             raise UsageError(_refusal(self.host))
 
         async def welcome(sock: socket.socket) -> None:
@@ -68,15 +68,6 @@ class TcpNetlayer:
         if not self._bound_port:
             return {}
         return {"host": _sockets.reachable_host(self.host), "port": str(self._bound_port)}
-
-
-async def _is_loopback(host: str) -> bool:
-    """Say whether all addresses of a name are this machine's own; an unknown name's are."""
-    try:
-        found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return True  # connecting or listening says better what is wrong with the name
-    return all(ipaddress.ip_address(str(entry[4][0])).is_loopback for entry in found)
 
 
 def _refusal(host: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import Any, ClassVar, final
 
@@ -15,6 +14,7 @@ from captp.limits import Limits
 from captp.model.keys import PrivateKey, PublicKey, parse_designator
 from captp.model.locator import PeerLocator
 from captp.net import _sockets
+from captp.net._admission import HalfOpen
 from captp.net._stream import SocketConduit
 from captp.net._tls_identity import context_of, listening_context
 from captp.net._tls_stream import TlsConduit, shake_hands
@@ -57,7 +57,7 @@ class TlsPort:
                 "this TlsPort is served already; serve it once and tell vats apart by conduit.local"
             )
         context = listening_context(self._contexts)
-        half_open = _HalfOpen(self.limits)
+        half_open = HalfOpen(self.limits)
 
         async def welcome(sock: socket.socket) -> None:
             conduit = await self._admit(sock, context, half_open)
@@ -79,7 +79,7 @@ class TlsPort:
         return {"host": host, "port": str(self._bound_port)}
 
     async def _admit(
-        self, sock: socket.socket, context: SSL.Context, half_open: _HalfOpen
+        self, sock: socket.socket, context: SSL.Context, half_open: HalfOpen
     ) -> TlsConduit | None:
         """Let a connection prove its key; None when it did not, and nothing is said about it."""
         _sockets.tune_tcp(sock)
@@ -180,43 +180,3 @@ def _somebody_else(where: str, wanted: PublicKey, got: str) -> str:
         f"somebody else answered at {where}: expected {wanted.designator[:8]}…, got {got};"
         " check the sturdyref or ask its owner for a new one"
     )
-
-
-@final
-@define(eq=False)
-class _HalfOpen:
-    """The connections that have not proved a key yet: few, few of each address, none for long."""
-
-    _limits: Limits
-    _waiting: dict[trio.CancelScope, str] = field(factory=dict, init=False)
-
-    def enter(self, address: str) -> trio.CancelScope | None:
-        """Give the scope to shake hands in, or None if this address has too many already.
-
-        When there are too many in all, the oldest goes.
-        """
-        group = _group(address)
-        if list(self._waiting.values()).count(group) >= self._limits.handshake_pending_per_addr:
-            return None
-        if len(self._waiting) >= self._limits.handshake_pending:
-            oldest = next(iter(self._waiting))
-            oldest.cancel()
-            self.leave(oldest)
-        deadline = trio.current_time() + self._limits.handshake_timeout_s
-        scope = trio.CancelScope(deadline=deadline)
-        self._waiting[scope] = group
-        return scope
-
-    def leave(self, scope: trio.CancelScope) -> None:
-        self._waiting.pop(scope, None)
-
-
-def _group(address: str) -> str:
-    """Name what one host can have for itself: an IPv4 address, or a /64 of IPv6 addresses."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((int(parsed), 64), strict=False))
-    return str(parsed)

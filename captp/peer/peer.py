@@ -18,7 +18,7 @@ from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
 from captp.model.interface import promise_class
 from captp.model.keys import PrivateKey, PublicKey, derive
-from captp.model.locator import PeerLocator, SturdyRef
+from captp.model.locator import PeerLocator, SturdyRef, announcing
 from captp.model.object import Object
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import Ref
@@ -75,7 +75,7 @@ class Peer:
         """Return where peers find this vat on a transport, as far as it listens there."""
         known = self.locations.get(transport)
         if known is None:
-            known = PeerLocator.make(transport, self.designator, {"exts": "mp1"})
+            known = PeerLocator.make(transport, self.designator, announcing("mp1"))
         return known
 
     # Inputs.
@@ -104,7 +104,7 @@ class Peer:
         if dialled is not None:
             if channel.framed is None:
                 channel = evolve(channel, framed=self.router.framings.get(channel.transport, True))
-            native = "mp1" in (dialled.hint("exts") or dialled.hint("ext") or "").split(",")
+            native = "mp1" in dialled.extensions
         session = Session(
             home=self.vat,
             key=PrivateKey.from_seed(self.entropy(32)),
@@ -114,7 +114,9 @@ class Peer:
             native=native,
             introduce=partial(introduce, self),
         )
-        link = Link(conn, session, dialled, now, now, self.vat.queues.open(f"c{conn}"))
+        source = self.vat.queues.open(f"c{conn}")
+        is_anonymous = dialled is None and channel.is_one_sided
+        link = Link(conn, session, dialled, now, now, source, is_anonymous=is_anonymous)
         self.router.links[conn] = link
         self.links[session] = link
         session.start()

@@ -13,7 +13,7 @@ from captp.peer.router import Link
 
 @frozen
 class SessionView:
-    """One session; ``peer`` is a designator, empty while it is not known. Times are in seconds."""
+    """One session; ``peer`` is a designator, empty while or where it is not known. Times are in seconds."""
 
     conn: int
     peer: str
@@ -61,6 +61,12 @@ def view_of(peer: Peer) -> VatView:
     )
 
 
+def _name(link: Link) -> str:
+    hello = link.session.hello
+    # What nobody has proved is not to be read as a name.
+    return "" if hello is None or link.is_anonymous else hello.location.designator
+
+
 def _session(peer: Peer, link: Link) -> SessionView:
     session, tables = link.session, link.session.tables
     questions: dict[str, int] = {}
@@ -72,7 +78,7 @@ def _session(peer: Peer, link: Link) -> SessionView:
         answers[state] = answers.get(state, 0) + 1
     return SessionView(
         conn=link.conn,
-        peer=session.hello.location.designator if session.hello is not None else "",
+        peer=_name(link),
         transport=session.channel.transport,
         state=session.state.value,
         codec=session.codec.name if session.codec is not None else "",

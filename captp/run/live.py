@@ -14,7 +14,7 @@ from captp.errors import BadLocator, Unreachable, UsageError
 from captp.limits import Limits
 from captp.model.interface import Interface
 from captp.model.keys import PrivateKey
-from captp.model.locator import PeerLocator, SturdyRef, parse_sturdyref, read_cap_file
+from captp.model.locator import PeerLocator, SturdyRef, announcing, parse_sturdyref, read_cap_file
 from captp.model.object import Object
 from captp.model.promise import Promise, Resolver
 from captp.net.base import Conduit, Netlayer
@@ -140,7 +140,8 @@ async def open_vat(
     """Open a vat for the length of the block; its connections and fibers end with it.
 
     ``key`` is its identity, a fresh one by default. ``listen`` names netlayers that serve, and
-    ``netlayers`` such that only dial; tls, unix and loopback tcp-testing-only can always be dialled.
+    ``netlayers`` such that only dial; tls, unix, loopback tcp-testing-only and, with its extra, websocket
+    can always be dialled.
     """
     key = key or PrivateKey.from_seed(os.urandom(32))
     peer = Peer(key=key, entropy=os.urandom, limits=limits)
@@ -161,9 +162,8 @@ async def open_vat(
                 nursery.start_soon(pump.beat)
                 for layer in listen:
                     await nursery.start(_serve, pump, layer)
-                    hints = {**layer.hints(), "exts": "mp1"}
                     peer.locations[layer.transport] = PeerLocator.make(
-                        layer.transport, key.public.designator, hints
+                        layer.transport, key.public.designator, announcing("mp1", layer.hints())
                     )
                 yield vat
             finally:
@@ -207,7 +207,14 @@ def default_netlayer(transport: str, key: PrivateKey, limits: Limits) -> Netlaye
             from captp.net.tcp import TcpNetlayer  # noqa: PLC0415
 
             return TcpNetlayer(limits=limits)
-    raise Unreachable(f"no netlayer for {transport!r}; captp dials tls, unix and tcp-testing-only")
+        case "websocket":
+            try:
+                from captp.net.websocket import WebsocketNetlayer  # noqa: PLC0415
+            except UsageError as problem:
+                # A peer's locator asked for it, not our program.
+                raise Unreachable(str(problem)) from problem
+            return WebsocketNetlayer(key, limits=limits)
+    raise Unreachable(f"no netlayer for {transport!r}; captp dials tls, unix, websocket and tcp-testing-only")
 
 
 @overload

@@ -22,6 +22,9 @@ from captp.wire.syrup import encode
 
 VERSION: Final = "1.0"
 
+#: Netlayers that prove the dialled side always, and the dialler only where it offers it.
+ONE_SIDED: Final = frozenset({"websocket"})
+
 
 class State(Enum):
     """Where a session is in its life."""
@@ -119,6 +122,11 @@ class Channel:
     transport: str = ""
     #: Whether OCapN messages have a length in front; None: as the peer does, and none while it is silent.
     framed: bool | None = None
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether nobody has proved anything to us on a netlayer that proves whom one dials."""
+        return self.proved is None and self.transport in ONE_SIDED
 
 
 def make_hello(

@@ -1,4 +1,4 @@
-"""What every netlayer owes, checked the same way over all four."""
+"""What every netlayer owes, checked the same way over all five."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from captp.net.memory import MemoryNetwork
 from captp.net.tcp import TcpNetlayer
 from captp.net.tls import TlsNetlayer, TlsPort
 from captp.net.unix import UnixNetlayer
+from captp.net.websocket import WebsocketNetlayer
+from captp.wire.native import PREAMBLE
 
 MIB = 1024 * 1024
-KINDS = ("memory", "tcp-testing-only", "tls", "unix")
+KINDS = ("memory", "tcp-testing-only", "tls", "unix", "websocket")
 SERVER = PrivateKey.from_seed(b"s" * 32)
 CLIENT = PrivateKey.from_seed(b"c" * 32)
 NAME = SERVER.public.designator
@@ -31,6 +33,7 @@ PROVED = {
     "tls": (SERVER.public.raw, CLIENT.public.raw, NAME),
     "tcp-testing-only": (None, None, None),
     "unix": (None, None, None),
+    "websocket": (SERVER.public.raw, CLIENT.public.raw, None),
 }
 
 every_netlayer = pytest.mark.parametrize("kind", KINDS)
@@ -48,6 +51,8 @@ async def netlayers(kind: str) -> AsyncIterator[tuple[Netlayer, Netlayer]]:
                 yield TcpNetlayer(), TcpNetlayer()
             case "tls":
                 yield TlsNetlayer(CLIENT), TlsNetlayer(SERVER, TlsPort())
+            case "websocket":
+                yield WebsocketNetlayer(CLIENT), WebsocketNetlayer(SERVER)
             case _:
                 yield UnixNetlayer(), UnixNetlayer(str(Path(folder, "sock")))
 
@@ -70,6 +75,10 @@ async def pair(kind: str) -> AsyncIterator[tuple[Conduit, Conduit]]:
             await nursery.start(lambda *, task_status: server.serve(accept, task_status=task_status))
             dialler = await client.dial(locator(server))
             acceptor = await receive.receive()
+            if kind == "websocket":
+                # Without it both ends would read a length before each message.
+                dialler.send_nowait(PREAMBLE)
+                assert await read_exactly(acceptor, len(PREAMBLE)) == PREAMBLE
             yield dialler, acceptor
             async with trio.open_nursery() as closing:
                 closing.start_soon(dialler.aclose)
@@ -337,8 +346,8 @@ async def test_sending_to_a_peer_that_is_gone_fails(kind: str) -> None:
 @every_netlayer
 async def test_a_lost_connection_ends_its_task_only(kind: str) -> None:
     async def accept(conduit: Conduit) -> None:
-        conduit.send_nowait(b"served")
-        if await conduit.receive() == b"die":
+        conduit.send_nowait(b"6:served")
+        if await read_exactly(conduit, 5) == b"3:die":
             raise Disconnected("as a session does")
 
     with trio.fail_after(10):
@@ -346,8 +355,8 @@ async def test_a_lost_connection_ends_its_task_only(kind: str) -> None:
             await nursery.start(lambda *, task_status: server.serve(accept, task_status=task_status))
             for _ in range(2):
                 conduit = await client.dial(locator(server))
-                assert await read_exactly(conduit, 6) == b"served"
-                conduit.send_nowait(b"die")
+                assert await read_exactly(conduit, 8) == b"6:served"
+                conduit.send_nowait(b"3:die")
                 assert await conduit.receive() == b""
                 await conduit.aclose()
             nursery.cancel_scope.cancel()
@@ -386,7 +395,7 @@ async def test_a_second_listener_at_the_same_place_is_refused(kind: str) -> None
                 await second.serve(accept, task_status=trio.TASK_STATUS_IGNORED)
 
             conduit = await client.dial(locator(server))
-            conduit.send_nowait(b"the first one still serves")
+            conduit.send_nowait(b"26:the first one still serves")
             assert await conduit.receive() == b""
             await conduit.aclose()
             nursery.cancel_scope.cancel()
@@ -395,6 +404,9 @@ async def test_a_second_listener_at_the_same_place_is_refused(kind: str) -> None
 def same_place(server: Netlayer) -> Netlayer:
     port = int(server.hints().get("port", 0))
     match server:
+        case WebsocketNetlayer():
+            port = int(server.hints()["url"].rpartition(":")[2].strip("/"))
+            return WebsocketNetlayer(CLIENT, "127.0.0.1", port)
         case TcpNetlayer():
             return TcpNetlayer("127.0.0.1", port)
         case TlsNetlayer():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from captp.model.locator import PeerLocator
 from captp.model.promise import PENDING, Message, Promise, Reference
 from captp.model.ref import Far, Ref, view
 from captp.peer.handoff.certificates import sign, write_give
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
 GIFT_ID_BYTES: Final = 32
-
-#: Hints that tell what a peer speaks, not where it is.
-_NOT_A_PLACE: Final = ({"exts"}, {"ext"})
 
 
 def introduce(peer: Peer, receiver: Session, target: Reference) -> Introduction | None:
@@ -38,7 +34,8 @@ def introduce(peer: Peer, receiver: Session, target: Reference) -> Introduction 
     theirs, hello = exporter.hello, receiver.hello
     assert theirs is not None
     assert hello is not None
-    if not _is_place(theirs.location):
+    if theirs.location.hints and not theirs.location.place:
+        # A vat that does not listen says what it speaks, and not where it is.
         return None
     gift_id = peer.entropy(GIFT_ID_BYTES)
     give = write_give(
@@ -68,8 +65,3 @@ def _exporter_of(target: Reference) -> Session | None:
         return None
     # Elsewhere only objects are taken as gifts; those peers hear of a promise's end through us.
     return session if session.passes_answers else None
-
-
-def _is_place(location: PeerLocator) -> bool:
-    """Whether a location can be dialled: a vat that does not listen only says what it speaks."""
-    return {name for name, _ in location.hints} not in _NOT_A_PLACE
