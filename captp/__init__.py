@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from captp.run.live import LiveVat as LiveVat
     from captp.run.live import connect as connect
     from captp.run.live import open_vat as open_vat
+    from captp.vat.powers import enliven as enliven
     from captp.vat.powers import near as near
     from captp.vat.powers import outside as outside
     from captp.vat.powers import sleep as sleep
@@ -128,7 +129,7 @@ _HOMES = {
     "captp.model.send": "E",
     "captp.model.values": "NULL Fault FrozenMap Symbol Tagged",
     "captp.run.live": "LiveVat connect open_vat",
-    "captp.vat.powers": "near outside sleep within",
+    "captp.vat.powers": "enliven near outside sleep within",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

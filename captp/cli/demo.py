@@ -37,7 +37,7 @@ def demo(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Run two daemons, a client and a restart on this machine; exit 1 if anything is amiss."""
+    """Run daemons, a client, a restart and a handoff on this machine; exit 1 if anything is amiss."""
     show = Show(Screen(is_on=not json and not quiet), is_json=json, is_kept=keep)
     try:
         return run(show.run)

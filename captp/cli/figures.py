@@ -28,6 +28,7 @@ class Figures:
     impostor_refused: bool = False
     same_sturdyref_after_restart: bool = False
     balance_after_restart: int = -1
+    handoff_survives_introducer: bool = False
     elapsed_s: float = 0.0
 
     def amiss(self) -> list[str]:
@@ -43,6 +44,7 @@ class Figures:
             "open session after that": self.session_open_after,
             "refusal of the impostor": self.impostor_refused,
             "same sturdyref after the restart": self.same_sturdyref_after_restart,
+            "introduction that outlives its introducer": self.handoff_survives_introducer,
             "new bank after the restart": self.balance_after_restart == 0,
         }
         return [what for what, holds in wanted.items() if not holds]
@@ -51,7 +53,7 @@ class Figures:
         """Return the main figures in a line."""
         return (
             f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; same sturdyref after"
-            " a restart"
+            " a restart; handoff survives gifter"
         )
 
 

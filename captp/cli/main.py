@@ -17,7 +17,7 @@ __all__ = ["main"]
 OVERVIEW: Final = """\
 captp: live Python objects shared between hosts that do not trust each other
 
-  captp demo                            see it work: two daemons, TLS, a restart
+  captp demo                            see it work: daemons, TLS, a handoff
   captp new MODULE:CLASS --name NAME    make an object in the daemon
   captp share NAME                      write NAME.cap: who has the file has the object
   captp ls                              list the daemon's objects

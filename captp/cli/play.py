@@ -25,6 +25,8 @@ SETTLE_S: Final = 10.0
 LOOK_S: Final = 0.1
 
 BANK: Final = "captp.examples.bank:Vault"
+GUEST: Final = "captp.examples.introduction:Guest"
+INTRODUCER: Final = "captp.examples.introduction:Introducer"
 CLIENT: Final = "captp.examples.round_trips"
 
 
@@ -66,6 +68,7 @@ class Play:
     figures: Figures
     _a: Daemon = field(init=False)
     _b: Daemon = field(init=False)
+    _c: Daemon = field(init=False)
     _client: Child = field(init=False)
 
     @property
@@ -81,8 +84,8 @@ class Play:
     @asynccontextmanager
     async def on_stage(self) -> AsyncIterator[None]:
         """Have daemons, relay and client run during the block."""
-        self._a, self._b = Daemon("A", self.folder / "a"), Daemon("B", self.folder / "b")
-        self.screen.write("two daemons, and a client that is 20 ms away from daemon A, each way")
+        self._a, self._b, self._c = (Daemon(name, self.folder / name.lower()) for name in "ABC")
+        self.screen.write("three daemons, and a client that is 20 ms away from daemon A, each way")
         async with trio.open_nursery() as nursery:
             port = await nursery.start(serve_relay, lambda: (self._a.host, self._a.port), DELAY_S)
             try:
@@ -98,6 +101,7 @@ class Play:
                 async with trio.open_nursery() as ending:
                     ending.start_soon(self._a.end)
                     ending.start_soon(self._b.end)
+                    ending.start_soon(self._c.end)
             nursery.cancel_scope.cancel()
 
     async def all_steps(self) -> None:
@@ -106,6 +110,7 @@ class Play:
         await self._drop()
         await self._try_impostor()
         await self._restart()
+        await self._introduce()
 
     async def _start_daemons(self, advertise: str) -> None:
         self.screen.begin("daemons")
@@ -117,7 +122,8 @@ class Play:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(up, self._a, advertise)
             nursery.start_soon(up, self._b, None)
-        self.screen.say(str(self._a), str(self._b))
+            nursery.start_soon(up, self._c, None)
+        self.screen.say(str(self._a), str(self._b), str(self._c))
 
     async def _share(self) -> None:
         self.screen.begin("object")
@@ -185,6 +191,23 @@ class Play:
         self.screen.say(
             "the client called the bank again through it; its state was in memory and is new:"
             f" balance {figures.balance_after_restart}"
+        )
+
+    async def _introduce(self) -> None:
+        self.screen.begin("handoff")
+        await self._b.ask(lambda control: control.new(GUEST, "guest"))
+        guest = await self._b.ask(lambda control: control.share("guest"))
+        await self._c.ask(lambda control: control.new(INTRODUCER, "introducer"))
+        introducer = await self._c.ask(lambda control: control.share("introducer"))
+        bank = await self._a.ask(lambda control: control.share("bank"))
+        async with captp.connect(introducer) as host:
+            given = await captp.E(host).introduce(guest, bank, "ida")
+        await self._c.kill()
+        async with captp.connect(guest) as friend:
+            left = await captp.E(friend).spend(30)
+        self.figures.handoff_survives_introducer = (given, left) == (100, 70)
+        self.screen.say(
+            f"C gave B an account on A, with {given}; C was killed, and B drew 30 from it on A: {left} left"
         )
 
 

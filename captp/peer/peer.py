@@ -217,13 +217,9 @@ class Peer:
         Dials again, with growing and jittered rests, while less than ``retry_for`` seconds have passed.
         """
         promise: Promise[Any] = (Promise if interface is None else promise_class(interface))(self.vat)
-        effect = Enliven(promise, sturdyref, retry_for)
-        if self.vat.trustee.in_turn:
-            self.vat.emit(effect)
-        else:
-            enliven(self, effect)
-            if not self.vat.awake:
-                self.vat.ring()
+        enliven(self, Enliven(promise, sturdyref, retry_for))
+        if not self.vat.awake:
+            self.vat.ring()
         return promise
 
     def mint(

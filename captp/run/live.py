@@ -88,7 +88,8 @@ class LiveVat:
 
         Takes a SturdyRef, a URI, or the path of a ``.cap`` file. It breaks with NotFound when the
         peer knows no such object, with Unreachable or WrongPeer when no session can be had. It dials
-        again while less than ``retry_for`` seconds have passed, resting longer each time.
+        again while less than ``retry_for`` seconds have passed, resting longer each time. Methods of
+        objects use ``captp.enliven``.
         """
         self._peer.now = trio.current_time()
         return self._peer.enliven(read_sturdyref(source), interface, retry_for=retry_for)

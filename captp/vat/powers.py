@@ -8,9 +8,10 @@ from typing import Any, TypeVar, overload
 
 from captp.errors import NotNear, UsageError
 from captp.model.interface import Interface, interface_of, promise_class
+from captp.model.locator import SturdyRef
 from captp.model.promise import Promise, Reference
 from captp.model.ref import settled
-from captp.vat.effects import CURRENT_VAT, Outside, Timer
+from captp.vat.effects import CURRENT_VAT, Enliven, Outside, Timer
 
 T = TypeVar("T")
 I = TypeVar("I", bound=Interface)  # noqa: E741
@@ -26,6 +27,23 @@ def outside(function: Callable[..., Any], *args: Any) -> Promise[Any]:
     vat = _current("outside")
     promise: Promise[Any] = Promise(vat)
     vat.emit(Outside(promise, function, args))
+    return promise
+
+
+@overload
+def enliven(sturdyref: SturdyRef, interface: type[I], *, retry_for: float = 0.0) -> I: ...
+@overload
+def enliven(sturdyref: SturdyRef, interface: None = None, *, retry_for: float = 0.0) -> Promise[Any]: ...
+def enliven(sturdyref: SturdyRef, interface: type[Any] | None = None, *, retry_for: float = 0.0) -> Any:
+    """Return a promise for what a sturdyref names; it is fetched after this turn's commit.
+
+    It breaks as that of ``LiveVat.enliven`` does, and the peer is dialled again in the same way.
+    """
+    vat = _current("enliven")
+    if not isinstance(sturdyref, SturdyRef):
+        raise UsageError(f"captp.enliven() takes a SturdyRef, not a {type(sturdyref).__name__}")
+    promise: Promise[Any] = (Promise if interface is None else promise_class(interface))(vat)
+    vat.emit(Enliven(promise, sturdyref, retry_for))
     return promise
 
 

@@ -55,6 +55,7 @@ def test_the_demo_finds_what_it_promises_and_leaves_nothing_behind(tmp_path: Pat
     assert found["session_open_after"] is True
     assert found["impostor_refused"] is True
     assert found["same_sturdyref_after_restart"] is True
+    assert found["handoff_survives_introducer"] is True
     assert (found["ok"], found["amiss"]) == (True, [])
     assert 0 < found["elapsed_s"] <= took < LIMIT_S
     assert list(tmp_path.iterdir()) == []
@@ -70,7 +71,10 @@ def test_the_story_fits_a_screen_and_its_last_line_is_the_summary(tmp_path: Path
     assert max(map(len, lines)) <= 110
     assert "4 calls, 1 round trip" in done.stdout
     assert "4 calls, 4 round trips" in done.stdout
-    said = r"ok: 4 calls, 1 round trip; tables back to zero; same sturdyref after a restart; \d+\.\d s"
+    said = (
+        r"ok: 4 calls, 1 round trip; tables back to zero; same sturdyref after a restart;"
+        r" handoff survives gifter; \d+\.\d s"
+    )
     assert re.fullmatch(said, lines[-1])
     assert "/s/" not in done.stdout, "no sturdyref on the screen"
 

@@ -40,7 +40,7 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
 
 
 def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
-    assert sorted(EXAMPLES) == ["bank", "errors", "round_trips"]
+    assert sorted(EXAMPLES) == ["bank", "errors", "introduction", "round_trips"]
     for name in EXAMPLES:
         assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
 
@@ -51,6 +51,13 @@ def test_the_bank_shows_a_short_session() -> None:
     assert where.startswith("the bank is at ocapn://")
     assert ".tls/s/****?" in where
     assert session == ["ada has 100", "refused: amount must be positive", "ada did: deposit 100"]
+
+
+def test_the_introduction_outlives_the_introducer() -> None:
+    assert run("introduction") == [
+        "the friend has an account with 100",
+        "the introducer is gone, and the friend has left of it 70",
+    ]
 
 
 def test_the_errors_show_each_kind_where_it_arrives() -> None:

@@ -102,14 +102,9 @@ class Pairs(captp.Object):
 class Enlivener(captp.Object):
     """Turns a sturdyref into what it names."""
 
-    __slots__ = ("_vat",)
-
-    def __init__(self, vat: captp.LiveVat) -> None:
-        self._vat = vat
-
     @captp.method
     def __call__(self, sturdyref: captp.SturdyRef) -> Any:
-        return self._vat.enliven(sturdyref)
+        return captp.enliven(sturdyref)
 
 
 async def host(port: int, framing: str | None) -> None:
@@ -121,7 +116,7 @@ async def host(port: int, framing: str | None) -> None:
             (ECHO, Echo()),
             (GREETER, Greeter()),
             (PAIRS, Pairs(vat)),
-            (ENLIVENER, Enlivener(vat)),
+            (ENLIVENER, Enlivener()),
         ):
             vat.mint(hosted, swiss=swiss)
         print(vat.locators[0], flush=True)

@@ -24,6 +24,7 @@ RIGHT = Figures(
     impostor_refused=True,
     same_sturdyref_after_restart=True,
     balance_after_restart=0,
+    handoff_survives_introducer=True,
 )
 
 
@@ -52,6 +53,7 @@ def test_everything_is_amiss_before_anything_was_found() -> None:
         ("impostor_refused", False),
         ("same_sturdyref_after_restart", False),
         ("balance_after_restart", 70),
+        ("handoff_survives_introducer", False),
     ],
 )
 def test_one_wrong_figure_is_named(field: str, value: Any) -> None:
