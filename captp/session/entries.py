@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
-from captp.errors import HandoffFailed, InvariantBroken
+from captp.errors import Broken, HandoffFailed, InvariantBroken
 from captp.limits import Limits
 from captp.model.promise import BROKEN, PENDING, Promise, Reference
 
@@ -205,6 +205,18 @@ class Introduction:
     def __init__(self, certificate: bytes, deposit: Any) -> None:
         self.certificate = certificate
         self.deposit = deposit
+
+
+class ControlName(Promise[Any]):
+    """What names a control target in a message: as its address it is good, to objects a broken promise."""
+
+    __slots__ = ("control",)
+
+    def __init__(self, home: Any, control: Control) -> None:
+        super().__init__(home)
+        self._state = BROKEN
+        self._value = Broken(f"{control!r} belongs to a session and cannot be used by objects")
+        self.control = control
 
 
 class Positions:

@@ -27,7 +27,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.model.values import FrozenMap, Symbol, Tagged
-from captp.session.entries import DROPPED, SETTLED, WAITING, Answer, Control, Import, Question
+from captp.session.entries import DROPPED, SETTLED, WAITING, Answer, Control, ControlName, Import, Question
 from captp.session.handshake import Event
 from captp.wire.ops import (
     ABORT,
@@ -116,10 +116,10 @@ def on_deliver(session: Session, op: Op) -> None:
                 raise DecodeError("bad-value", "keyword arguments are a struct")
             args = args[:-1]
     message = Message(to, selector, args, kwargs, answer, True)
-    if _is_ours(session, to):
+    if type(to) is ControlName:
+        _control(session, to.control, message)
+    elif _is_ours(session, to):
         session.effects.append(message)
-    elif type(to) is Control:
-        _control(session, to, message)
     else:
         raise DecodeError("bad-op", "op:deliver goes to an export or an answer")
 
@@ -149,7 +149,8 @@ def _is_ours(session: Session, to: Any) -> bool:
     if isinstance(to, Promise):
         route = to._route
         # One that follows another has borrowed its route, and is ours all the same.
-        return not (type(route) is Import and route.session is session and route() is to)
+        is_theirs = type(route) is Import and route.session is session and route() is to
+        return not is_theirs and type(to) is not ControlName
     return False
 
 

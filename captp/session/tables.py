@@ -28,6 +28,7 @@ from captp.session.entries import (
     Account,
     Answer,
     Control,
+    ControlName,
     Export,
     Import,
     Positions,
@@ -75,7 +76,7 @@ class Tables:
         if kind == _EXPORT:
             found = self.target(position)
             self.exports[position].transferred = self.account.clock
-            return found
+            return ControlName(self.home, found) if type(found) is Control else found
         if kind == _ANSWER:
             return self.target(-1 - position)
         if kind == _IMPORT_OBJECT:

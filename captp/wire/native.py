@@ -35,6 +35,10 @@ EXT_ERROR: Final = 4
 
 FRAME_BYTES: Final = 64 * 1024
 
+#: A frame of so many bytes holds no container of more entries, and nothing in it is worth a look ahead.
+SHORT_FRAME: Final = 512
+
+
 _NIL: Final = b"\xc0"
 _LENGTH = struct.Struct(">I")
 _ExtType = msgpack.ExtType
@@ -62,11 +66,17 @@ class NativeCodec:
         self._have = 0
         self._needed = 0
         self._marked = False
+        self._nodes = 0
         self._caps = 0
         self._caps_limit = limits.caps_per_message
         options = self._options()
-        self._unpacker = msgpack.Unpacker(max_buffer_size=limits.message_bytes + 1, **options)
-        self._unpack_large = partial(msgpack.unpackb, **options)
+        self._unpacker = msgpack.Unpacker(max_buffer_size=FRAME_BYTES + 1, **options)
+        self._unpack_large = partial(
+            msgpack.unpackb, **options | {"object_pairs_hook": self._count_map, "list_hook": self._count_list}
+        )
+        most = min(SHORT_FRAME, limits.container_entries)
+        options |= {"max_array_len": most, "max_map_len": most}
+        self._unpacker_of_short = msgpack.Unpacker(max_buffer_size=SHORT_FRAME + 1, **options)
 
     def _options(self) -> dict[str, Any]:
         limits = self._limits
@@ -185,10 +195,16 @@ class NativeCodec:
             stop = start + 4 + length
             if stop > end:
                 break
-            if length > FRAME_BYTES:
-                yield self._decode_large(memoryview(data)[start + 4 : stop])
+            if length <= SHORT_FRAME:
+                yield from self._decode_frame(self._unpacker_of_short, data[start + 4 : stop])
+            elif length <= FRAME_BYTES:
+                frame = data[start + 4 : stop]
+                # The first bytes of containers that can claim more than 15 entries.
+                if b"\xdc" in frame or b"\xdd" in frame or b"\xde" in frame or b"\xdf" in frame:
+                    _check_whole(frame)
+                yield from self._decode_frame(self._unpacker, frame)
             else:
-                yield from self._decode_frame(data[start + 4 : stop])
+                yield self._decode_large(memoryview(data)[start + 4 : stop])
             start = stop
         if start < end:
             rest = data[start:]
@@ -196,8 +212,7 @@ class NativeCodec:
             self._have = len(rest)
             self._needed = 4 + int.from_bytes(rest[:4], "big") if len(rest) >= 4 else 4
 
-    def _decode_frame(self, frame: bytes) -> Iterator[Op]:
-        unpacker = self._unpacker
+    def _decode_frame(self, unpacker: msgpack.Unpacker, frame: bytes) -> Iterator[Op]:
         begin = unpacker.tell()
         unpacker.feed(frame)
         try:
@@ -235,6 +250,8 @@ class NativeCodec:
 
     def _decode_large(self, frame: memoryview) -> Op:
         """Decode a frame that holds one large message, without copying it into the unpacker first."""
+        _check_whole(frame)
+        self._nodes = 0
         try:
             op = self._unpack_large(frame)
         except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
@@ -247,6 +264,18 @@ class NativeCodec:
             self._marked = False
             op = build(op)
         return op  # type: ignore[no-any-return]
+
+    def _count_list(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        self._nodes += len(parts)
+        if self._nodes > self._limits.nodes:
+            raise LimitExceeded("too-many", f"more than {self._limits.nodes} parts in one message")
+        return parts
+
+    def _count_map(self, pairs: list[tuple[Any, Any]]) -> FrozenMap:
+        self._nodes += len(pairs)
+        if self._nodes > self._limits.nodes:
+            raise LimitExceeded("too-many", f"more than {self._limits.nodes} parts in one message")
+        return struct_of(pairs)
 
     def _decode_ext(self, code: int, data: bytes) -> Any:
         if code == EXT_SYMBOL:
@@ -280,6 +309,26 @@ class NativeCodec:
         if len(self._names) < 1024:
             self._names[data] = symbol
         return symbol
+
+
+def _check_whole(frame: bytes | memoryview) -> None:
+    """Raise unless every message in a frame is complete.
+
+    msgpack makes room for what a header claims: a cut message of a few KB of nested ones takes 80 MB.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=len(frame))
+    unpacker.feed(frame)
+    skip, tell = unpacker.skip, unpacker.tell
+    done = 0
+    try:
+        while True:
+            skip()
+            done = tell()
+    except msgpack.OutOfData:
+        if done < len(frame):
+            raise DecodeError("bad-frame", f"a message was cut off near byte {done} of a frame") from None
+    except (msgpack.UnpackException, ValueError) as problem:
+        raise _translate(problem, done) from None
 
 
 def _int_bytes(limits: Limits) -> int:

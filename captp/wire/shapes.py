@@ -26,6 +26,8 @@ class Marker:
 TAGGED: Final = Marker("tagged")
 ERROR: Final = Marker("error")
 
+EMPTY: Final = FrozenMap()
+
 
 def is_deep(parts: tuple[Any, ...]) -> bool:
     """Whether there is a container among the parts, so that they are worth counting."""
@@ -99,6 +101,9 @@ def _unmark(items: tuple[Any, ...]) -> Any:
 
 def struct_of(pairs: list[tuple[Any, Any]]) -> FrozenMap:
     """Build a struct from what a map holds; raises DecodeError for a key twice or of another kind."""
+    if not pairs:
+        # One for all: a byte each would cost ninety.
+        return EMPTY
     made = FrozenMap(pairs)
     if len(made) != len(pairs):
         raise DecodeError("bad-value", "a struct has a key twice")
