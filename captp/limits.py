@@ -20,6 +20,7 @@ class Limits:
     # A length prefix must never make us reserve memory that was not sent.
     message_bytes: int = 4 * MIB
     partial_message_s: float = 30.0
+    min_rate: int = 4 * KIB
     # Small bytes that unfold into large structures: nesting, empty lists, huge integers.
     depth: int = 64
     nodes: int = 100_000
@@ -37,9 +38,13 @@ class Limits:
     promises: int = 16_384
     questions: int = 65_536
     listeners_per_promise: int = 64
+    listeners: int = 16_384
     pipeline_queue: int = 1_024
+    pipeline_depth: int = 256
+    resolution_chain: int = 1_024
     latch_queue: int = 16_384
     backlog: int = 4_096
+    in_flight_bytes: int = 16 * MIB
     gc_entries: int = 4_096
     # Handoffs: gifts nobody withdraws, withdrawals nobody deposits for, introductions to nobody.
     gifts: int = 1_024
@@ -49,6 +54,7 @@ class Limits:
     handoff_window: int = 4_096
     introductions: int = 1_024
     # Guessing swiss numbers.
+    fetch_delay_after: int = 32
     fetch_failures: int = 256
     # Bytes that wait for a slow reader.
     send_buffer: int = 8 * MIB

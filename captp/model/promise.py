@@ -70,7 +70,7 @@ class Message:
     ``is_foreign`` tells that a peer sent it, so that no detour of this vat's own sends applies to it.
     """
 
-    __slots__ = ("args", "is_foreign", "kwargs", "promise", "selector", "target")
+    __slots__ = ("__weakref__", "args", "is_foreign", "kwargs", "promise", "selector", "target")
 
     def __init__(  # noqa: PLR0917
         self,

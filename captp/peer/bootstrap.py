@@ -18,6 +18,11 @@ from captp.session.entries import Certificate
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
+MINUTE_S: Final = 60.0
+
+#: By how much the answers to a guesser are put off.
+DELAY_S: Final = 1.0
+
 #: What a method gives whose answer comes later.
 LATER: Final = object()
 
@@ -42,11 +47,17 @@ def _fetch(peer: Peer, link: Link, message: Message) -> Any:
     (swiss,) = _arguments(message, 1, "takes one swiss number")
     try:
         return peer.registry.fetch(swiss, peer.now)
-    except NotFound:
+    except NotFound as problem:
+        if peer.now - link.fetch_minute > MINUTE_S:
+            link.fetch_minute, link.fetch_failures = peer.now, 0
         link.fetch_failures += 1
         if link.fetch_failures > peer.limits.fetch_failures:
             link.session.abort("fetch-failures", "too many unknown swiss numbers")
             peer.end(link, "fetch-failures")
+        elif link.fetch_failures > peer.limits.fetch_delay_after and message.promise is not None:
+            # A guesser gets as many answers, and gets them later.
+            peer.add_timer(message.promise, DELAY_S, problem)
+            return LATER
         raise
 
 

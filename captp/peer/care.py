@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from weakref import getweakrefs
 
+from captp.limits import Limits
 from captp.model.promise import Message, Promise
 from captp.model.ref import Ref, view
 from captp.peer.router import Link
@@ -19,6 +20,9 @@ PING: Final = "captp:ping"
 
 #: Seconds after which a peer that has shown no dialect is taken to speak the current one.
 DIALECT_S: Final = 2.0
+
+#: Seconds that a message may come at any rate.
+RATE_S: Final = 5.0
 
 #: Seconds that a connection has to show life when its peer has dialled again.
 DOUBT_S: Final = 3.0
@@ -39,8 +43,9 @@ def care(peer: Peer, link: Link) -> None:
         session.outbound.release_alone = True
         peer.touched[session] = None
     silent = now - link.heard_at
-    if _is_stuck(link, now, limits.partial_message_s):
-        session.abort("too-slow", f"one message took over {limits.partial_message_s:g} s")
+    slowness = _slowness(link, now, limits)
+    if slowness:
+        session.abort("too-slow", slowness)
         peer.end(link, "too-slow")
     elif not session.native:
         # OCapN has no heartbeat: such a peer is lost when its connection is.
@@ -67,15 +72,22 @@ def has_arrived(answer: Answer) -> bool:
     return answer._value is not None or any(type(w) is not Question for w in getweakrefs(answer))
 
 
-def _is_stuck(link: Link, now: float, longest: float) -> bool:
-    """Whether the peer lets one message drip in, which would cost it nothing and us its memory."""
+def _slowness(link: Link, now: float, limits: Limits) -> str:
+    """Say how the peer lets one message drip in, which would cost it nothing and us its memory."""
     session = link.session
     assert session.codec is not None
     if not session.codec.is_mid_message:
         link.stuck_at = None
     elif link.stuck_at is None or link.completed != session.completed:
-        link.stuck_at, link.completed = now, session.completed
-    return link.stuck_at is not None and now - link.stuck_at > longest
+        link.stuck_at, link.completed, link.stuck_with = now, session.completed, session.received
+    if link.stuck_at is None:
+        return ""
+    seconds = now - link.stuck_at
+    if seconds > limits.partial_message_s:
+        return f"one message took over {limits.partial_message_s:g} s"
+    if seconds > RATE_S and session.received - link.stuck_with < limits.min_rate * seconds:
+        return f"one message comes at under {limits.min_rate} bytes/s"
+    return ""
 
 
 def doubt(peer: Peer, link: Link) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from captp.errors import Disconnected, Timeout
+from captp.errors import Broken, Disconnected, Overloaded
 from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
 from captp.model.interface import promise_class
@@ -24,6 +24,7 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, 
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, routing
+from captp.peer.burden import is_large
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
@@ -53,7 +54,7 @@ class Peer:
         self.registry = Registry(derive(key.seed(), b"captp swiss index"))
         self.order = Order()
         self.router = Router(entropy)
-        self.exporter = Exporter(self.limits)
+        self.exporter = Exporter(self.limits, key.public.designator)
         #: By name: who handles calls of a control target; any other is silent.
         self.controls: dict[str, Callable[[Peer, Link, Message], None]] = {"bootstrap": bootstrap.handle}
         self.locations: dict[str, PeerLocator] = {}
@@ -61,7 +62,7 @@ class Peer:
         self.outputs: list[Any] = []
         self.touched: dict[Session, None] = {}
         self.links: dict[Session, Link] = {}
-        self.timers: list[tuple[float, int, Promise[Any], bool]] = []
+        self.timers: list[tuple[float, int, Promise[Any], Broken | None]] = []
         self.entropy = entropy
         self._timer_count = 0
         self._batches = 0
@@ -133,7 +134,7 @@ class Peer:
         session = link.session
         self.touched[session] = None
         source = link.source
-        arrived = source.messages.append
+        arrived, before = source.messages.append, len(source.messages)
         settle_now, forwarded = self.vat.settle_now, self.vat.settling.forwarded
         for effect in self._receive(session, data):
             kind = type(effect)
@@ -147,8 +148,26 @@ class Peer:
                 routing.SESSION_EFFECTS[kind](self, link, effect)
                 if session not in self.links:
                     break
-        if source.messages:
+        count = len(source.messages) - before
+        codec = session.codec
+        if link.burden.came(len(data), count, is_mid_message=codec is not None and codec.is_mid_message):
+            self._weigh(link, count)
+        if count > 0:
             self.vat.admitted(source)
+
+    def _weigh(self, link: Link, count: int) -> None:
+        """Take on large calls, or refuse them: what is under way waits for others than this peer's turns."""
+        messages, burden, limit = link.source.messages, link.burden, self.limits.in_flight_bytes
+        is_full = burden.weight > limit and burden.lighten() > limit
+        if not is_full or len(messages) > count:
+            burden.add(messages[i] for i in range(-count, 0))
+            return
+        full = Overloaded(f"calls of {limit} bytes are under way in this session already; wait for some")
+        for message in reversed([messages.pop() for _ in range(count)]):
+            if not is_large(message):
+                messages.append(message)
+            elif message.promise is not None:
+                self.vat.settle_now(message.promise, BROKEN, full)
 
     def _receive(self, session: Session, data: bytes) -> list[Any]:
         try:
@@ -159,10 +178,18 @@ class Peer:
             session.abort("internal", "please report this")
             return session.take_effects()
 
-    def backlog(self, conn: ConnId) -> int:
-        """Return how many messages of a connection have come and wait for their turn."""
+    def is_behind(self, conn: ConnId) -> bool:
+        """Say whether so much of a connection waits for its turn that no more should be read from it.
+
+        What waits for anything else must not stop the reading: it may wait for this very peer's answers.
+        """
         link = self.router.links.get(conn)
-        return 0 if link is None or link.source.held else len(link.source.messages)
+        if link is None or link.source.held or not link.source.messages:
+            return False
+        burden, limits = link.burden, self.limits
+        return len(link.source.messages) > limits.backlog or (
+            burden.weight > limits.in_flight_bytes and burden.lighten() > limits.in_flight_bytes
+        )
 
     def disconnected(self, conn: ConnId, why: str, now: float) -> None:
         """Take note that a connection is gone."""
@@ -182,11 +209,8 @@ class Peer:
         """Let time pass: due timers and dials, heartbeats, releases of quiet sessions."""
         self.now = now
         while self.timers and self.timers[0][0] <= now:
-            _, _, promise, breaks = heapq.heappop(self.timers)
-            if breaks:
-                self.vat.settle_now(promise, BROKEN, Timeout("the time given for this is over"))
-            else:
-                self.vat.settle_now(promise, FULFILLED, None)
+            _, _, promise, error = heapq.heappop(self.timers)
+            self.vat.settle_now(promise, FULFILLED if error is None else BROKEN, error)
         for attempt in self.router.due(now):
             self.dial(attempt)
         for settlement in self.exporter.expire(now):
@@ -286,10 +310,10 @@ class Peer:
 
     # What the rooms beside this file use.
 
-    def add_timer(self, promise: Promise[Any], seconds: float, *, breaks: bool) -> None:
-        """Settle ``promise`` when ``seconds`` have passed."""
+    def add_timer(self, promise: Promise[Any], seconds: float, error: Broken | None) -> None:
+        """Settle ``promise`` when ``seconds`` have passed, with None or as broken by ``error``."""
         self._timer_count += 1
-        heapq.heappush(self.timers, (self.now + seconds, self._timer_count, promise, breaks))
+        heapq.heappush(self.timers, (self.now + seconds, self._timer_count, promise, error))
 
     def dial(self, attempt: Attempt) -> None:
         """Ask the driver for a connection."""

@@ -18,6 +18,7 @@ from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.keys import side_id
 from captp.model.locator import PeerLocator
+from captp.peer.burden import Burden
 from captp.session.session import Session
 
 PeerId = tuple[str, str]
@@ -42,17 +43,21 @@ class Link:
     opened_at: float
     heard_at: float
     source: Any
+    burden: Burden = field(factory=Burden)
     #: Nobody has proved to be whom it says it is: it has no claim to be that peer's one session.
     is_anonymous: bool = False
     pinged_at: float | None = None
     #: Held until the next beat, so that the heartbeat's answer is not cancelled.
     ping: Any = None
-    #: Since when one message has been coming in, and how many had come before it.
+    #: Since when one message has been coming in, how many bytes were there, and how many messages before.
     stuck_at: float | None = None
+    stuck_with: int = 0
     completed: int = 0
     #: When its peer came a second time, as if this connection were dead at its end.
     doubted_at: float | None = None
+    #: Fetches that failed in the minute that began then.
     fetch_failures: int = 0
+    fetch_minute: float = 0.0
     #: The next handoff count towards this peer, and how many introductions by it are under way.
     handoff_count: int = 0
     introductions: int = 0

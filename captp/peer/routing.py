@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from captp.errors import WrongPeer
+from captp.errors import Timeout, WrongPeer
 from captp.model.faults import to_wire
 from captp.model.locator import PeerLocator
 from captp.model.promise import (
@@ -156,7 +156,8 @@ def _outside(peer: Peer, effect: Outside) -> None:
 
 
 def _timer(peer: Peer, effect: Timer) -> None:
-    peer.add_timer(effect.promise, effect.seconds, breaks=effect.breaks)
+    error = Timeout("the time given for this is over") if effect.breaks else None
+    peer.add_timer(effect.promise, effect.seconds, error)
 
 
 def _watch(peer: Peer, effect: Watch) -> None:
@@ -242,6 +243,8 @@ def _control_call(peer: Peer, link: Link, effect: ControlCall) -> None:
     if handler is not None:
         handler(peer, link, effect.message)
         forward(peer)
+    elif effect.message.promise is not None:
+        link.session.tables.unheard(effect.message.promise)
 
 
 def _released(peer: Peer, link: Link, effect: Released) -> None:

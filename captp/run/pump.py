@@ -306,14 +306,14 @@ class Pump:
 
     async def _read(self, conn: ConnId, connection: Connection) -> None:
         receive, received = connection.conduit.receive, self.peer.received
-        low_water, backlog = self.peer.limits.send_buffer // 2, self.peer.limits.backlog
+        low_water = self.peer.limits.send_buffer // 2
         while True:
             data = await receive()
             if not data:
                 return
             received(conn, data, trio.current_time())
             self.flush()
-            while self.peer.backlog(conn) > backlog:
+            while self.peer.is_behind(conn):
                 # What we do not read yet waits at the peer, where it belongs.
                 await trio.lowlevel.checkpoint()
                 self.flush()

@@ -168,7 +168,7 @@ def _listener(session: Session, resolve: Any) -> Answer:
     """Return an answer that stands at no position and reports to a resolver."""
     if session.native:
         raise DecodeError("bad-op", "a result needs an answer position")
-    return session.tables.account.answer(-1, _reply_to(session, resolve))
+    return session.tables.listen(_reply_to(session, resolve))
 
 
 def _control(session: Session, control: Control, message: Message) -> None:
@@ -179,6 +179,8 @@ def _control(session: Session, control: Control, message: Message) -> None:
     else:
         if len(message.args) != 1 or message.selector not in ("fulfill", "break"):
             raise DecodeError("bad-op", "a resolver takes fulfill or break and one value")
+        if message.promise is not None:
+            session.tables.unheard(message.promise)
         if question.state in (WAITING, DROPPED):
             returned(session, question, message.selector == "fulfill", message.args[0])
 

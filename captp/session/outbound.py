@@ -203,7 +203,9 @@ class Outbound:
             answer._state, answer._value = BROKEN, portable(problem)
             self._send(self.results.report(answer))
         answer.reply = None
-        if self.tables.released:
+        if answer.position < 0:
+            self.tables.listeners.discard(answer)
+        elif self.tables.released:
             self.tables.released.discard(answer)
 
     def acknowledge(self, answer: Answer) -> None:

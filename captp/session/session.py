@@ -203,6 +203,7 @@ class Session:
         tables.imports.clear()
         tables.promises = 0
         tables.answers.clear()
+        tables.listeners.clear()
         tables.released.clear()
         tables.exports.clear()
         tables.by_anchor.clear()

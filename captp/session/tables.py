@@ -56,6 +56,8 @@ class Tables:
         self.imports: dict[int, Import] = {}
         self.questions: dict[int, Question] = {}
         self.answers: dict[int, Answer] = {}
+        #: Answers that stand at no position and go to a resolver; each goes when it is reported.
+        self.listeners: set[Answer] = set()
         #: Answers that the peer released before their calls arrived; each goes when it is reported.
         self.released: set[Answer] = set()
         self.by_anchor: dict[int, Export] = {}
@@ -285,6 +287,19 @@ class Tables:
         answer = self.answers[position] = self.account.answer(position, reply)
         return answer
 
+    def listen(self, reply: Any) -> Answer:
+        """Enter an answer that stands at no position: nobody but its resolver hears of it."""
+        if len(self.listeners) >= self.limits.listeners:
+            raise LimitExceeded("too-many-listeners", f"more than {self.limits.listeners} listeners")
+        answer = self.account.answer(-1, reply)
+        self.listeners.add(answer)
+        return answer
+
+    def unheard(self, answer: Promise[Any]) -> None:
+        """Forget an answer that will never be given: a resolver or a sink was asked for it."""
+        if type(answer) is Answer and answer.position < 0:
+            self.listeners.discard(answer)
+
     # For tests, tools and the curious.
 
     def check(self) -> None:
@@ -303,6 +318,8 @@ class Tables:
         for position, question in self.questions.items():
             if question.position != position or question.state is FINISHED:
                 raise InvariantBroken(f"{question!r} is {question.state.value} but in its table")
+        if any(a.reply is None or a.position >= 0 for a in self.listeners):
+            raise InvariantBroken("a listener was told and is still kept")
         promises = sum(e.is_promise for e in self.imports.values())
         if promises != self.promises:
             raise InvariantBroken(f"{promises} promises among the imports, {self.promises} were counted")
@@ -315,6 +332,7 @@ class Tables:
             "exports": [f"{e!r} x{e.wire} {_what(e.target)}" for e in self.exports.values()],
             "imports": [f"{i!r} x{i.wire}" for i in self.imports.values()],
             "questions": [f"{q!r} {q.state.value}" for q in self.questions.values()],
+            "listeners": [repr(a) for a in self.listeners],
             "answers": [f"{a!r} {'settled' if a.settled else 'open'}" for a in self.answers.values()],
         }
 

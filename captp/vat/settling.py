@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from captp.errors import Broken, Overloaded
 from captp.limits import Limits
@@ -38,6 +39,8 @@ class Settling:
         self.forwarded: deque[Message] = deque()
         self.woken: list[tuple[Any, Promise[Any]]] = []
         self.queued: dict[Promise[Any], None] = {}
+        #: Results of peers' calls that waited for a promise: how many promises stood one behind the other.
+        self._depths: WeakKeyDictionary[Promise[Any], int] = WeakKeyDictionary()
 
     def settle_now(self, promise: Promise[Any], state: int, value: Any) -> None:
         """Settle a promise, forward what waited on it, and note whom to tell; the first one wins."""
@@ -72,7 +75,7 @@ class Settling:
         while leader._state == PENDING and leader._value is not None:
             leader = leader._value
             hops += 1
-        if leader is promise or hops > self.limits.pipeline_queue:
+        if leader is promise or hops > self.limits.resolution_chain:
             self.settle_now(promise, BROKEN, Broken("promise-cycle: a promise resolved to itself"))
             return
         if leader._state != PENDING:
@@ -140,15 +143,23 @@ class Settling:
 
     def queue_on(self, promise: Promise[Any], message: Message) -> None:
         """Keep a message until the local promise it is for is settled."""
-        limit = self.limits.pipeline_queue
-        if add_waiter(promise, message) > limit:
-            promise._waiters.pop()
-            full = Overloaded(f"{limit} calls already wait for this promise; wait for it yourself")
-            if message.promise is not None:
-                self.settle_now(message.promise, BROKEN, full)
+        limits = self.limits
+        depth = self._depths.get(promise, 0) + 1 if message.is_foreign else 0
+        if depth > limits.pipeline_depth:
+            self._refuse(message, f"calls on results of calls that wait, {limits.pipeline_depth} deep")
             return
+        if add_waiter(promise, message) > limits.pipeline_queue:
+            promise._waiters.pop()
+            self._refuse(message, f"{limits.pipeline_queue} calls already wait for this promise")
+            return
+        if depth and message.promise is not None:
+            self._depths[message.promise] = depth
         # Nobody else may hold the promise now, and its queue must not die with it.
         self.queued[promise] = None
+
+    def _refuse(self, message: Message, why: str) -> None:
+        if message.promise is not None:
+            self.settle_now(message.promise, BROKEN, Overloaded(f"{why}; wait for it yourself"))
 
     def take_queue(self, promise: Promise[Any]) -> list[Message]:
         """Remove and return the messages that wait for a promise which is about to get a route."""

@@ -15,9 +15,15 @@ from typing import Any
 
 from attrs import define, field
 
-from captp.errors import BadArguments, HandoffFailed, InvariantBroken, Overloaded
+from captp.errors import (
+    BadArguments,
+    HandoffFailed,
+    InvariantBroken,
+    Overloaded,
+    RemoteProtocolError,
+)
 from captp.limits import Limits
-from captp.model.keys import PublicKey
+from captp.model.keys import PublicKey, parse_designator
 from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
 from captp.model.ref import Far, Ref
 from captp.peer.handoff.certificates import (
@@ -27,6 +33,7 @@ from captp.peer.handoff.certificates import (
     check_receive,
     parse_receive,
 )
+from captp.session.entries import Import
 from captp.session.session import Session
 
 ABSENT = object()
@@ -91,8 +98,9 @@ class Side:
 class Exporter:
     """All gifts of one vat."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, designator: str) -> None:
         self._limits = limits
+        self._designator = designator
         #: By session id: live sessions, and ended ones while gifts of theirs are kept.
         self._sides: dict[bytes, Side] = {}
         #: How many gifts of ended sessions are kept.
@@ -172,26 +180,33 @@ class Exporter:
         check_receive(receive, session=receiver.session_id, side=receiver.side_id)
         gifter = self._gifter_of(receive.give)
         receiver.counts.use(receive.count)
-        value = self._take(gifter, receive.give)
+        return self._take_or_wait(gifter, receive.give, receiver, promise, now)
+
+    def take(self, session: Session, give: Give, promise: Promise[Any], now: float) -> Any:
+        """Give what a give stands for that came to this very vat in ``session``; ABSENT as in withdraw."""
+        receiver = self._side(session)
+        assert receiver is not None
+        return self._take_or_wait(self._gifter_of(give), give, receiver, promise, now)
+
+    def _take_or_wait(
+        self, gifter: Side, give: Give, receiver: Side, promise: Promise[Any] | None, now: float
+    ) -> Any:
+        value = self._take(gifter, give)
         if value is not ABSENT:
             return value
-        if not gifter.is_live or receive.give.gift_id in gifter.awaited:
+        if not gifter.is_live or give.gift_id in gifter.awaited:
             raise HandoffFailed("handoff: there is no such gift, or it is spoken for")
         if receiver.waits >= self._limits.waiting_withdrawals:
             raise Overloaded(f"{self._limits.waiting_withdrawals} withdrawals wait for their gifts already")
         receiver.waits += 1
-        until = now + self._limits.gift_wait_s
-        gifter.awaited[receive.give.gift_id] = Waiting(promise, receiver, until)
+        gifter.awaited[give.gift_id] = Waiting(promise, receiver, now + self._limits.gift_wait_s)
         return ABSENT
 
-    def take(self, give: Give) -> Any:
-        """Give what a give stands for that was given to this very vat; raises HandoffFailed."""
-        value = self._take(self._gifter_of(give), give)
-        if value is ABSENT:
-            raise HandoffFailed("handoff: there is no such gift")
-        return value
-
     def _gifter_of(self, give: Give) -> Side:
+        named = give.exporter.designator
+        if named != self._designator and _is_key(named):
+            # Other names mean nothing here: unproved netlayers let everybody choose one.
+            raise HandoffFailed("handoff: the give names another exporter")
         gifter = self._sides.get(give.session)
         if gifter is None:
             raise HandoffFailed("handoff: the give names no session of this vat")
@@ -264,7 +279,18 @@ class Exporter:
 
 def _is_the_peers(value: Reference, session: Session) -> bool:
     """Whether a reference leads back to the peer itself, which is not ours to keep for others."""
-    return isinstance(value, Ref) and type(value._anchor) is Far and value._anchor.session is session
+    if isinstance(value, Ref):
+        return type(value._anchor) is Far and value._anchor.session is session
+    route = value._route if isinstance(value, Promise) else None
+    return type(route) is Import and route.session is session and route() is value
+
+
+def _is_key(designator: str) -> bool:
+    try:
+        parse_designator(designator)
+    except RemoteProtocolError:
+        return False
+    return True
 
 
 def _break(waiting: list[Waiting], why: str) -> list[Settlement]:

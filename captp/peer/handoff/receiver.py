@@ -13,6 +13,7 @@ from captp.errors import Disconnected, HandoffFailed, Overloaded
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Ref, view
 from captp.peer.handoff.certificates import Give, parse_give, sign, write_receive
+from captp.peer.handoff.exporter import ABSENT
 from captp.peer.router import Link, Waiter
 from captp.session.inbound import Introduced
 from captp.wire.ops import Desc, Kind
@@ -32,7 +33,9 @@ def introduced(peer: Peer, link: Link, effect: Introduced) -> None:
         if give.receiver != link.session.key.public:
             raise HandoffFailed("handoff: this introduction is for somebody else")
         if give.exporter.designator == peer.designator:
-            vat.settle_now(promise, FULFILLED, peer.exporter.take(give))
+            gift = peer.exporter.take(link.session, give, promise, peer.now)
+            if gift is not ABSENT:
+                vat.settle_now(promise, FULFILLED, gift)
             return
         _check_transport(peer, link, give)
         if link.introductions >= peer.limits.introductions:

@@ -203,23 +203,32 @@ def test_bytes_do_not_prolong_a_handshake() -> None:
 # Messages that drip, garbage, dialects.
 
 
-def test_one_message_has_its_time_however_busily_it_drips() -> None:
+def drip(size: int, each: int) -> tuple[int, Pair]:
+    """Let one message of ``size`` bytes come in, ``each`` a second; return when it was hung up on."""
     it = pair()
-    it.ref.give_back(bytes(1000))
+    it.ref.give_back(bytes(size))
     it.a.run()
     start = it.net.now
-    hung_up_at = None
-
     for second in range(1, 40):
         it.net.now = start + second
-        it.wire.far.deliver(1)
+        it.wire.far.deliver(each)
         it.b.peer.tick(it.net.now)
         it.b.run()
-        if it.b.hangups and hung_up_at is None:
-            hung_up_at = second
+        if it.b.hangups:
+            return second, it
+    return 0, it
+
+
+@pytest.mark.parametrize(
+    # The first byte comes after a second, and the limits are passed a second after their time.
+    ("each", "hung_up_at"),
+    [(LIMITS.min_rate, LIMITS.partial_message_s + 2), (LIMITS.min_rate - 1, 7), (1, 7)],
+)
+def test_one_message_has_its_time_and_its_rate_however_busily_it_drips(each: int, hung_up_at: int) -> None:
+    ended, it = drip(200_000, each)
 
     assert it.b.hangups == ["too-slow"]
-    assert hung_up_at == LIMITS.partial_message_s + 2
+    assert ended == hung_up_at
     assert b"too-slow" in it.wire.near.inbox
 
 

@@ -248,23 +248,23 @@ def test_bytes_and_losses_of_a_connection_that_has_ended_are_nothing() -> None:
     it.net.rest()
 
     assert it.a.sessions == []
-    assert it.a.peer.backlog(conn) == 0
+    assert not it.a.peer.is_behind(conn)
 
 
-def test_a_backlog_counts_what_a_connection_brought_and_has_not_run() -> None:
-    it = pair()
+def test_a_vat_is_behind_a_connection_that_brought_more_than_its_backlog() -> None:
+    it = pair(theirs=Limits(backlog=3))
     for i in range(5):
         it.ref.add.only(i)
     it.a.run()
     it.wire.far.deliver()
     conn = it.wire.far.conn
 
-    before = it.b.peer.backlog(conn)
-    it.b.run(2)
-    between = it.b.peer.backlog(conn)
-    it.b.run()
+    before = it.b.peer.is_behind(conn)
+    it.b.run(1)
+    between = it.b.peer.is_behind(conn)
+    it.b.run(1)
 
-    assert (before, between, it.b.peer.backlog(conn)) == (5, 3, 0)
+    assert (before, between, it.b.peer.is_behind(conn)) == (True, True, False)
 
 
 def test_an_extension_that_one_side_announces_is_heard_and_not_in_force(
