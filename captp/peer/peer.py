@@ -136,7 +136,8 @@ class Peer:
         source = link.source
         arrived, before = source.messages.append, len(source.messages)
         settle_now, forwarded = self.vat.settle_now, self.vat.settling.forwarded
-        for effect in self._receive(session, data):
+        effects = self._receive(session, session.receive, data)
+        for effect in effects:
             kind = type(effect)
             if kind is Message:
                 arrived(effect)
@@ -148,6 +149,8 @@ class Peer:
                 routing.SESSION_EFFECTS[kind](self, link, effect)
                 if session not in self.links:
                     break
+                if session.rest is not None:
+                    effects += self._receive(session, session.resume)
         count = len(source.messages) - before
         codec = session.codec
         if link.burden.came(len(data), count, is_mid_message=codec is not None and codec.is_mid_message):
@@ -169,9 +172,9 @@ class Peer:
             elif message.promise is not None:
                 self.vat.settle_now(message.promise, BROKEN, full)
 
-    def _receive(self, session: Session, data: bytes) -> list[Any]:
+    def _receive(self, session: Session, take: Callable[..., list[Any]], *data: bytes) -> list[Any]:
         try:
-            return session.receive(data)
+            return take(*data)
         except Exception as problem:
             # A mistake of ours, and a peer has found it: the other sessions must not pay for it.
             self.outputs.append(Trace("error", "session failed", {}, problem))

@@ -154,7 +154,7 @@ class Answer(Promise[Any]):
     """The promise for a call of the peer's; it is reported when it settles, if the peer asked.
 
     open --settles--> settled; both --peer releases the position--> gone from the table.
-    ``reply`` says how to report: None not at all, True natively, a reference to its resolver.
+    ``reply`` says how to report: None not at all, True natively, or the resolver's address and itself.
     """
 
     __slots__ = ("account", "incarnation", "position", "reply", "touched")
@@ -208,14 +208,15 @@ class Introduction:
 
 
 class ControlName(Promise[Any]):
-    """What names a control target in a message: as its address it is good, to objects a broken promise."""
+    """What names a control target in a message: its address to the session, a broken promise to objects."""
 
-    __slots__ = ("control",)
+    __slots__ = ("control", "entry")
 
-    def __init__(self, home: Any, control: Control) -> None:
+    def __init__(self, home: Any, entry: Export, control: Control) -> None:
         super().__init__(home)
         self._state = BROKEN
         self._value = Broken(f"{control!r} belongs to a session and cannot be used by objects")
+        self.entry = entry
         self.control = control
 
 

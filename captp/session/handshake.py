@@ -66,6 +66,7 @@ class Step(Enum):
 
 
 #: (state, event) -> (next state, what to do); a pair that is missing cannot happen.
+#: What comes right behind a verified hello is read when the peer has been let in.
 #: The dialled side says hello only when its peer has let the session in. Two vats that dial each other
 #: at once then agree on one connection, whatever the order in which their bytes arrive.
 TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, Step]]] = {
@@ -83,9 +84,6 @@ TRANSITIONS: Final[dict[tuple[State, Event], tuple[State, Step]]] = {
     (State.LISTENING, Event.ABORT): (State.ENDED, Step.STOP),
     (State.LISTENING, Event.FAILED): (State.ENDED, Step.STOP),
     (State.VERIFIED, Event.ADMITTED): (State.OPEN, Step.SEND_HELLO),
-    (State.VERIFIED, Event.START): (State.VERIFIED, Step.REJECT_SECOND),
-    (State.VERIFIED, Event.OTHER): (State.VERIFIED, Step.REJECT_ORDER),
-    (State.VERIFIED, Event.ABORT): (State.ENDED, Step.STOP),
     (State.VERIFIED, Event.FAILED): (State.ENDED, Step.STOP),
     (State.OPEN, Event.ADMITTED): (State.OPEN, Step.NOTHING),
     (State.OPEN, Event.START): (State.OPEN, Step.REJECT_SECOND),

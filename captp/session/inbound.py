@@ -155,12 +155,14 @@ def _is_ours(session: Session, to: Any) -> bool:
 
 
 def _reply_to(session: Session, resolve: Any) -> Any:
-    """Return how an answer is to be reported: True natively, else the peer's resolver."""
+    """Return how an answer is to be reported: True natively, else where to, and what keeps that alive."""
     if session.native:
         if resolve is True:
             return True
     elif isinstance(resolve, Ref) and type(resolve._anchor) is Far:
-        return resolve
+        return resolve._anchor.desc, resolve
+    elif isinstance(resolve, Promise) and type(resolve._route) is Import:
+        return resolve._route.desc, resolve
     raise DecodeError("bad-op", "resolve-me is a resolver or false")
 
 

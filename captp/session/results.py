@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from captp.model.faults import to_wire
 from captp.model.promise import FULFILLED
-from captp.model.ref import Far, Ref
 from captp.session.entries import Answer, Control, Export, Question, Release
 from captp.session.tables import Tables
 from captp.wire.ops import BREAK, DELIVER, GET, INDEX, LISTEN, RESOLVE, UNTAG, Op
@@ -119,11 +118,9 @@ class OcapnResults:
         return (LISTEN, desc, self.resolver(question), False)
 
     def report(self, answer: Answer) -> Op:
-        resolver = answer.reply
-        assert isinstance(resolver, Ref)
-        assert type(resolver._anchor) is Far
+        desc, _resolver = answer.reply
         if answer._state == FULFILLED:
             args = (self._codec.symbol("fulfill"), answer._value)
         else:
             args = (self._codec.symbol("break"), to_wire(answer._value))
-        return (DELIVER, resolver._anchor.desc, args, False, self.unasked(answered=False))
+        return (DELIVER, desc, args, False, self.unasked(answered=False))

@@ -6,7 +6,7 @@ no other session. Feed bytes in order of arrival.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from attrs import frozen
@@ -91,6 +91,8 @@ class Session:
         self.completed = 0
         self._first = b""
         self._prefix = b""
+        #: Operations that came right behind a hello, until the peer is let in.
+        self.rest: Iterator[Op] | None = None
         self.effects: list[Any] = []
         self.tables.export_control(Control("bootstrap"), 0)
         if native is not None:
@@ -250,17 +252,7 @@ class Session:
                 if not data:
                     return self.take_effects()
             assert self.codec is not None
-            op = None
-            for op in self.codec.feed(data):
-                if self.state is OPEN:
-                    handler = HANDLERS.get(op[0])
-                    if handler is None:
-                        raise DecodeError("unknown-op", f"operation {op[0]!r}")
-                    handler(self, op)
-                elif not self._opening(op):
-                    break
-            if op is not None:
-                self.completed += 1
+            self._handle(self.codec.feed(data))
             if self.hello is None and self.received > self.limits.handshake_bytes:
                 raise LimitExceeded("too-large", "more than a hello before the session is up")
         except RemoteProtocolError as problem:
@@ -269,6 +261,34 @@ class Session:
             # Only a handler's unpacking raises it: an operation with too few or too many fields.
             self.abort("bad-op", "wrong number of fields")
         return self.take_effects()
+
+    def resume(self) -> list[Any]:
+        """Go on with what came right behind the hello of a peer that has been let in."""
+        ops, self.rest = self.rest, None
+        try:
+            if ops is not None and self.state is OPEN:
+                self._handle(ops)
+        except RemoteProtocolError as problem:
+            self.abort(problem.code, problem.detail)
+        except ValueError:
+            self.abort("bad-op", "wrong number of fields")
+        return self.take_effects()
+
+    def _handle(self, ops: Iterator[Op]) -> None:
+        op = None
+        for op in ops:
+            if self.state is OPEN:
+                handler = HANDLERS.get(op[0])
+                if handler is None:
+                    raise DecodeError("unknown-op", f"operation {op[0]!r}")
+                handler(self, op)
+            elif not self._opening(op):
+                break
+            elif self.state is State.VERIFIED:
+                self.rest = ops
+                break
+        if op is not None:
+            self.completed += 1
 
     def take_effects(self) -> list[Any]:
         """Return what is to be done, in order, once."""

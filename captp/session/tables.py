@@ -77,8 +77,9 @@ class Tables:
         """Find or make what a descriptor of the peer names; counts one reference received."""
         if kind == _EXPORT:
             found = self.target(position)
-            self.exports[position].transferred = self.account.clock
-            return ControlName(self.home, found) if type(found) is Control else found
+            entry = self.exports[position]
+            entry.transferred = self.account.clock
+            return ControlName(self.home, entry, found) if type(found) is Control else found
         if kind == _ANSWER:
             return self.target(-1 - position)
         if kind == _IMPORT_OBJECT:
@@ -133,6 +134,8 @@ class Tables:
                 return Desc(Kind.EXPORT, route.position)
             if self.session.passes_answers and route.state is WAITING:
                 return Desc(Kind.ANSWER, route.position)
+        elif type(target) is ControlName and self.exports.get(target.entry.position) is target.entry:
+            return self.give(target.entry)
         elif route is not None and (certificate := self._introduce(target)) is not None:
             return certificate
         return Desc(Kind.IMPORT_PROMISE, self._export(target, target))

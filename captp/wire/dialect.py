@@ -11,9 +11,10 @@ from typing import Any, Final, Literal, final
 
 from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, Unpassable
 from captp.limits import Limits
-from captp.model.values import Symbol
+from captp.model.values import FrozenMap, Symbol
 from captp.wire import canonical
 from captp.wire.codec import Refs
+from captp.wire.fields import LAST_POSITION, bad_field, check_answer, check_count
 from captp.wire.ops import (
     ABORT,
     DELIVER,
@@ -29,14 +30,13 @@ from captp.wire.ops import (
     Kind,
     Op,
 )
+from captp.wire.quirks import shows_raw_order
 from captp.wire.syrup import Deframer, Encoded, Reader, Record, decode_one, encode
+from captp.wire.syrup_values import from_entries
 
 __all__ = ["SyrupCodec", "Vocabulary"]
 
 Vocabulary = Literal["unknown", "d0", "d1", "d2"]
-
-#: Positions above it are no positions: no table grows so far, and 64-bit floats hold all below.
-LAST_POSITION: Final = 2**53
 
 _SYMBOLS_KEPT: Final = 1024
 
@@ -83,13 +83,20 @@ class SyrupCodec:
     def __init__(self, refs: Refs, limits: Limits, framed: bool | None) -> None:
         self.vocabulary: Vocabulary = "unknown"
         self.framed = framed
+        #: Whether the peer has shown that it sorts structs as Endo does; it then reads no other order.
+        self.raw_order = False
         #: The location in the peer's op:start-session as received, for checking its signature.
         self.hello_location = b""
         self._refs = refs
         self._limits = limits
         self._deframer = Deframer(limits, limits.message_bytes)
         self._reader = Reader(
-            limits, limits.message_bytes, build=self._build, message=self._read, opaque=_OPAQUE
+            limits,
+            limits.message_bytes,
+            build=self._build,
+            message=self._read,
+            struct=self._struct,
+            opaque=_OPAQUE,
         )
         self._symbols: dict[str, Symbol] = {}
         # Of the message being read: its descriptors' number, first and last, and the last location.
@@ -134,7 +141,8 @@ class SyrupCodec:
         return message
 
     def _write(self, value: Any, at: str) -> bytes:
-        return encode(value, default=self._spell, limits=self._limits, at=at, depth=1)
+        spell, limits = self._spell, self._limits
+        return encode(value, default=spell, limits=limits, at=at, depth=1, for_endo=self.raw_order)
 
     def _spell(self, value: Any) -> Encoded:
         desc = value if type(value) is Desc else self._refs.describe(value)
@@ -145,7 +153,8 @@ class SyrupCodec:
             return Encoded(desc.position)
         transport, designator, hints, swiss = desc.position
         peer = canonical.location_record(transport, designator, hints)
-        return Encoded(encode(Record("ocapn-sturdyref", (peer, swiss)), limits=self._limits))
+        record = Record("ocapn-sturdyref", (peer, swiss))
+        return Encoded(encode(record, limits=self._limits, for_endo=self.raw_order))
 
     def _start(self, op: Op) -> bytes:
         _, version, key, location, signature, *extensions = op
@@ -217,11 +226,15 @@ class SyrupCodec:
             if data[0] not in b"<0123456789":
                 raise DecodeError("bad-frame", "a session starts with '<' or a decimal length")
             self.framed = data[0] != ord("<")
-        return self._framed(data) if self.framed else self._reader.feed(data)
+        reader = self._reader
+        return map(reader.whole, self._deframer.feed(data)) if self.framed else reader.feed(data)
 
-    def _framed(self, data: bytes) -> Iterator[Op]:
-        for payload in self._deframer.feed(data):
-            yield self._reader.whole(payload)
+    def _struct(self, items: list[Any]) -> FrozenMap:
+        """Make a struct, and notice how the peer sorts."""
+        made = from_entries(items)
+        if len(items) > 2 and not self.raw_order:
+            self.raw_order = shows_raw_order(items[::2])
+        return made
 
     def _build(self, label: str, fields: tuple[Any, ...]) -> Any:
         """Make the value of a record inside a message: of a descriptor, what it refers to."""
@@ -274,24 +287,24 @@ class SyrupCodec:
     def _read_start(self, label: str, fields: tuple[Any, ...]) -> Op:
         if not fields or type(fields[0]) is not str:
             raise DecodeError("version", "op:start-session names no version")
-        _count(label, fields, 4)
+        check_count(label, fields, 4)
         version, key, location, signature = fields
         self.hello_location = self._location
         place = canonical.read_location(location, "bad-op")
         return (START, version, canonical.read_public_key(key), place, canonical.read_signature(signature))
 
     def _read_abort(self, label: str, fields: tuple[Any, ...]) -> Op:
-        _count(label, fields, 1)
+        check_count(label, fields, 1)
         if type(fields[0]) is not str:
-            raise _bad(label, "reason", "a string")
+            raise bad_field(label, "reason", "a string")
         return (ABORT, fields[0])
 
     def _read_deliver(self, label: str, fields: tuple[Any, ...]) -> Op:
-        _count(label, fields, 4)
+        check_count(label, fields, 4)
         to, args, answer, resolve = fields
         self._check_to(label, to, args)
         if answer is not False:
-            _check_answer(label, answer)
+            check_answer(label, answer)
         if resolve is False:
             self._learn("d2")
         else:
@@ -299,38 +312,38 @@ class SyrupCodec:
         return (DELIVER, to, args, answer, resolve)
 
     def _read_deliver_only(self, label: str, fields: tuple[Any, ...]) -> Op:
-        _count(label, fields, 2)
+        check_count(label, fields, 2)
         self._check_to(label, *fields)
         self._learn("d1")
         return (DELIVER, *fields, False, False)
 
     def _read_listen(self, label: str, fields: tuple[Any, ...]) -> Op:
         if len(fields) != 2:
-            _count(label, fields, 3)
+            check_count(label, fields, 3)
         to, listener = fields[:2]
         self._check_to(label, to)
         self._check_resolver(label, listener)
         wants_partial = fields[2] if len(fields) == 3 else False
         if type(wants_partial) is not bool:
-            raise _bad(label, "wants-partial", "a boolean")
+            raise bad_field(label, "wants-partial", "a boolean")
         return (LISTEN, to, listener, wants_partial)
 
     def _read_select(self, label: str, fields: tuple[Any, ...]) -> Op:
-        _count(label, fields, 3)
+        check_count(label, fields, 3)
         receiver, key, answer = fields
         self._check_to(label, receiver)
         if type(key) is not (int if label == "op:index" else str):
-            raise _bad(label, "key", "an integer" if label == "op:index" else "a string")
-        _check_answer(label, answer)
+            raise bad_field(label, "key", "an integer" if label == "op:index" else "a string")
+        check_answer(label, answer)
         return (_SELECTS[label], receiver, key, answer)
 
     def _read_gc(self, label: str, fields: tuple[Any, ...]) -> Op:
         is_exports = label.startswith("op:gc-export")
-        _count(label, fields, 2 if is_exports else 1)
+        check_count(label, fields, 2 if is_exports else 1)
         lists = [(field,) if type(field) is int else field for field in fields]
         for entries in lists:
             if type(entries) is not tuple or any(type(entry) is not int for entry in entries):
-                raise _bad(label, "entries", "a list of integers")
+                raise bad_field(label, "entries", "a list of integers")
             if min(entries, default=0) < 0 or max(entries, default=0) > LAST_POSITION:
                 raise DecodeError("bad-gc", f"{label}: an entry out of range")
         if is_exports and (len(lists[0]) != len(lists[1]) or 0 in lists[1]):
@@ -342,30 +355,14 @@ class SyrupCodec:
     def _check_to(self, label: str, to: Any, args: Any = ()) -> None:
         kind, value = self._first
         if to is not value or kind not in _TARGETS:
-            raise _bad(label, "to", "an export or an answer")
+            raise bad_field(label, "to", "an export or an answer")
         if type(args) is not tuple:
-            raise _bad(label, "args", "a list")
+            raise bad_field(label, "args", "a list")
 
     def _check_resolver(self, label: str, resolver: Any) -> None:
         kind, value = self._last
         if resolver is not value or kind not in _RESOLVERS:
-            raise _bad(label, "resolver", "an imported object or promise")
-
-
-def _count(label: str, fields: tuple[Any, ...], expected: int) -> None:
-    if len(fields) != expected:
-        raise DecodeError("bad-op", f"{label} has {expected} fields, not {len(fields)}")
-
-
-def _check_answer(label: str, answer: Any) -> None:
-    if type(answer) is not int:
-        raise _bad(label, "answer position", "an integer")
-    if not 0 <= answer <= LAST_POSITION:
-        raise DecodeError("bad-value", f"{label}: an answer position out of range")
-
-
-def _bad(label: str, field: str, expected: str) -> DecodeError:
-    return DecodeError("bad-op", f"{label}: {field} must be {expected}")
+            raise bad_field(label, "resolver", "an imported object or promise")
 
 
 _WRITERS: Final[dict[int, Callable[[SyrupCodec, Op], bytes]]] = {

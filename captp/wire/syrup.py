@@ -7,7 +7,6 @@ refused here, so that one odd argument breaks its call and not the session.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter, length_hint
 from typing import Any, Final, final
@@ -15,13 +14,13 @@ from typing import Any, Final, final
 from captp.errors import DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
+from captp.wire.quirks import ENDO_RESERVES, raw_key
 from captp.wire.syrup_reader import Reader
-from captp.wire.syrup_values import NAN, Encoded, Record, write_int
+from captp.wire.syrup_values import DOUBLE, NAN, Encoded, Record, write_int
 
 __all__ = ["Deframer", "Encoded", "Reader", "Record", "decode_one", "encode"]
 
 _LIMITS: Final = Limits()
-_DOUBLE: Final = struct.Struct(">d")
 _LENGTH: Final = re.compile(rb"^[0-9]+['\"]")
 # Numbers of so many bits are written at once; 2**1024 has 309 digits, below any interpreter's limit.
 _EASY_BITS: Final = 1024
@@ -37,12 +36,14 @@ def encode(
     limits: Limits = _LIMITS,
     at: str = "value",
     depth: int = 0,
+    for_endo: bool = False,
 ) -> bytes:
     """Write ``value`` in canonical form.
 
     ``default`` turns a value of a type not known here into one that is, or into Encoded bytes; it
     raises Unpassable for what cannot cross. ``at`` names the value in errors, ``depth`` says how
-    many containers already enclose it. Raises Unpassable with the path of the culprit.
+    many containers already enclose it. ``for_endo`` writes what Endo 1.1 reads, see captp.wire.quirks.
+    Raises Unpassable with the path of the culprit.
     """
     out: list[bytes] = []
     add = out.append
@@ -53,6 +54,8 @@ def encode(
     step: _Step = _nowhere
     frames: list[tuple[Iterator[Any], bytes, Sequence[Any], _Step]] = []
     nodes = 1
+    # A negative zero is one only when it is added to another.
+    zero = 0.0 if for_endo else -0.0
     inner: Sequence[Any]
     walk: _Step
     try:
@@ -67,14 +70,14 @@ def encode(
                 elif kind is int:
                     add(_int(item, limits))
                 elif kind is Symbol:
-                    add(_symbol(item.name, limits))
+                    add(_symbol(item.name, limits, for_endo))
                 elif kind is bytes or kind is bytearray or kind is memoryview:
                     raw = bytes(item)
                     add(b"%d:%b" % (len(raw), raw))
                 elif kind is bool:
                     add(b"t" if item else b"f")
                 elif kind is float:
-                    add(b"D" + (_DOUBLE.pack(item) if item == item else NAN))  # noqa: PLR0124
+                    add(b"D" + (DOUBLE.pack(item + zero) if item == item else NAN))  # noqa: PLR0124
                 elif len(frames) + depth >= limits.depth:
                     raise Unpassable(f"nested over {limits.depth} levels, or a cycle")
                 elif item is None:
@@ -90,15 +93,15 @@ def encode(
                         entries, inner, end, walk = len(item), item, b"]", _index
                         opening = b"["
                     elif kind is FrozenMap or kind is dict:
-                        entries, inner, end, walk = len(item), _entries(item, limits), b"}", _key
+                        entries, inner, end, walk = len(item), _entries(item, limits, for_endo), b"}", _key
                         opening = b"{"
                     elif kind is Record:
                         inner, end, walk = item.fields, b">", _index
                         entries = len(inner)
-                        opening = b"<" + _symbol(item.label, limits)
+                        opening = b"<" + _symbol(item.label, limits, for_endo)
                     elif kind is Tagged:
                         entries, inner, end, walk = 2, (item.value,), b">", _payload
-                        opening = b"<11'desc:tagged" + _symbol(item.tag, limits)
+                        opening = b"<11'desc:tagged" + _symbol(item.tag, limits, for_endo)
                         nodes += 1
                     elif default is None:
                         raise Unpassable(f"a {kind.__qualname__} has no form in Syrup")
@@ -171,18 +174,18 @@ def _payload(_source: Sequence[Any], _index: int) -> str:
     return ".value"
 
 
-def _entries(struct: dict[Any, Any], limits: Limits) -> list[Any]:
-    """Give written keys and values in turn, in the order of the written keys (bytewise)."""
+def _entries(struct: dict[Any, Any], limits: Limits, for_endo: bool) -> list[Any]:
+    """Give written keys and values in turn, in the order of the written keys (bytewise) or as Endo's."""
     pairs = []
     for key, value in struct.items():
         if type(key) is str:
             raw = _utf8(key)
             pairs.append((Encoded(b'%d"%b' % (len(raw), raw)), value))
-        elif type(key) is Symbol and key.name not in struct:
-            pairs.append((Encoded(_symbol(key.name, limits)), value))
+        elif type(key) is Symbol and key.name not in struct and not for_endo:
+            pairs.append((Encoded(_symbol(key.name, limits, for_endo)), value))
         else:
             raise Unpassable(f"struct keys must be strings, each once, not {type(key).__qualname__}")
-    pairs.sort(key=itemgetter(0))
+    pairs.sort(key=(lambda pair: raw_key(pair[0])) if for_endo else itemgetter(0))
     return [part for pair in pairs for part in pair]
 
 
@@ -195,8 +198,10 @@ def _utf8(text: Any) -> bytes:
         raise Unpassable("a str with lone surrogates is no text; send bytes") from None
 
 
-def _symbol(name: Any, limits: Limits) -> bytes:
+def _symbol(name: Any, limits: Limits, for_endo: bool) -> bytes:
     raw = _utf8(name)
+    if for_endo and name.startswith(ENDO_RESERVES):
+        raise Unpassable(f"a symbol that starts with {ENDO_RESERVES}, which ends a session with Endo")
     if len(raw) > limits.symbol_bytes:
         raise Unpassable(f"a symbol over {limits.symbol_bytes} bytes")
     return b"%d'%b" % (len(raw), raw)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
 from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from captp.limits import Limits
 from captp.model.values import Symbol
-from captp.wire.syrup_values import IN_BAND, NAN, Record, from_entries, from_record, read_int
+from captp.wire.syrup_values import DOUBLE, IN_BAND, NAN, Record, from_entries, from_record, read_int
 
 __all__ = ["Reader"]
 
@@ -32,9 +31,6 @@ _DIGITS: Final = re.compile(rb"[0-9]*")
 _SYMBOLS_KEPT: Final = 256
 _SYMBOL_KEPT_BYTES: Final = 64
 
-_DOUBLE: Final = struct.Struct(">d")
-
-
 Build = Callable[[str, tuple[Any, ...]], Any]
 
 
@@ -45,6 +41,7 @@ class Reader:
     ``build(label, fields)`` makes the value of every record as it closes, inner ones first; the
     records of the data model (void, tagged, error ...) never reach it. ``message``, when given,
     makes the outermost record instead, and an outermost value that is no record is ``unknown-op``.
+    ``struct(items)`` makes that of keys and values in turn; it raises ValueError.
     Records with a label in ``opaque`` are given to ``build`` unread: their only field is their own
     bytes as received, and nothing inside them is built.
     """
@@ -62,6 +59,7 @@ class Reader:
         "_opaque_from",
         "_position",
         "_saved",
+        "_struct",
         "_symbols",
         "_tail",
     )
@@ -73,12 +71,14 @@ class Reader:
         *,
         build: Build = Record,
         message: Build | None = None,
+        struct: Callable[[list[Any]], Any] = from_entries,
         opaque: frozenset[str] = frozenset(),
     ) -> None:
         self._limits = limits
         self._message_limit = message_limit
         self._build = build
         self._message = message
+        self._struct = struct
         self._opaque = opaque
         self._symbols: dict[bytes, Symbol] = {}
         self._data = b""
@@ -188,7 +188,7 @@ class Reader:
                     if c == _LIST_END:
                         value = tuple(items)
                     elif c == _STRUCT_END:
-                        value = self._made(from_entries, pos - start, items)
+                        value = self._made(from_entries if sealed else self._struct, pos - start, items)
                     elif sealed:
                         value = None
                         if sealed == len(stack):
@@ -308,7 +308,7 @@ class Reader:
                     if stop > size:
                         break
                     raw = data[pos + 1 : stop]
-                    value = _DOUBLE.unpack(raw)[0]
+                    value = DOUBLE.unpack(raw)[0]
                     # OCapN has one NaN; payload bits would be a second spelling.
                     if value != value and raw != NAN:  # noqa: PLR0124
                         raise self._bad("a NaN other than 7ff8000000000000", mark - start)

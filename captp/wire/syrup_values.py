@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final, final
 
 from attrs import frozen
 
 from captp.model.values import NULL, Fault, FrozenMap, Symbol, Tagged
 
-__all__ = ["IN_BAND", "NAN", "Encoded", "Record", "from_entries", "from_record", "read_int", "write_int"]
+__all__ = [
+    "DOUBLE",
+    "IN_BAND",
+    "NAN",
+    "Encoded",
+    "Record",
+    "from_entries",
+    "from_record",
+    "read_int",
+    "write_int",
+]
+
+DOUBLE: Final = struct.Struct(">d")
 
 #: OCapN has one NaN; payload bits would be a second spelling of it.
 NAN: Final = bytes.fromhex("7ff8000000000000")

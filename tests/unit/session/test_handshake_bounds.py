@@ -6,7 +6,7 @@ from captp.errors import Disconnected
 from captp.limits import Limits
 from captp.session.handshake import State
 from captp.wire.native import PREAMBLE
-from captp.wire.ops import ABORT, CALL
+from captp.wire.ops import ABORT, CALL, START
 from tests.unit.session.opening import (
     GOOD,
     OTHER,
@@ -22,22 +22,34 @@ from tests.unit.session.opening import (
 )
 
 
-def test_a_call_right_behind_the_hello_is_refused() -> None:
+def test_what_comes_right_behind_the_hello_is_read_when_the_peer_was_let_in() -> None:
     it = listening()
 
     effects = it.receive(GOOD + OTHER)
+    assert [named(e) for e in effects] == ["established"]
+    it.admit()
 
-    assert [named(e) for e in effects] == ["established", "expected-start"]
-    assert said(it) == ("expected-start",)
+    assert [named(e) for e in it.resume()] == ["ControlCall"]
+    assert it.resume() == []
+
+
+def test_what_comes_right_behind_the_hello_of_a_peer_that_was_refused_is_not_read() -> None:
+    it = listening()
+    it.receive(GOOD + OTHER)
+
+    it.abort("duplicate-session")
+    it.take_effects()
+
+    assert it.resume() == []
 
 
 def test_a_second_hello_right_behind_the_first_is_refused() -> None:
     it = listening()
+    it.receive(GOOD + GOOD)
+    it.admit()
 
-    effects = it.receive(GOOD + GOOD)
-
-    assert [named(e) for e in effects] == ["established", "already-started"]
-    assert said(it) == ("already-started",)
+    assert [named(e) for e in it.resume()] == ["already-started"]
+    assert said(it) == (START, "already-started")
 
 
 def test_nothing_is_read_behind_an_operation_that_ended_the_opening() -> None:
@@ -77,7 +89,7 @@ def test_bytes_count_towards_the_hello_only_until_it_is_in() -> None:
 
 def test_an_abort_while_opening_carries_its_reason() -> None:
     reason = "crossed-hello: the other connection stays"
-    for it in (greeting(), listening(), verified(), open_()):
+    for it in (greeting(), listening(), open_()):
         (end,) = it.receive(spelled((ABORT, reason)))
         assert (end.code, end.detail, end.remote) == ("aborted", reason, True)
         assert it.take_output() == b""
