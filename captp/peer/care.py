@@ -21,6 +21,9 @@ PING: Final = "captp:ping"
 #: Seconds after which a peer that has shown no dialect is taken to speak the current one.
 DIALECT_S: Final = 2.0
 
+#: Bytes that a table's entry or a waiting message is taken to cost.
+ENTRY: Final = 512
+
 #: Seconds that a message may come at any rate.
 RATE_S: Final = 5.0
 
@@ -55,6 +58,26 @@ def care(peer: Peer, link: Link) -> None:
         peer.end(link, f"peer-lost: silent for {silent:.0f} s")
     elif silent > limits.ping_interval_s and not _pinged(link, now, limits.ping_interval_s):
         _ping(peer, link)
+
+
+def account_of(peer: Peer) -> int:
+    """Return roughly how many bytes the session holds that holds most, 0 when there is none."""
+    return max(map(_account, peer.router.links.values()), default=0)
+
+
+def shed(peer: Peer) -> None:
+    """End the session that holds most: the process has no memory left for it."""
+    heaviest = max(peer.router.links.values(), key=_account, default=None)
+    if heaviest is not None:
+        heaviest.session.abort("too-much-memory", "this session holds most, and memory is short")
+        peer.end(heaviest, "too-much-memory")
+        peer.vat.ring()
+
+
+def _account(link: Link) -> int:
+    tables = link.session.tables
+    entries = len(tables.exports) + len(tables.imports) + len(tables.questions) + len(tables.answers)
+    return link.burden.lighten() + ENTRY * (entries + len(link.source.messages))
 
 
 def _cancel_arrived(peer: Peer, session: Session) -> None:

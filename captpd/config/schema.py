@@ -23,6 +23,7 @@ __all__ = [
     "Daemon",
     "HostedClass",
     "Listen",
+    "Process",
     "Vat",
     "keys_of",
 ]
@@ -51,6 +52,15 @@ class Listen:
 
 @final
 @frozen(kw_only=True)
+class Process:
+    """``[process]``: what the whole process may use."""
+
+    rss_soft_mb: int = 1_024
+    rss_hard_mb: int = 1_536
+
+
+@final
+@frozen(kw_only=True)
 class Vat:
     """``[vat.NAME]``: one vat, with an identity of its own."""
 
@@ -67,7 +77,7 @@ class HostedClass:
 
 
 FLAT_SECTIONS: Final[Mapping[str, type]] = MappingProxyType(
-    {"daemon": Daemon, "listen": Listen, "limits": Limits}
+    {"daemon": Daemon, "listen": Listen, "process": Process, "limits": Limits}
 )
 NAMED_SECTIONS: Final[Mapping[str, type]] = MappingProxyType({"vat": Vat, "objects": HostedClass})
 
@@ -79,6 +89,7 @@ class Config:
 
     daemon: Daemon
     listen: Listen
+    process: Process
     limits: Limits
     vats: Mapping[str, Vat]
     objects: Mapping[str, HostedClass]

@@ -26,6 +26,7 @@ from captpd.daemon.book import read_book
 from captpd.daemon.doors import Door, PlainSide, TlsHub, TlsSide
 from captpd.daemon.host import STORE, Hosting, Listening, OpenVat
 from captpd.daemon.identity import control_key, read_identity, vat_key
+from captpd.daemon.memory import watch_memory
 from captpd.daemon.notify import notify
 
 __all__ = ["serve"]
@@ -72,6 +73,8 @@ async def _serve(config: Config, state: StateFolder, announce: Callable[[str], N
             )
             await hosting.restore()
             await stack.enter_async_context(_control(config, state, seed, hosting))
+            lives = [vat.live for vat in vats.values()]
+            nursery.start_soon(watch_memory, config.process, door, lives)
             # Not before: who came earlier would hear that objects do not exist which are still made.
             door.is_open = True
             announce(_ready_line(vats, state))

@@ -26,11 +26,13 @@ class Door:
     """Lets connections in while it is open, and knows those that are inside."""
 
     is_open: bool = False
+    #: False while memory is short.
+    has_room: bool = True
     _inside: set[Conduit] = field(factory=set)
 
     async def enter(self, accept: Accept, conduit: Conduit) -> None:
         """Run ``accept`` with a connection, or do nothing, so that its netlayer closes it."""
-        if self.is_open:
+        if self.is_open and self.has_room:
             with self._counted(conduit):
                 await accept(conduit)
 
