@@ -13,7 +13,7 @@ from captp.model.containers import List, Map, Set, Tracked, parts_of
 from captp.model.interface import InterfaceMeta, LocalCall, as_promise, is_interface, ref_class
 from captp.model.locator import SturdyRef
 from captp.model.promise import Promise, Reference
-from captp.model.ref import Ref, view
+from captp.model.ref import Ref, shown
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
 
 Convert = Callable[[Any, Any], Any]
@@ -192,7 +192,7 @@ def _as_reference(owner: Any, value: Any, interface: type, where: str) -> Any:
                 f"{where}: a reference of another vat; references belong to one open_vat()", where
             )
     if isinstance(value, Ref):
-        return view(value._home, value._anchor, ref_class(interface))
+        return shown(value, ref_class(interface))
     if isinstance(value, Promise):
         return as_promise(value, interface)
     if isinstance(value, LocalCall) and isinstance(value, interface):

@@ -27,7 +27,7 @@ from captp.model.interface import (
 )
 from captp.model.locator import SturdyRef
 from captp.model.promise import Promise, Reference
-from captp.model.ref import Ref, view
+from captp.model.ref import Ref, shown
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
 
 Convert = Callable[[Any], Any]
@@ -239,7 +239,7 @@ def _part(check: Convert, value: Any, name: str, at: int | str) -> Any:
 def as_interface(value: Any, interface: type, name: str = "value") -> Any:
     """Return ``value``, a reference or an owned Object, as a reference under ``interface``."""
     if isinstance(value, Ref):
-        return view(value._home, value._anchor, ref_class(interface))
+        return shown(value, ref_class(interface))
     if isinstance(value, Promise):
         return as_promise(value, interface)
     if isinstance(value, LocalCall):

@@ -21,7 +21,8 @@ ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, Sturd
 
 NAN: Final = float("nan")
 
-MAX_DEPTH: Final = 60
+#: Containers in an argument or a result; with those around them a message has two more.
+MAX_DEPTH: Final = 61
 KWARGS_TAG: Final = "captp:kwargs"
 
 _FIXES = (

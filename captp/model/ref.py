@@ -19,11 +19,13 @@ RefT = TypeVar("RefT", bound="Ref")
 class Ref(Reference):
     """A settled reference, near or far; ``E(ref)`` sends anything, typed views have their methods."""
 
-    __slots__ = ("__weakref__", "_anchor", "_home")
+    __slots__ = ("__weakref__", "_anchor", "_home", "_way")
 
     def __init__(self, home: Any, anchor: Any) -> None:
         self._home = home
         self._anchor = anchor
+        #: The route of the promise that this was the value of, while calls on it may be under way.
+        self._way: Any = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
         broken = getattr(self._anchor, "broken", None)
@@ -66,6 +68,16 @@ class Far:
     def __repr__(self) -> str:
         state = "broken" if self.broken is not None else "far"
         return f"{state} {self.entry!r}"
+
+
+def shown(ref: Ref, cls: type[RefT]) -> RefT:
+    """Return ``ref`` under another interface; one that takes a detour keeps it, and is not shared."""
+    way = ref._way
+    if way is None or not way.unanswered:
+        return view(ref._home, ref._anchor, cls)
+    made = cls(ref._home, ref._anchor)
+    made._way = way
+    return made
 
 
 def view(home: Any, anchor: Any, cls: type[RefT]) -> RefT:

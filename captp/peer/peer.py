@@ -28,7 +28,6 @@ from captp.peer.burden import is_large
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
-from captp.peer.order import Order
 from captp.peer.outputs import Batch, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
@@ -52,7 +51,6 @@ class Peer:
         self.limits = limits or Limits()
         self.vat = Vat(self.limits)
         self.registry = Registry(derive(key.seed(), b"captp swiss index"))
-        self.order = Order()
         self.router = Router(entropy)
         self.exporter = Exporter(self.limits, key.public.designator)
         #: By name: who handles calls of a control target; any other is silent.
@@ -201,6 +199,13 @@ class Peer:
         if link is not None:
             self.end(link, f"the connection is gone ({why})", code="disconnected", by="the network")
 
+    def given_up(self, conn: ConnId, why: str, now: float) -> None:
+        """Take note that the driver gave a connection up; ``why`` begins with a code."""
+        self.now = now
+        link = self.router.links.get(conn)
+        if link is not None:
+            self.end(link, why)
+
     def dial_failed(self, conn: ConnId, error: Disconnected, now: float) -> None:
         """Take note that a dial brought no connection."""
         self.now = now
@@ -287,9 +292,6 @@ class Peer:
             data = session.take_output()
             if data:
                 outputs.append(Write(self.links[session].conn, data))
-            arrived = session.take_arrived()
-            if arrived:
-                self.order.arrived(arrived)
         self.touched.clear()
         if vat.settling.woken:
             outputs.append(Woken([waiter for waiter, _promise in vat.settling.woken]))
@@ -351,7 +353,9 @@ class Peer:
             self.vat.settling.release(answer)
         for settlement in (*session.end(reason), *self.exporter.ended(session)):
             routing.settle(self, settlement)
-        self.order.forget(session)
+        for fiber in self.vat.turns.tied():
+            # A peer may have tied them by what it resolved; now it can never wake them.
+            self.vat.cancel(fiber)
         attempt = self.router.dialled(link.conn)
         if attempt is not None:
             self.router.failed(attempt, reason, self.now)

@@ -23,6 +23,7 @@ from captp.model.ref import Far, Ref
 from captp.peer import care
 from captp.peer.enliven import enliven
 from captp.peer.handoff.receiver import introduced
+from captp.peer.order import next_hop, takes_detour
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
 from captp.session.entries import Answer
@@ -74,8 +75,8 @@ def send(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
     message to the same promise may be there already.
     """
     target = message.target
-    if isinstance(target, Promise) or peer.order.detours:
-        target = peer.order.next_hop(target, is_foreign=message.is_foreign)
+    if isinstance(target, Promise) or target._way is not None:
+        target = next_hop(target, is_foreign=message.is_foreign)
     vat = peer.vat
     if isinstance(target, Promise):
         route = target._route
@@ -128,7 +129,7 @@ def forward(peer: Peer) -> None:
 def _shortened(peer: Peer, effect: Shortened) -> None:
     """Keep the order of calls through a promise that has settled; hear of those that nobody asked for."""
     promise = effect.promise
-    if not peer.order.settled(promise):
+    if not takes_detour(promise):
         return
     session = promise._route.session
     for question in list(session.tables.questions.values()):
@@ -162,7 +163,7 @@ def _timer(peer: Peer, effect: Timer) -> None:
 
 def _watch(peer: Peer, effect: Watch) -> None:
     """Fulfil a watcher with the reason once what it watches is broken."""
-    target = peer.order.next_hop(effect.target, is_foreign=True)
+    target = next_hop(effect.target, is_foreign=True)
     if isinstance(target, Promise):
         if target._state == PENDING:
             add_waiter(target, effect)

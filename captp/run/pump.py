@@ -236,7 +236,7 @@ class Pump:
         pending = conduit.pending
         if pending:
             if pending > self.peer.limits.send_buffer:
-                self._lose(output.conn, "peer-too-slow: it does not read what it asked for")
+                self._give_up(output.conn, "peer-too-slow: it does not read what it asked for")
             elif not connection.writing:
                 connection.writing = True
                 self._nursery.start_soon(self._write_rest, output.conn, connection)
@@ -247,7 +247,7 @@ class Pump:
             # A slow reader may take its time; one that takes nothing may not.
             while conduit.pending:
                 if conduit.taken == taken:
-                    self._lose(conn, "peer-too-slow: it stopped reading")
+                    self._give_up(conn, "peer-too-slow: it stopped reading")
                     return
                 taken = conduit.taken
                 with trio.move_on_after(self.peer.limits.write_stall_s):
@@ -261,6 +261,10 @@ class Pump:
 
     def _lose(self, conn: ConnId, why: str) -> None:
         self.peer.disconnected(conn, why, trio.current_time())
+        self.peer.vat.ring()
+
+    def _give_up(self, conn: ConnId, why: str) -> None:
+        self.peer.given_up(conn, why, trio.current_time())
         self.peer.vat.ring()
 
     def _dial(self, output: Dial) -> None:

@@ -138,7 +138,15 @@ def make_hello(
     return (START, VERSION, key.public.raw, place, key.sign(signed), extensions)
 
 
-def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool, as_sent: bytes = b"") -> Hello:
+def verify_hello(
+    op: Op,
+    own: PrivateKey,
+    own_location: PeerLocator,
+    channel: Channel,
+    *,
+    native: bool,
+    as_sent: bytes = b"",
+) -> Hello:
     """Check a peer's op:start-session; raises RemoteProtocolError with the code to abort with.
 
     ``as_sent`` is the location as the peer spelled it, which is what an OCapN peer has signed.
@@ -163,13 +171,15 @@ def verify_hello(op: Op, own: PrivateKey, channel: Channel, *, native: bool, as_
         signed = my_location(as_sent or place)
     if type(signature) is not bytes or not key.verify(signature, signed):
         raise RemoteProtocolError("bad-signature", "the location is not signed by the session key")
+    if location.transport != channel.transport:
+        raise RemoteProtocolError("identity", "the location is on another netlayer than this connection")
     if channel.proved is not None:
         proved = PublicKey.parse(channel.proved).designator
         claimed = location.designator
-        if location.transport != channel.transport or not hmac.compare_digest(
-            proved.encode(), claimed.encode()
-        ):
+        if not hmac.compare_digest(proved.encode(), claimed.encode()):
             raise RemoteProtocolError("identity", "the location is not that of the proved key")
+    if location.designator == own_location.designator:
+        raise RemoteProtocolError("identity", "this vat was connected to itself, or to who says it is it")
     mine, theirs = side_id(own.public.raw), side_id(raw)
     if mine == theirs:
         raise RemoteProtocolError("identity", "this vat was connected to itself")

@@ -202,11 +202,12 @@ def on_listen(session: Session, op: Op) -> None:
 
 
 def _check_listeners(session: Session, to: Reference) -> None:
+    limit, coming = session.limits.listeners_per_promise, session.listens.get(id(to), 0)
     waiters = to._waiters if isinstance(to, Promise) else None
-    if type(waiters) is list:
-        limit = session.limits.listeners_per_promise
-        if sum(type(w) is Answer for w in waiters) >= limit:
-            raise LimitExceeded("too-many-listeners", f"{limit} listen to one promise already")
+    there = sum(type(w) is Answer for w in waiters) if type(waiters) is list else 0
+    if there + coming >= limit:
+        raise LimitExceeded("too-many-listeners", f"{limit} listen to one promise already")
+    session.listens[id(to)] = coming + 1
 
 
 def on_select(session: Session, op: Op) -> None:

@@ -53,8 +53,6 @@ class Outbound:
         self.closed = False
         #: Set on a beat: what there is to release need not wait for company.
         self.release_alone = False
-        #: Settled promises whose last call on the old way has been answered.
-        self.arrived: list[Promise[Any]] = []
         self._finished: list[Question] = []
         self._kept: dict[int, Promise[Any]] = {}
 
@@ -74,6 +72,8 @@ class Outbound:
         to = -1 - route.position if type(route) is Question else route.position
         # A promise that followed another borrows its route; the owner must live as long as the calls.
         owner = route()
+        if type(route) is Question and route.state is FINISHED:
+            self._reopen(route)
         if message.promise is None:
             # Its arrival must be known before the promise may take a shorter way.
             message.promise = Promise(self.tables.home)
@@ -82,6 +82,16 @@ class Outbound:
                 self._kept[message.promise._route.position] = message.promise
             return problem
         return self._deliver(message, route.desc, to, owner)
+
+    def _reopen(self, question: Question) -> None:
+        """Take back the end of a question whose result is decoded but has not settled its promise yet.
+
+        Another effect of the same bytes sends through it: it ends when that has arrived.
+        """
+        self._finished.remove(question)
+        question.released = NOT_YET
+        question.state = SETTLED
+        self.tables.questions[question.position] = question
 
     def _deliver(
         self, message: Message, desc: Any, to: int | None, via: Promise[Any] | None
@@ -238,8 +248,6 @@ class Outbound:
         assert via is not None
         route = via._route
         route.unanswered -= 1
-        if route.unanswered == 0 and via._state != PENDING:
-            self.arrived.append(via)
         if route.unanswered == 0 and type(route) is Question and route.state is SETTLED:
             self.finish(route)
 

@@ -41,6 +41,9 @@ from captp.wire.ops import ABORT, START, Kind, Op
 
 OPEN: Final = State.OPEN
 
+#: What an OCapN connection begins with: a record, or its length.
+FIRST_OF_SYRUP: Final = frozenset(bytes([byte]) for byte in b"<0123456789")
+
 #: How much of what a peer sent may come back to it in words.
 DETAIL: Final = 200
 
@@ -94,6 +97,8 @@ class Session:
         #: Operations that came right behind a hello, until the peer is let in.
         self.rest: Iterator[Op] | None = None
         self.effects: list[Any] = []
+        #: By promise: the listeners among the effects, which it does not have yet.
+        self.listens: dict[int, int] = {}
         self.tables.export_control(Control("bootstrap"), 0)
         if native is not None:
             self._speak(native)
@@ -151,8 +156,11 @@ class Session:
     def _sniff(self, data: bytes) -> bytes:
         """Choose the codec from the first bytes; return what is left for it."""
         data = self._first + data
-        if data[:1] != PREAMBLE[:1]:
+        if data[:1] in FIRST_OF_SYRUP:
             self._speak(native=False)
+        elif data[:1] != PREAMBLE[:1]:
+            # No codec is chosen, so nothing is said: whoever this is speaks another protocol.
+            raise DecodeError("bad-frame", "neither a Syrup record, nor a length, nor the native preamble")
         elif len(data) < len(PREAMBLE) and PREAMBLE.startswith(data):
             self._first = data
             return b""
@@ -225,13 +233,6 @@ class Session:
             data, self._prefix = self._prefix + data, b""
         return data
 
-    def take_arrived(self) -> list[Promise[Any]]:
-        """Return the settled promises that nothing is under way to any more."""
-        if self.codec is None or not self.outbound.arrived:
-            return []
-        arrived, self.outbound.arrived = self.outbound.arrived, []
-        return arrived
-
     # Bytes in.
 
     def certified(self, envelope: bytes) -> Promise[Any]:
@@ -293,6 +294,8 @@ class Session:
     def take_effects(self) -> list[Any]:
         """Return what is to be done, in order, once."""
         effects, self.effects = self.effects, []
+        if self.listens:
+            self.listens.clear()
         return effects
 
     def _opening(self, op: Op) -> bool:
@@ -301,7 +304,9 @@ class Session:
         step = self.move(event)
         if step is Step.VERIFY:
             as_sent = self.codec.hello_location if isinstance(self.codec, SyrupCodec) else b""
-            self.hello = verify_hello(op, self.key, self.channel, native=self.native, as_sent=as_sent)
+            self.hello = verify_hello(
+                op, self.key, self.location, self.channel, native=self.native, as_sent=as_sent
+            )
             self.move(Event.PROVED)
             self.effects.append(Established(self.hello))
             return True

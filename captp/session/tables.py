@@ -35,6 +35,7 @@ from captp.session.entries import (
     Question,
 )
 from captp.wire.codec import Codec
+from captp.wire.fields import LAST_POSITION
 from captp.wire.ops import Desc, Kind
 
 _EXPORT = Kind.EXPORT.value
@@ -283,6 +284,9 @@ class Tables:
         """Enter the answer to a call of the peer's at the position it chose."""
         if type(position) is not int or position < 0:
             raise RemoteProtocolError("bad-op", "an answer position is a non-negative integer")
+        if position > LAST_POSITION:
+            # A peer could choose such that collide in a dict, whose hash is not keyed for integers.
+            raise DecodeError("bad-value", "an answer position out of range")
         if position in self.answers:
             raise RemoteProtocolError("answer-in-use", f"answer {position} is not released yet")
         if len(self.answers) >= self.limits.answers:

@@ -10,7 +10,7 @@ from typing import Any
 
 from captp.errors import Broken
 from captp.model.interface import as_promise
-from captp.model.promise import FULFILLED, PENDING, Promise, Reference, untag
+from captp.model.promise import FULFILLED, PENDING, Promise, Reference, add_waiter, untag
 from captp.model.ref import Ref
 from captp.model.send import E
 from captp.sim.shadow import Target
@@ -19,7 +19,13 @@ from captp.sim.world import Handle, Node, World
 from captp.vat.effects import Watch
 
 #: Methods of Thing that take a second reference.
-PASSING = ("call", "give_back", "keep", "wait")
+PASSING = ("call", "give_back", "keep", "wait", "chase", "befriend")
+
+#: Those of them that send on it, await it and send on what it gave.
+CHASING = ("chase", "befriend")
+
+#: Messages that ``chase`` and ``befriend`` send, with numbers that follow its own.
+CHASERS = 5
 
 
 def fetch(world: World, node: int, other: int, hid: int) -> bool:
@@ -50,7 +56,7 @@ def send(world: World, node: int, mid: int, hid: int, method: str, argument: int
         result.ref = _send_passing(world, verb, mid, method, passed, result)
     else:
         result.ref = verb(mid, extra=5) if method == "named" else verb(mid)
-    if method in ("ping", "nap"):
+    if method in ("ping", "nap", "put"):
         result.value = mid
     elif method == "named":
         result.value = mid + 5
@@ -79,6 +85,12 @@ def _send_passing(
         result.value = inner
         result.is_sure = result.is_sure and passed.target is not None
         return verb(mid, passed.ref, inner)  # type: ignore[no-any-return]
+    if method in CHASING:
+        lineage = world.shadow.lineage()
+        for inner in range(mid + 1, mid + 1 + CHASERS):
+            world.shadow.send(inner, lineage, passed.target or Target())
+        result.value, result.is_sure = mid, False
+        return verb(mid, passed.ref, mid + 1)  # type: ignore[no-any-return]
     if method == "give_back":
         result.target, result.value, result.inside = passed.target, passed.value, passed.inside
     elif method == "wait":
@@ -113,17 +125,22 @@ def promise(world: World, node: int, hid: int) -> bool:
 
 
 def settle(world: World, node: int, hid: int, how: str, other: int = 0) -> bool:
-    """Settle a promise made here: break it, or fulfil it with the root or what a handle stands for.
+    """Settle a promise made here: break it, or fulfil it with data, the root or what a handle stands for.
 
-    Only a handle that is itself settled will do: two promises and a latched object could wait in a ring.
+    For ``handle`` only one that is itself settled will do: two promises and a latched object could wait
+    in a ring. ``follow`` takes any; whoever says so sees to it that there is no ring.
     """
     me = world.nodes[node]
     if hid not in me.resolvers or (how == "handle" and not is_settled(me, other)):
         return False
+    if how == "follow" and other not in me.handles:
+        return False
     resolver, target = me.resolvers.pop(hid), world.promised[hid]
     if how == "break":
         resolver.break_(Broken("broken on purpose"))
-    elif how == "handle":
+    elif how == "data":
+        resolver.fulfill({"a": hid})
+    elif how in ("handle", "follow"):
         handle = me.handles[other]
         if handle.target is not None:
             target.join(handle.target)
@@ -149,6 +166,16 @@ def want(world: World, node: int, hid: int) -> bool:
     return True
 
 
+def park(world: World, node: int, hid: int) -> bool:
+    """Wait for a handle's promise, and be heard of where nobody could ask for its result yet."""
+    handle = world.nodes[node].handles.get(hid)
+    if handle is None or not isinstance(handle.ref, Promise) or handle.ref._state != PENDING:
+        return False
+    world.nodes[node].peer.vat.want(handle.ref)
+    add_waiter(handle.ref, object())
+    return True
+
+
 def watch(world: World, node: int, hid: int) -> bool:
     """Ask to hear when what a handle stands for is broken."""
     me = world.nodes[node]
@@ -169,6 +196,27 @@ def take(world: World, node: int, hid: int) -> bool:
     if not isinstance(handle.ref._value, Reference):
         return False
     handle.ref = handle.ref._value
+    return True
+
+
+def hold(world: World, node: int, hid: int, other: int) -> bool:
+    """Hold, beside a settled promise, what awaiting it gives: both are one lineage."""
+    me = world.nodes[node]
+    handle = me.handles.get(other)
+    if handle is None or hid in me.handles or not isinstance(handle.ref, Promise):
+        return False
+    if handle.ref._state != FULFILLED or not isinstance(handle.ref._value, Reference):
+        return False
+    me.handles[hid] = Handle(handle.ref._value, handle.lineage, handle.target, is_sure=handle.is_sure)
+    return True
+
+
+def find(world: World, node: int, hid: int) -> bool:
+    """Hold what the root of a node was given to keep last."""
+    me = world.nodes[node]
+    if not me.root.kept or hid in me.handles:
+        return False
+    me.handles[hid] = Handle(me.root.kept[-1], world.shadow.lineage(), Target())
     return True
 
 

@@ -28,9 +28,9 @@ def _collect(_world: World) -> bool:
 STEPS: dict[str, Callable[..., bool]] = {
     **{f.__name__: f for f in (
         acts.fetch, acts.send, acts.select, acts.promise, acts.settle, acts.want, acts.watch, acts.take,
-        acts.drop, faults.refuse, faults.cut, faults.stall, faults.heal, faults.limp, faults.silence,
-        faults.crash, mischief.intrude, mischief.babble, mischief.noise, mischief.leave, swindle,
-        World.run, World.move, World.connect, World.tick,
+        acts.park, acts.hold, acts.find, acts.drop, faults.refuse, faults.cut, faults.stall, faults.heal,
+        faults.limp, faults.silence, faults.crash, mischief.intrude, mischief.babble, mischief.noise,
+        mischief.leave, swindle, World.run, World.move, World.connect, World.tick,
     )},
     "collect": _collect,
 }  # fmt: skip

@@ -11,7 +11,8 @@ from captp.errors import Refused
 from captp.model.containers import List
 from captp.model.interface import Interface, method
 from captp.model.object import Object
-from captp.model.promise import Promise
+from captp.model.promise import Promise, Resolver
+from captp.model.send import E
 from captp.model.values import Tagged
 from captp.vat.powers import sleep
 
@@ -73,19 +74,37 @@ class Thing(Interface):
     @method
     def later(self, mid: int) -> Any: ...
 
+    @method
+    async def chase(self, mid: int, other: Any, first: int) -> int: ...
+
+    @method
+    async def befriend(self, mid: int, other: Any, first: int) -> int: ...
+
+    @method
+    def get(self, mid: int) -> Any: ...
+
+    @method
+    async def get_slowly(self, mid: int) -> int: ...
+
+    @method
+    def put(self, mid: int) -> int: ...
+
 
 class Actor(Object, Thing):
     """A Thing that lives in one vat of the world."""
 
-    __slots__ = ("_witness",)
+    __slots__ = ("_gets", "_witness")
 
     name: str
     kept: List[Any]
+    friend: Thing | None = None
     turns: int = 0
 
     def __init__(self, name: str, witness: Witness) -> None:
         self.name = name
         self._witness = witness
+        #: Who waits for a put, oldest first.
+        self._gets: list[Resolver] = []
 
     @method
     def ping(self, mid: int) -> int:
@@ -165,3 +184,53 @@ class Actor(Object, Thing):
     def later(self, mid: int) -> Any:
         self._witness.arrived(self.name, mid)
         return self._witness.promise_for(mid)
+
+    @method(latch=False)
+    async def chase(self, mid: int, other: Any, first: int) -> int:
+        """Send on a promise, await it, send on it and on what it gave: five messages from ``first`` on."""
+        self._witness.arrived(self.name, mid)
+        E(other).ping.only(first)
+        E(other).ping(first + 1)
+        found = await other
+        E(found).ping.only(first + 2)
+        E(other).ping.only(first + 3)
+        await E(found).ping(first + 4)
+        return mid
+
+    @method(latch=False)
+    async def befriend(self, mid: int, other: Any, first: int) -> int:
+        """Do the same, with what the promise gave in a field that says which interface it is."""
+        self._witness.arrived(self.name, mid)
+        E(other).ping.only(first)
+        E(other).ping(first + 1)
+        self.friend = await other
+        assert self.friend is not None
+        self.friend.ping.only(first + 2)
+        E(other).ping.only(first + 3)
+        await self.friend.ping(first + 4)
+        self.friend = None
+        return mid
+
+    @method
+    def get(self, mid: int) -> Any:
+        """Return a promise for the number of the put that comes for it."""
+        self._witness.arrived(self.name, mid)
+        return self._next()
+
+    @method(latch=False)
+    async def get_slowly(self, mid: int) -> int:
+        """Wait for the put that comes for this get, and let it pass."""
+        self._witness.arrived(self.name, mid)
+        return await self._next()
+
+    def _next(self) -> Promise[int]:
+        promise: Promise[int] = Promise(self._home.vat)
+        self._gets.append(Resolver(promise))
+        return promise
+
+    @method
+    def put(self, mid: int) -> int:
+        """Give the number of this message to the oldest get; there must be one."""
+        self._witness.arrived(self.name, mid)
+        self._gets.pop(0).fulfill(mid)
+        return mid

@@ -66,7 +66,8 @@ class Settling:
         """
         value = promise._value
         if isinstance(value, Ref):
-            promise._value = type(value)(value._home, value._anchor)
+            promise._value = made = type(value)(value._home, value._anchor)
+            made._way = promise._route
         self.vat.outbox.append(Shortened(promise))
 
     def _follow(self, promise: Promise[Any], leader: Promise[Any]) -> None:

@@ -11,7 +11,7 @@ from captp.model.guards import as_interface, compile_thunk
 from captp.model.interface import Row
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, add_waiter
+from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Reference, Select, add_waiter
 from captp.model.values import Symbol
 from captp.vat.fiber import Fiber, explained, foreign_await, line_of
 from captp.vat.trustee import Trustee
@@ -138,6 +138,23 @@ class Turns:
         if fiber.latched:
             self.vat.release_target(fiber.obj)
 
+    def tied(self) -> list[Fiber]:
+        """Return the fibers that wait, one for another, for their own results: nothing can ever wake them."""
+        by_result = {id(promise): f for f in self.fibers if (promise := f.promise()) is not None}
+        tied: list[Fiber] = []
+        walked: set[Fiber] = set()
+        for start in self.fibers:
+            path: dict[Fiber, None] = {}
+            fiber: Fiber | None = start
+            while fiber is not None and fiber not in walked:
+                walked.add(fiber)
+                path[fiber] = None
+                fiber = _waits_for(fiber, by_result)
+            if fiber in path:
+                around = list(path)
+                tied += around[around.index(fiber) :]
+        return tied
+
     def close(self) -> None:
         """End all fibers; what their cleanup writes or sends is undone with the turn it runs in."""
         outbox, trustee = self.vat.outbox, self.trustee
@@ -203,9 +220,19 @@ class Turns:
         return waits_for
 
 
+def _waits_for(fiber: Fiber, by_result: dict[int, Fiber]) -> Fiber | None:
+    """Return the fiber whose result another one waits for."""
+    promise = fiber.waiting_for
+    while promise is not None and promise._state == PENDING and isinstance(promise._value, Promise):
+        promise = promise._value
+    return None if promise is None else by_result.get(id(promise))
+
+
 def find(obj: Object, selector: Any, args: tuple[Any, ...]) -> tuple[Row, tuple[Any, ...]]:
     """Look a method up; an object with a marked ``__call__`` takes the whole argument list."""
     rows = type(obj)._captp_rows
+    if type(selector) is Select:
+        raise Broken(f"bad-select: {selector!r} does not fit an object")
     row = rows.get(selector)
     if row is None:
         row = rows.get(None)

@@ -366,7 +366,7 @@ class Vat:
 def _followed(promise: Promise[Any]) -> Reference:
     """Return what a promise stands for, or the promise on the way there that calls still go through."""
     target: Reference = promise
-    while isinstance(target, Promise) and target._state == FULFILLED and not _is_under_way(target):
+    while isinstance(target, Promise) and target._state != BROKEN and not _is_under_way(target):
         value = target._value
         if not isinstance(value, Reference):
             return target

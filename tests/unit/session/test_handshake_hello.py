@@ -28,9 +28,11 @@ from tests.unit.session.opening import (
     spelled,
 )
 
+OWN = PeerLocator.make("memory", MINE.public.designator)
+
 
 def test_a_good_hello_gives_key_location_extensions_and_the_ids_of_both() -> None:
-    found = verify_hello(HELLO, MINE, CHANNEL, native=True)
+    found = verify_hello(HELLO, MINE, OWN, CHANNEL, native=True)
 
     mine, theirs = side_id(MINE.public.raw), side_id(THEIRS.public.raw)
     spelled = encode(location_record(PLACE.transport, PLACE.designator, dict(PLACE.hints)))
@@ -132,12 +134,25 @@ def test_no_extensions_and_unknown_ones_are_let_in() -> None:
         assert it.extensions == tuple(e for e in extensions if e == "mp1")
 
 
-def test_where_no_key_is_proved_the_location_is_taken_as_said() -> None:
-    place = PeerLocator.make("elsewhere", STRANGER.public.designator, {})
+def test_where_no_key_is_proved_the_name_is_taken_as_said() -> None:
+    place = PeerLocator.make("memory", STRANGER.public.designator, {})
 
-    found = verify_hello(signed(place=place), MINE, Channel(None, b"binding", "memory"), native=True)
+    found = verify_hello(signed(place=place), MINE, OWN, Channel(None, b"binding", "memory"), native=True)
 
     assert found.location == place
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        PeerLocator.make("elsewhere", STRANGER.public.designator, {}),
+        PeerLocator.make("memory", MINE.public.designator, {}),
+    ],
+    ids=["another netlayer", "our own name"],
+)
+def test_where_no_key_is_proved_some_locations_are_refused_all_the_same(place: PeerLocator) -> None:
+    with pytest.raises(RemoteProtocolError, match="^identity"):
+        verify_hello(signed(place=place), MINE, OWN, Channel(None, b"binding", "memory"), native=True)
 
 
 def test_the_own_hello_that_comes_back_is_refused() -> None:
@@ -152,4 +167,4 @@ def test_the_own_hello_that_comes_back_is_refused() -> None:
     # Also where the proved key would fit, and where none is proved.
     for channel in (own, Channel(None, b"binding", "memory")):
         with pytest.raises(RemoteProtocolError, match="connected to itself"):
-            verify_hello(read(echo)[0], MINE, channel, native=True)
+            verify_hello(read(echo)[0], MINE, OWN, channel, native=True)
