@@ -12,8 +12,8 @@ from captp.errors import Unreachable, UsageError
 from captp.limits import Limits
 from captp.model.locator import PeerLocator
 from captp.net import _sockets
-from captp.net._admission import is_loopback
 from captp.net._stream import SocketConduit
+from captp.net.admission import is_loopback
 from captp.net.base import Accept
 
 __all__ = ["TcpNetlayer"]

@@ -14,10 +14,10 @@ from captp.limits import Limits
 from captp.model.keys import PrivateKey, PublicKey, parse_designator
 from captp.model.locator import PeerLocator
 from captp.net import _sockets
-from captp.net._admission import HalfOpen
 from captp.net._stream import SocketConduit
 from captp.net._tls_identity import context_of, listening_context
 from captp.net._tls_stream import TlsConduit, shake_hands
+from captp.net.admission import HalfOpen
 from captp.net.base import Accept
 
 __all__ = ["TlsNetlayer", "TlsPort"]

@@ -15,8 +15,8 @@ from captp.limits import Limits
 from captp.model.keys import PrivateKey, parse_designator
 from captp.model.locator import PeerLocator
 from captp.net import _sockets
-from captp.net._admission import HalfOpen, is_loopback
 from captp.net._stream import SocketConduit
+from captp.net.admission import HalfOpen, is_loopback
 from captp.net.base import Accept
 
 try:

@@ -95,7 +95,8 @@ class Peer:
                 self.router.failed(attempt, routing.wrong_peer(dialled), now)
                 self.outputs.append(Hangup(conn, "identity"))
                 return
-        if dialled is None and len(self.router.links) >= self.limits.sessions:
+        limits = self.limits
+        if dialled is None and len(self.router.links) >= limits.sessions + limits.handshake_pending:
             self.trace("warning", "connection refused", conn=conn, code="too-many-sessions")
             self.outputs.append(Hangup(conn, "too-many-sessions"))
             return
@@ -178,6 +179,11 @@ class Peer:
             self.outputs.append(Trace("error", "session failed", {}, problem))
             session.abort("internal", "please report this")
             return session.take_effects()
+
+    def is_opening(self, conn: ConnId) -> bool:
+        """Say whether a connection is there whose session is not open yet."""
+        link = self.router.links.get(conn)
+        return link is not None and not link.session.is_open
 
     def is_behind(self, conn: ConnId) -> bool:
         """Say whether so much of a connection waits for its turn that no more should be read from it.

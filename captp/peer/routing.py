@@ -202,7 +202,7 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
         peer.end(link, "identity: somebody else answered")
         return
     rival = peer.router.rival(link)
-    refused = peer.router.established(link)
+    refused = _too_many(peer, link) or peer.router.established(link)
     if refused is not None:
         if refused == DUPLICATE and not link.session.native:
             # OCapN peers read the reason of an abort only after a hello.
@@ -220,6 +220,13 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
     if rival is not None:
         rival.session.abort(CROSSED, "the other connection stays")
         peer.end(rival, CROSSED)
+
+
+def _too_many(peer: Peer, link: Link) -> str | None:
+    if link.dialled is not None:
+        return None
+    there = sum(other.session.is_open for other in peer.router.links.values())
+    return "too-many-sessions" if there >= peer.limits.sessions else None
 
 
 def wrong_peer(dialled: PeerLocator) -> WrongPeer:

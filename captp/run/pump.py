@@ -19,11 +19,13 @@ from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
 from captp.model.promise import PENDING, Promise, add_waiter
+from captp.net.admission import HalfOpen
 from captp.net.base import Conduit
 from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.bracket import HiddenTask
 from captp.run.outside import run_outside
+from captp.run.waiter import TaskWaiter
 from captp.session.handshake import Channel
 
 #: Deliveries between two writes: the other end works on the first while we go on.
@@ -36,29 +38,6 @@ EAGER_WAITERS: Final = 2
 BEAT_S: Final = 0.25
 
 log = logging.getLogger("captp")
-
-
-class TaskWaiter:
-    """A trio task that waits for a promise; emptied when the task is cancelled.
-
-    new --park--> parked --wake | cancel--> done; new --wake--> done.
-    """
-
-    __slots__ = ("task",)
-
-    def __init__(self) -> None:
-        self.task: trio.lowlevel.Task | None = None
-
-    def cancel(self, _raise: Any) -> trio.lowlevel.Abort:
-        """Forget the task: trio's answer to a cancellation while it is parked."""
-        self.task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def wake(self) -> None:
-        """Let the task run again, if it still waits."""
-        task, self.task = self.task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
 
 
 @define(eq=False)
@@ -93,6 +72,7 @@ class Pump:
         self._nursery = nursery
         self._dial_conduit = dial
         self._connections: dict[ConnId, Connection] = {}
+        self._half_open = HalfOpen(peer.limits)
         self._waiting = 0
         self._running = False
         self._closing = False
@@ -297,6 +277,8 @@ class Pump:
             self.flush()
             if self._sleeper is not None and len(self._connections) == 1:
                 self._sleeper.cancel()
+            if dialled is None:
+                await self._open(conn, conduit)
             await self._read(conn, connection)
         except Disconnected as problem:
             why = str(problem)
@@ -307,6 +289,25 @@ class Pump:
                 self.flush()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
                 await conduit.aclose()
+
+    async def _open(self, conn: ConnId, conduit: Conduit) -> None:
+        """Read until the session of somebody who came is open; few may be on the way there, for a while."""
+        scope = self._half_open.enter(conduit.remote.rpartition(":")[0])
+        if scope is None:
+            self.peer.given_up(conn, "too-many-handshakes", trio.current_time())
+            return
+        try:
+            with scope:
+                while self.peer.is_opening(conn):
+                    data = await conduit.receive()
+                    if not data:
+                        return
+                    self.peer.received(conn, data, trio.current_time())
+                    self.flush()
+        finally:
+            self._half_open.leave(scope)
+        if scope.cancelled_caught:
+            self.peer.given_up(conn, "handshake-timeout", trio.current_time())
 
     async def _read(self, conn: ConnId, connection: Connection) -> None:
         receive, received = connection.conduit.receive, self.peer.received

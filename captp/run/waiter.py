@@ -1,0 +1,30 @@
+"""One task of the driver that waits for one promise; it knows no promise and no engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+
+class TaskWaiter:
+    """A trio task that waits for a promise; emptied when the task is cancelled.
+
+    new --park--> parked --wake | cancel--> done; new --wake--> done.
+    """
+
+    __slots__ = ("task",)
+
+    def __init__(self) -> None:
+        self.task: trio.lowlevel.Task | None = None
+
+    def cancel(self, _raise: Any) -> trio.lowlevel.Abort:
+        """Forget the task: trio's answer to a cancellation while it is parked."""
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        """Let the task run again, if it still waits."""
+        task, self.task = self.task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
