@@ -63,8 +63,6 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return _struct(value, home, depth)
     if kind is Tagged:
-        if value.tag == KWARGS_TAG:
-            raise Unpassable(f"the tag {KWARGS_TAG!r} is reserved for keyword arguments")
         return Tagged(value.tag, _item(value.value, home, depth, ".value"))
     if kind is Fault:
         data = None if value.data is None else _item(value.data, home, depth, ".data")
@@ -97,6 +95,9 @@ def _struct(value: dict[Any, Any], home: Referrer, depth: int) -> FrozenMap:
 
 def freeze_args(args: tuple[Any, ...], home: Referrer) -> tuple[Any, ...]:
     """Freeze the arguments of one call; the path of a culprit starts with ``args[i]``."""
+    if args and type(args[-1]) is Tagged and args[-1].tag == KWARGS_TAG:
+        path = f"args[{len(args) - 1}]"
+        raise Unpassable(f"{path}: the tag {KWARGS_TAG!r} stands for keyword arguments here", path)
     return tuple([_item(v, home, 0, f"args[{i}]") for i, v in enumerate(args)])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotFound
-from captp.model.promise import BROKEN, FULFILLED, Message
+from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
 from captp.peer.care import PING
 from captp.peer.handoff.exporter import ABSENT
 from captp.peer.router import Link
@@ -56,7 +56,8 @@ def _fetch(peer: Peer, link: Link, message: Message) -> Any:
             peer.end(link, "fetch-failures")
         elif link.fetch_failures > peer.limits.fetch_delay_after and message.promise is not None:
             # A guesser gets as many answers, and gets them later.
-            peer.add_timer(message.promise, DELAY_S, problem)
+            due = peer.now + DELAY_S
+            link.delayed.append((due, Settlement(message.promise, BROKEN, problem)))
             return LATER
         raise
 

@@ -42,6 +42,9 @@ def care(peer: Peer, link: Link) -> None:
         session.assume_dialect()
     if session.tables.released:
         _cancel_arrived(peer, session)
+    while link.delayed and link.delayed[0][0] <= now:
+        _, late = link.delayed.popleft()
+        peer.vat.settle_now(late.promise, late.state, late.value)
     if session.outbound.has_garbage:
         session.outbound.release_alone = True
         peer.touched[session] = None

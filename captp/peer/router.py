@@ -9,6 +9,7 @@ the lower id goes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.keys import side_id
 from captp.model.locator import PeerLocator
+from captp.model.promise import Settlement
 from captp.peer.burden import Burden
 from captp.session.session import Session
 
@@ -58,6 +60,8 @@ class Link:
     #: Fetches that failed in the minute that began then.
     fetch_failures: int = 0
     fetch_minute: float = 0.0
+    #: Answers to a guesser that are put off: when each is due, and what it will be.
+    delayed: deque[tuple[float, Settlement]] = field(factory=deque)
     #: The next handoff count towards this peer, and how many introductions by it are under way.
     handoff_count: int = 0
     introductions: int = 0

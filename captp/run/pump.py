@@ -30,8 +30,11 @@ from captp.session.handshake import Channel
 
 #: Deliveries between two writes: the other end works on the first while we go on.
 SLICE: Final = 128
-#: Slices before other tasks have their go.
+#: Slices before other tasks have their go, with one connection and with others that wait.
 SLICES: Final = 16
+FEW_SLICES: Final = 2
+#: Bytes of one connection that are taken in before others have their go.
+PIECE: Final = 32 * 1024
 #: How many tasks may wait before an await leaves the flush to the pump.
 EAGER_WAITERS: Final = 2
 #: Seconds between looks at quiet connections.
@@ -115,7 +118,7 @@ class Pump:
         peer = self.peer
         peer.now = trio.current_time()
         try:
-            slices = SLICES
+            slices = SLICES if len(self._connections) < 2 else FEW_SLICES
             while True:
                 with self._hidden:
                     peer.run(SLICE)
@@ -316,6 +319,11 @@ class Pump:
             data = await receive()
             if not data:
                 return
+            while len(data) > PIECE and len(self._connections) > 1:
+                received(conn, data[:PIECE], trio.current_time())
+                data = data[PIECE:]
+                self.flush()
+                await trio.lowlevel.checkpoint()
             received(conn, data, trio.current_time())
             self.flush()
             while self.peer.is_behind(conn):

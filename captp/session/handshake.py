@@ -151,11 +151,11 @@ def verify_hello(
 
     ``as_sent`` is the location as the peer spelled it, which is what an OCapN peer has signed.
     """
+    if len(op) < 2 or op[1] != VERSION or type(op[1]) is not str:
+        raise RemoteProtocolError("version", f"this vat speaks {VERSION!r}")
     if len(op) != (6 if native else 5):
         raise RemoteProtocolError("bad-op", "op:start-session has the wrong number of fields")
-    _, version, raw, place, signature, *rest = op
-    if version != VERSION or type(version) is not str:
-        raise RemoteProtocolError("version", f"this vat speaks {VERSION!r}")
+    _, _, raw, place, signature, *rest = op
     if type(raw) is not bytes:
         raise RemoteProtocolError("bad-key", "the session key is 32 bytes")
     key = PublicKey.parse(raw)

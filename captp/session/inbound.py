@@ -88,8 +88,10 @@ def on_start(_session: Session, _op: Op) -> None:
 
 def on_abort(session: Session, op: Op) -> None:
     _, reason = op
+    if type(reason) is not str:
+        raise DecodeError("bad-op", "op:abort gives its reason as text")
     session.move(Event.ABORT)
-    session.effects.append(Ended("aborted", str(reason)[:200], remote=True))
+    session.effects.append(Ended("aborted", reason[:200], remote=True))
 
 
 def on_deliver(session: Session, op: Op) -> None:
@@ -110,7 +112,7 @@ def on_deliver(session: Session, op: Op) -> None:
             if len(selector) > session.limits.method_bytes:
                 raise LimitExceeded("bad-value", "a method name is too long")
             args = args[1:]
-        if args and type(args[-1]) is Tagged and args[-1].tag == KWARGS_TAG:
+        if args and type(args[-1]) is Tagged and args[-1].tag == KWARGS_TAG and not _is_resolver(to):
             kwargs = args[-1].value
             if type(kwargs) is not FrozenMap:
                 raise DecodeError("bad-value", "keyword arguments are a struct")
@@ -173,6 +175,11 @@ def _listener(session: Session, resolve: Any) -> Answer:
     return session.tables.listen(_reply_to(session, resolve))
 
 
+def _is_resolver(to: Any) -> bool:
+    """Whether a result comes here: it may be anything, a tagged value too."""
+    return type(to) is ControlName and to.control.question is not None
+
+
 def _control(session: Session, control: Control, message: Message) -> None:
     """Handle a resolver at once; leave the others to the peer."""
     question = control.question
@@ -189,7 +196,7 @@ def _control(session: Session, control: Control, message: Message) -> None:
 
 def on_listen(session: Session, op: Op) -> None:
     _, to, listener, *partial = op
-    if not _is_ours(session, to) or len(partial) > 1:
+    if not _is_ours(session, to) or len(partial) > (not session.native):
         raise DecodeError("bad-op", "op:listen takes a promise")
     _check_listeners(session, to)
     if listener is True and session.native and type(to) is Answer:
@@ -202,8 +209,10 @@ def on_listen(session: Session, op: Op) -> None:
 
 
 def _check_listeners(session: Session, to: Reference) -> None:
+    if not isinstance(to, Promise) or to._state != PENDING:
+        return  # it is told at once
     limit, coming = session.limits.listeners_per_promise, session.listens.get(id(to), 0)
-    waiters = to._waiters if isinstance(to, Promise) else None
+    waiters = to._waiters
     there = sum(type(w) is Answer for w in waiters) if type(waiters) is list else 0
     if there + coming >= limit:
         raise LimitExceeded("too-many-listeners", f"{limit} listen to one promise already")
@@ -224,7 +233,9 @@ def on_select(session: Session, op: Op) -> None:
 
 def on_resolve(session: Session, op: Op) -> None:
     _, position, value = op
-    question = session.tables.questions.get(position) if type(position) is int else None
+    if type(position) is not int:
+        raise DecodeError("bad-op", "a result is for a position")
+    question = session.tables.questions.get(position)
     if question is None or not question.wanted or not session.native:
         raise RemoteProtocolError("bad-ref", "a result that was never asked for")
     if question.state is WAITING and question.unanswered == 0 and question.via is None:
@@ -244,7 +255,9 @@ def on_break(session: Session, op: Op) -> None:
 
 
 def _question(session: Session, position: Any) -> Question:
-    question = session.tables.questions.get(position) if type(position) is int else None
+    if type(position) is not int:
+        raise DecodeError("bad-op", "a result is for a position")
+    question = session.tables.questions.get(position)
     if question is None or not question.wanted or not session.native:
         raise RemoteProtocolError("bad-ref", "a result that was never asked for")
     return question
@@ -279,7 +292,9 @@ def _typed(promise: Promise[Any], value: Any) -> Settlement:
 
 def on_gc_exports(session: Session, op: Op) -> None:
     _, positions, deltas = op
-    if type(positions) is not tuple or type(deltas) is not tuple or len(positions) != len(deltas):
+    if type(positions) is not tuple or type(deltas) is not tuple:
+        raise DecodeError("bad-op", "op:gc-exports takes lists of positions and of counts")
+    if len(positions) != len(deltas):
         raise RemoteProtocolError("bad-gc", "positions and counts are lists of one length")
     if len(positions) > session.limits.gc_entries:
         raise LimitExceeded("bad-gc", f"more than {session.limits.gc_entries} entries")
@@ -291,8 +306,10 @@ def on_gc_exports(session: Session, op: Op) -> None:
 
 def on_gc_answers(session: Session, op: Op) -> None:
     _, positions = op
-    if type(positions) is not tuple or len(positions) > session.limits.gc_entries:
-        raise RemoteProtocolError("bad-gc", "answer positions are a list of bounded length")
+    if type(positions) is not tuple:
+        raise DecodeError("bad-op", "op:gc-answers takes a list of positions")
+    if len(positions) > session.limits.gc_entries:
+        raise LimitExceeded("bad-gc", f"more than {session.limits.gc_entries} entries")
     answers = session.tables.answers
     for position in positions:
         answer = answers.pop(position, None) if type(position) is int else None

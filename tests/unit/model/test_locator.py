@@ -322,9 +322,7 @@ def test_megabytes_of_hint_are_refused_before_they_are_quoted() -> None:
         ((("\udfff", "a"),), "lone surrogate"),
     ],
 )
-def test_the_constructor_takes_only_what_reads_back(
-    hints: tuple[tuple[str, str], ...], what: str
-) -> None:
+def test_the_constructor_takes_only_what_reads_back(hints: tuple[tuple[str, str], ...], what: str) -> None:
     with pytest.raises(BadLocator, match=what):
         PeerLocator("tls", "x", hints)
 

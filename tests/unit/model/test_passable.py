@@ -197,10 +197,13 @@ def test_depth_is_limited_and_a_cycle_is_told_as_such() -> None:
             freeze(deep, SOLO.vat)
 
 
-def test_the_tag_of_keyword_arguments_is_reserved_wherever_it_sits() -> None:
-    for value in (captp.Tagged("captp:kwargs", {}), [captp.Tagged("captp:kwargs", {})]):
-        with pytest.raises(Unpassable, match="'captp:kwargs' is reserved"):
-            freeze(value, SOLO.vat)
+def test_the_tag_of_keyword_arguments_is_no_last_argument_and_passes_elsewhere() -> None:
+    tagged = captp.Tagged("captp:kwargs", {})
+
+    with pytest.raises(Unpassable, match=r"^args\[1\]: the tag 'captp:kwargs' stands for keyword arguments"):
+        freeze_args((1, tagged), SOLO.vat)
+    assert freeze_args((tagged, 1), SOLO.vat)[0].tag == "captp:kwargs"
+    assert freeze([tagged], SOLO.vat)[0].tag == "captp:kwargs"
 
 
 DIFFERENT: list[tuple[Any, Any]] = [

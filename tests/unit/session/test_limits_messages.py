@@ -42,7 +42,7 @@ def test_released_answers_in_one_message_beyond_the_limit_end_the_session(count:
 
     said = talk.new_lines()
     assert said[0] == "A>B op:gc-answers " + ", ".join(str(1 + i) for i in range(count))
-    reason = "bad-gc: answer positions are a list of bounded length"
+    reason = "bad-gc: more than 3 entries"
     assert said[1:] == ([] if count == 3 else [f"B>A op:abort '{reason}'"])
 
 
