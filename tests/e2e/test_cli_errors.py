@@ -161,7 +161,7 @@ def test_an_argument_that_cannot_cross_is_told_with_its_path(host: Host) -> None
     check(
         host.captp("call", "bank", "open", "ada", "./deposit", f'amount:={{"a":[1,{deep}]}}'),
         2,
-        f"captp: bank ./deposit: amount.a[1]{'[0]' * 58}: nested deeper than 60 levels, or a cycle: send a"
+        f"captp: bank ./deposit: amount.a[1]{'[0]' * 59}: nested deeper than 61 levels, or a cycle: send a"
         " flat form",
     )
 

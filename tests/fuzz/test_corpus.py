@@ -69,14 +69,9 @@ def test_every_beginning_of_a_valid_input_is_read_or_refused(path: Path) -> None
         TARGETS[path.parent.name](data[:end])
 
 
-@pytest.mark.parametrize("path", [p for p in SHORT if p.parent.name != "config"], ids=name_of)
-def test_every_change_of_one_byte_is_read_or_refused(path: Path) -> None:
-    change_every_byte(path)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in SHORT if p.parent.name == "config"], ids=name_of)
-def test_every_change_of_one_byte_of_a_configuration_is_read_or_refused(path: Path) -> None:
+@pytest.mark.parametrize("path", SHORT, ids=name_of)
+def test_every_change_of_one_byte_is_read_or_refused(path: Path) -> None:
     change_every_byte(path)
 
 
