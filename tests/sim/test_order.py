@@ -26,7 +26,7 @@ from tests.sim.order_cases import (
 
 A, B, C, D = range(4)
 
-SCHEDULES = 100
+SCHEDULES = 50
 #: How many of them the default run tries.
 FEW = 15
 #: Schedules within which order is lost where it is not kept, in one mix at least.

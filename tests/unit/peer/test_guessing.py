@@ -100,6 +100,5 @@ def test_ten_thousand_guesses_hit_nothing_and_sound_the_same(native: bool) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("native", [True, False], ids=["native", "syrup"])
-def test_a_million_guesses_hit_nothing_and_sound_the_same(native: bool) -> None:
-    guess_all(1_000_000, native=native)
+def test_a_million_guesses_hit_nothing_and_sound_the_same() -> None:
+    guess_all(1_000_000, native=True)
