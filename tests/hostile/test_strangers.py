@@ -225,7 +225,7 @@ async def half_a_hello(hostile: Hostile) -> None:
     hostile.wire.half_close()
 
 
-@does("M10-many-of-one-address", "W", bare=True, alone=True, codecs=NATIVE)  # fmt: skip
+@does("M10-many-of-one-address", "W", bare=True, alone=True, codecs=NATIVE, netlayers=("tls",))
 async def half_open(hostile: Hostile) -> None:
     """Of 128 connections that say nothing 16 stay, and who comes from elsewhere gets in."""
     wires = [hostile.wire] + [Wire(await connect(hostile.node.port)) for _ in range(127)]
