@@ -8,6 +8,7 @@ import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ class Canary:
     def __init__(self) -> None:
         self.minted: set[str] = set()
         self.shown: list[tuple[str, str]] = []
+        self.leaks: list[str] = []
 
     def note(self, swiss: bytes) -> None:
         self.minted.add(urlsafe_b64encode(swiss).decode().rstrip("="))
@@ -116,11 +118,17 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     factory = getattr(session.config, "_tmp_path_factory", None)
-    if factory is None or not CANARY.minted:
-        return
-    leaks = CANARY.search(factory.getbasetemp())
-    if leaks:
+    if factory is not None and CANARY.minted:
+        CANARY.leaks += CANARY.search(factory.getbasetemp())
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["leaks"] = CANARY.leaks
+    elif CANARY.leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        for where in leaks:
+        for where in CANARY.leaks:
             reporter.write_line(f"A SWISS NUMBER SHOWS IN {where}", red=True)
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """One of the processes that run tests side by side has ended: what it found counts here."""
+    CANARY.leaks += getattr(node, "workeroutput", {}).get("leaks", [])

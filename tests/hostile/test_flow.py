@@ -9,7 +9,7 @@ import trio
 from captp.limits import Limits
 from captp.model.values import Fault
 from tests.hostile.node import PATIENCE_S, Hostile, resident
-from tests.hostile.rows import Row, cases, check, does
+from tests.hostile.rows import MEMORY, Row, cases, check, does
 from tests.hostile.spell import Speaker, Sym, answer, promise
 
 NATIVE, SYRUP, TCP = ("native",), ("syrup",), ("tcp-testing-only",)
@@ -18,8 +18,8 @@ TIGHT = Limits(write_stall_s=0.25, send_buffer=256 * 1024)
 FEW = Limits(answers=2000)
 HASTY = Limits(ping_interval_s=0.2, ping_dead_s=0.8)
 
-#: What may be under way, and what reading it takes: in Syrup as much again.
-BOTH = 3 * Limits().in_flight_bytes
+#: What may be under way, what reading it takes (in Syrup as much again), and what any row may take.
+BOTH = 3 * Limits().in_flight_bytes + MEMORY
 SLICED = (
     "a run of 128 deliveries is made before any byte of its results is counted: that many large results stand"
     " in memory at once, up to 512 MiB; end the run when what it wrote is over a part of send_buffer"
