@@ -106,6 +106,18 @@ class TwoWays:
     one: Wire
     other: Wire
 
+    def introduces(self, ref: Any, *transports: str) -> tuple[Host, Root]:
+        """Let G give a new party R a reference; return R, which has these transports too, and its root."""
+        r = self.net.party("R")
+        for transport in transports:
+            self.net.listen(r, transport)
+        at_r = Root()
+        to_r = self.g.want(self.g.enliven(r.mint(at_r), Hall))
+        self.net.rest()
+        outcome(to_r).keep.only(ref)
+        self.net.rest()
+        return r, at_r
+
 
 def two_ways(syrup: tuple[str, ...]) -> TwoWays:
     net = Parties(syrup)
@@ -156,13 +168,8 @@ def test_a_gifter_with_two_transports_to_the_exporter_introduces_by_the_one_it_h
     syrup: tuple[str, ...],
 ) -> None:
     it = two_ways(syrup)
-    r = it.net.party("R")
-    at_r = Root()
-    to_r = it.g.want(it.g.enliven(r.mint(at_r), Hall))
-    it.net.rest()
 
-    outcome(to_r).keep.only(it.over_one)
-    it.net.rest()
+    r, at_r = it.introduces(it.over_one)
     called = r.want(captp.E(outcome(at_r.kept[-1])).add(1))
     it.net.rest()
 
@@ -175,13 +182,8 @@ def test_an_introduction_to_a_transport_that_the_receiver_does_not_use_is_refuse
     syrup: tuple[str, ...],
 ) -> None:
     it = two_ways(syrup)
-    r = it.net.party("R")
-    at_r = Root()
-    to_r = it.g.want(it.g.enliven(r.mint(at_r), Hall))
-    it.net.rest()
 
-    outcome(to_r).keep.only(it.over_other)
-    it.net.rest()
+    r, at_r = it.introduces(it.over_other)
 
     with pytest.raises(HandoffFailed, match=r"^handoff: the introduction leads to 'sim2'"):
         outcome(at_r.kept[-1])
@@ -191,14 +193,8 @@ def test_an_introduction_to_a_transport_that_the_receiver_does_not_use_is_refuse
 @BOTH
 def test_one_that_uses_the_transport_follows_the_introduction(syrup: tuple[str, ...]) -> None:
     it = two_ways(syrup)
-    r = it.net.party("R")
-    it.net.listen(r, OTHER)
-    at_r = Root()
-    to_r = it.g.want(it.g.enliven(r.mint(at_r), Hall))
-    it.net.rest()
 
-    outcome(to_r).keep.only(it.over_other)
-    it.net.rest()
+    r, at_r = it.introduces(it.over_other, OTHER)
 
     called = r.want(captp.E(outcome(at_r.kept[-1])).add(1))
     it.net.rest()

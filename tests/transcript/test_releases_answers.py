@@ -15,6 +15,19 @@ def _fresh() -> None:
     LOG.clear()
 
 
+def reads_a_cancelled_wait(talk: Conversation) -> None:
+    talk.reads("""
+        A>B op:call e1.wait(promise e1) q1 wanted
+        B>A op:listen e1 q1
+        A>B op:gc-answers 1
+        B>A op:break q1 ! Cancelled: the caller dropped this call
+        B>A op:gc-exports 1 x1
+        B>A op:gc-answers 1
+        A>B op:break q1 ! Cancelled: the caller dropped this call
+    """)
+    assert LOG == ["waits", "cancelled"]
+
+
 def test_a_position_is_used_again_only_after_its_result_and_its_release() -> None:
     talk = Conversation(Box())
     a, b = talk.a, talk.b
@@ -179,16 +192,7 @@ def test_dropping_a_call_cancels_its_fiber() -> None:
     del call
     talk.beat()
 
-    talk.reads("""
-        A>B op:call e1.wait(promise e1) q1 wanted
-        B>A op:listen e1 q1
-        A>B op:gc-answers 1
-        B>A op:break q1 ! Cancelled: the caller dropped this call
-        B>A op:gc-exports 1 x1
-        B>A op:gc-answers 1
-        A>B op:break q1 ! Cancelled: the caller dropped this call
-    """)
-    assert LOG == ["waits", "cancelled"]
+    reads_a_cancelled_wait(talk)
     resolver.fulfill(None)
     talk.settle()
     talk.reads("")
@@ -241,16 +245,7 @@ def test_a_promise_that_nobody_waits_for_any_more_is_let_go() -> None:
     del call
     talk.beat(2)
 
-    talk.reads("""
-        A>B op:call e1.wait(promise e1) q1 wanted
-        B>A op:listen e1 q1
-        A>B op:gc-answers 1
-        B>A op:break q1 ! Cancelled: the caller dropped this call
-        B>A op:gc-exports 1 x1
-        B>A op:gc-answers 1
-        A>B op:break q1 ! Cancelled: the caller dropped this call
-    """)
-    assert LOG == ["waits", "cancelled"]
+    reads_a_cancelled_wait(talk)
     assert talk.b.session.imports == 0
     del root, mine, resolver
     talk.ends_empty()

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import pytest
 
 import captp
 from tests.transcript.conversation import Conversation, value
 from tests.transcript.releases_box import Box, Thing
+
+
+def with_a_made_object() -> tuple[Conversation, Any, Any]:
+    """A conversation in which B made an object, e2, and A holds it, the call for it released."""
+    talk = Conversation(Box())
+    root = talk.fetch(Thing)
+    made = root.make()
+    talk.a.want(made)
+    talk.settle()
+    talk.beat()
+    talk.new_lines()
+    return talk, root, made
 
 
 def test_each_occurrence_of_a_reference_is_counted() -> None:
@@ -89,14 +102,8 @@ def test_a_reference_is_released_once_with_all_it_was_given() -> None:
 
 @pytest.mark.parametrize("first", ["release", "name"])
 def test_a_release_that_crosses_a_new_name_leaves_the_new_reference(first: str) -> None:
-    talk = Conversation(Box())
+    talk, root, made = with_a_made_object()
     a, b = talk.a, talk.b
-    root = talk.fetch(Thing)
-    made = root.make()
-    a.want(made)
-    talk.settle()
-    talk.beat()
-    talk.new_lines()
 
     # A asks again and lets go of what it has: B names the object while the release is on its way.
     again = root.make()
@@ -138,14 +145,8 @@ def test_a_release_that_crosses_a_new_name_leaves_the_new_reference(first: str) 
 
 
 def test_a_release_that_arrives_before_the_object_is_named_again_ends_the_first_export() -> None:
-    talk = Conversation(Box())
+    talk, root, made = with_a_made_object()
     a, b = talk.a, talk.b
-    root = talk.fetch(Thing)
-    made = root.make()
-    a.want(made)
-    talk.settle()
-    talk.beat()
-    talk.new_lines()
 
     del made
     gc.collect()
@@ -170,14 +171,8 @@ def test_a_release_that_arrives_before_the_object_is_named_again_ends_the_first_
 
 
 def test_a_reference_named_again_before_its_release_was_written_takes_over_the_count() -> None:
-    talk = Conversation(Box())
+    talk, root, made = with_a_made_object()
     a, b = talk.a, talk.b
-    root = talk.fetch(Thing)
-    made = root.make()
-    a.want(made)
-    talk.settle()
-    talk.beat()
-    talk.new_lines()
 
     again = root.make()
     a.want(again)

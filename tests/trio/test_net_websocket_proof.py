@@ -1,31 +1,17 @@
-"""Which keys the netlayer websocket proves, where it goes, and who else can talk to it."""
+"""Which keys the netlayer websocket proves, and which challenges and answers it takes for no proof."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
-import trio_websocket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import captp
-from captp.errors import (
-    Disconnected,
-    RemoteProtocolError,
-    Unreachable,
-    UsageError,
-    WrongPeer,
-)
-from captp.model.locator import PeerLocator, SturdyRef
+from captp.errors import RemoteProtocolError, Unreachable, WrongPeer
 from captp.net import _websocket_proof as proof
-from captp.net.base import Conduit
 from captp.net.websocket import WebsocketNetlayer
 from captp.wire.canonical import sig_envelope
 from captp.wire.syrup import Record, encode
@@ -35,7 +21,6 @@ from tests.trio.websocket_peer import (
     BOB,
     CHALLENGE,
     EVE,
-    LOOPBACK,
     NONCE,
     Stock,
     acceptor,
@@ -43,12 +28,9 @@ from tests.trio.websocket_peer import (
     locator_of,
     open_stock,
     read,
-    self_signed,
     serving,
     signed_by,
 )
-
-# What is proved.
 
 
 async def test_a_stock_dialler_gets_the_envelope_of_its_very_challenge_and_stays_unproved() -> None:
@@ -317,243 +299,3 @@ def test_no_bytes_pass_for_a_proof(data: bytes) -> None:
     ):
         with pytest.raises(RemoteProtocolError):
             check(data)
-
-
-# Addresses.
-
-
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("", "expected a hint"),
-        ("http://127.0.0.1/", "expected a URL"),
-        ("ws:///path", "expected a URL"),
-        ("127.0.0.1:80", "expected a URL"),
-        ("ws://[::1/", "expected a URL"),
-        ("ws://127.0.0.1:99999/", "expected a URL"),
-        ("ws://127.0.0.1:0/", "port is 0"),
-        ("ws://user@127.0.0.1/", "user name or a fragment"),
-        ("ws://127.0.0.1/#top", "user name or a fragment"),
-        ("ws://127.0.0.1/ x", "blank, control"),
-        ("ws://127.0.0.1/\r\nX: y", "blank, control"),
-        ("ws://127.0.0.1/é", "non-ASCII"),
-        ("ws://192.0.2.1/", "not loopback"),
-        ("ws://127.0.0.1:1/", "nobody listens"),
-        ("wss://127.0.0.1:1/", "nobody listens"),
-    ],
-)
-async def test_a_url_that_leads_nowhere_is_unreachable(url: str, why: str) -> None:
-    with pytest.raises(Unreachable, match=why):
-        await WebsocketNetlayer(BOB).dial(PeerLocator.make("websocket", _ann, {"url": url} if url else {}))
-
-
-async def test_a_designator_that_is_no_key_is_unreachable() -> None:
-    with pytest.raises(Unreachable, match="designator is no key"):
-        await WebsocketNetlayer(BOB).dial(PeerLocator.make("websocket", "ann", {"url": "ws://127.0.0.1:1/"}))
-
-
-async def test_plain_websockets_listen_on_loopback_only_unless_told_otherwise() -> None:
-    async def accept(conduit: Conduit) -> None:
-        await conduit.receive()
-
-    with pytest.raises(UsageError, match=r"ws:// hides nothing, and '0\.0\.0\.0' is not loopback"):
-        await WebsocketNetlayer(ANN, "0.0.0.0").serve(accept)
-    netlayer = WebsocketNetlayer(ANN, "0.0.0.0", insecure=True)
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(lambda *, task_status: netlayer.serve(accept, task_status=task_status))
-            assert netlayer.hints()["url"].startswith("ws://")
-            nursery.cancel_scope.cancel()
-
-
-async def test_a_public_url_goes_into_the_hints_and_path_and_query_reach_the_server() -> None:
-    targets: list[str] = []
-
-    async def serve(peer: Stock) -> None:
-        targets.append(peer.target)
-        await peer.send(signed_by(ANN, await peer.hear()))
-        await peer.close_code()
-
-    async def accept(conduit: Conduit) -> None:
-        await conduit.receive()
-
-    async with acceptor(serve) as port:
-        netlayer = WebsocketNetlayer(ANN, public_url=f"ws://localhost:{port}/vats?a=b")
-        async with trio.open_nursery() as nursery:
-            await nursery.start(lambda *, task_status: netlayer.serve(accept, task_status=task_status))
-            locator = PeerLocator.make("websocket", _ann, netlayer.hints())
-            conduit = await WebsocketNetlayer(BOB).dial(locator)
-            await conduit.aclose()
-            nursery.cancel_scope.cancel()
-    assert targets == ["/vats?a=b"]
-
-
-@asynccontextmanager
-async def tls_proxy(folder: Path, port: int) -> AsyncIterator[int]:
-    """What a web server does: wss outside, ws inside."""
-    context = self_signed(folder)
-
-    async def copy(source: trio.abc.ReceiveStream, sink: trio.abc.Stream) -> None:
-        async for data in source:
-            await sink.send_all(data)
-        if isinstance(sink, trio.SocketStream):
-            await sink.send_eof()
-        else:
-            await sink.aclose()
-
-    async def handle(outside: trio.SSLStream[trio.SocketStream]) -> None:
-        try:
-            async with await trio.open_tcp_stream(LOOPBACK, port) as inside, trio.open_nursery() as nursery:
-                nursery.start_soon(copy, outside, inside)
-                nursery.start_soon(copy, inside, outside)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(
-            partial(trio.serve_ssl_over_tcp, handle, 0, context, host=LOOPBACK, https_compatible=True)
-        )
-        yield listeners[0].transport_listener.socket.getsockname()[1]
-        nursery.cancel_scope.cancel()
-
-
-async def test_wss_goes_through_a_web_server_whose_certificate_is_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with serving(ANN) as served, tls_proxy(tmp_path, served.port) as port:
-        locator = PeerLocator.make("websocket", _ann, {"url": f"wss://localhost:{port}/"})
-        with pytest.raises(Unreachable, match="has no certificate that this machine trusts: self"):
-            await WebsocketNetlayer(BOB).dial(locator)
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        other = PeerLocator.make("websocket", _ann, {"url": f"wss://127.0.0.1:{port}/"})
-        with pytest.raises(Unreachable, match="trusts: IP address mismatch"):
-            await WebsocketNetlayer(BOB).dial(other)
-
-        conduit = await WebsocketNetlayer(BOB).dial(locator)
-        data = bytes(2_000_000)
-        conduit.send_nowait(b"2000000:" + data)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(conduit.flush)
-            assert await read(conduit, 2_000_008) == b"2000000:" + data
-        assert [c.proved for c in served.accepted] == [BOB.public.raw]
-        assert served.accepted[0].binding == conduit.binding
-        await conduit.aclose()
-
-
-async def test_a_wss_connection_that_is_cut_is_no_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = self_signed(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-
-    async def handle(stream: trio.SSLStream[trio.SocketStream]) -> None:
-        peer = await Stock.answer(stream)
-        await peer.accept()
-        await peer.send(signed_by(ANN, await peer.hear()))
-        await stream.transport_stream.aclose()
-
-    with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                partial(trio.serve_ssl_over_tcp, handle, 0, context, host=LOOPBACK)
-            )
-            port = listeners[0].transport_listener.socket.getsockname()[1]
-            locator = PeerLocator.make("websocket", _ann, {"url": f"wss://localhost:{port}/"})
-            conduit = await WebsocketNetlayer(BOB).dial(locator)
-
-            with pytest.raises(Disconnected, match="cut off"):
-                await conduit.receive()
-            await conduit.aclose()
-            nursery.cancel_scope.cancel()
-
-
-# Others' libraries, other rooms.
-
-
-async def test_a_client_made_with_trio_websocket_is_served() -> None:
-    async with (
-        serving(ANN) as served,
-        trio_websocket.open_websocket(LOOPBACK, served.port, "/", use_ssl=False) as peer,
-    ):
-        await peer.send_message(CHALLENGE)
-        assert await peer.get_message() == signed_by(ANN, CHALLENGE)
-        await peer.ping(b"still there?")
-        await peer.send_message(b"x" * 100_000)
-        assert await peer.get_message() == b"x" * 100_000
-
-
-async def test_a_server_made_with_trio_websocket_is_dialled() -> None:
-    async def handle(request: trio_websocket.WebSocketRequest) -> None:
-        peer = await request.accept()
-        try:
-            await peer.send_message(signed_by(ANN, bytes(await peer.get_message())))  # type: ignore[arg-type]
-            while True:
-                await peer.send_message(await peer.get_message())
-        except trio_websocket.ConnectionClosed:
-            pass
-
-    with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(trio_websocket.serve_websocket, handle, LOOPBACK, 0, None)
-            conduit = await WebsocketNetlayer(BOB).dial(locator_of(ANN, server.port))
-            conduit.send_nowait(b"100000:" + b"x" * 100_000 + b"2:hi")
-            nursery.start_soon(conduit.flush)
-            assert await read(conduit, 100_011) == b"100000:" + b"x" * 100_000 + b"2:hi"
-            await conduit.aclose()
-            nursery.cancel_scope.cancel()
-
-
-def test_without_the_extra_the_error_says_what_to_install() -> None:
-    program = """
-import sys
-sys.modules["wsproto"] = None
-import captp
-from captp.limits import Limits
-from captp.run.live import default_netlayer
-try:
-    import captp.net.websocket
-except captp.UsageError as error:
-    print(error)
-try:
-    default_netlayer("websocket", None, Limits())
-except captp.Unreachable as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    line = "the netlayer websocket needs the package wsproto; pip install 'captp[websocket]'"
-    assert done.stdout.splitlines() == [line, line]
-
-
-class Adder(captp.Interface):
-    @captp.method
-    def add(self, amount: int) -> int: ...
-
-
-class Sum(captp.Object, Adder):
-    total: int = 0
-
-    @captp.method
-    def add(self, amount: int) -> int:
-        self.total += amount
-        return self.total
-
-
-@pytest.mark.parametrize(("hints", "codec"), [(("url", "ext"), "native"), (("url",), "syrup")])
-async def test_two_vats_talk_over_a_websocket_in_either_spelling(hints: tuple[str, ...], codec: str) -> None:
-    with trio.fail_after(20):
-        async with (
-            captp.open_vat(key=ANN, listen=[WebsocketNetlayer(ANN)]) as host,
-            captp.open_vat(key=BOB) as client,
-        ):
-            ref = host.mint(Sum())
-            # The hint exts is what makes a dialler speak natively.
-            kept = {name: value for name, value in ref.peer.hints if name in hints}
-            locator = PeerLocator.make("websocket", ref.peer.designator, kept)
-            adder = client.enliven(SturdyRef(locator, ref.swiss), Adder)
-
-            assert [await adder.add(1), await adder.add(2)] == [1, 3]
-            (session,) = client.view().sessions
-            assert (session.peer, session.codec) == (host.designator, codec)
-            (session,) = host.view().sessions
-            assert (session.peer, session.codec) == (client.designator, codec)
