@@ -36,7 +36,7 @@ class Limits:
     exports: int = 100_000
     imports: int = 100_000
     promises: int = 16_384
-    questions: int = 65_536
+    questions: int = 15_360  # fewer than a peer's answers, whose release comes later
     listeners_per_promise: int = 64
     listeners: int = 16_384
     pipeline_queue: int = 1_024
@@ -56,8 +56,9 @@ class Limits:
     # Guessing swiss numbers.
     fetch_delay_after: int = 32
     fetch_failures: int = 256
-    # Bytes that wait for a slow reader.
+    # Bytes that wait for a slow reader, and results that nobody releases.
     send_buffer: int = 8 * MIB
+    held_bytes: int = 64 * MIB
     write_stall_s: float = 30.0
     # One turn of our own code.
     turn_sends: int = 10_000

@@ -8,18 +8,13 @@ passed the limit.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 from weakref import ref
 
 from attrs import define, field
 
 from captp.model.promise import PENDING, Message, Promise
-
-#: Bytes from which on a call is large; those that come together are looked at if their average is.
-LARGE: Final = 1024
-
-#: What a part of a value is taken to cost besides its bytes.
-PART: Final = 64
+from captp.model.weight import LARGE, weight_of
 
 
 @define(eq=False)
@@ -40,7 +35,7 @@ class Burden:
     def add(self, messages: Iterable[Message]) -> None:
         """Take on the large ones of some calls."""
         for message in messages:
-            weight = weight_of(message.args)
+            weight = _weight(message)
             if weight > LARGE:
                 promise = None if message.promise is None else ref(message.promise)
                 self._calls.append((ref(message), promise, weight))
@@ -55,22 +50,11 @@ class Burden:
 
 def is_large(message: Message) -> bool:
     """Say whether one call is worth its weight."""
-    return weight_of(message.args) > LARGE
+    return _weight(message) > LARGE
 
 
-def weight_of(args: tuple[Any, ...]) -> int:
-    """Return roughly how many bytes arguments keep in memory."""
-    weight = 0
-    work: list[Any] = [args]
-    while work:
-        parts = work.pop()
-        weight += PART * len(parts)
-        for part in parts.values() if isinstance(parts, dict) else parts:
-            if isinstance(part, str | bytes):
-                weight += len(part)
-            elif isinstance(part, tuple | dict):
-                work.append(part)
-    return weight
+def _weight(message: Message) -> int:
+    return weight_of(*message.args, *(message.kwargs or {}).values())
 
 
 def _is_under_way(call: tuple[ref[Message], ref[Promise[Any]] | None, int]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from captp.errors import Broken, Disconnected, Overloaded
+from captp.errors import Broken, Disconnected
 from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
 from captp.model.interface import promise_class
@@ -23,8 +23,7 @@ from captp.model.object import Object
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
-from captp.peer import bootstrap, care, routing
-from captp.peer.burden import is_large
+from captp.peer import bootstrap, care, pressure, routing
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
@@ -60,6 +59,8 @@ class Peer:
         self.outputs: list[Any] = []
         self.touched: dict[Session, None] = {}
         self.links: dict[Session, Link] = {}
+        #: Whose calls wait because their results do.
+        self.held: dict[Link, None] = {}
         self.timers: list[tuple[float, int, Promise[Any], Broken | None]] = []
         self.entropy = entropy
         self._timer_count = 0
@@ -153,23 +154,9 @@ class Peer:
         count = len(source.messages) - before
         codec = session.codec
         if link.burden.came(len(data), count, is_mid_message=codec is not None and codec.is_mid_message):
-            self._weigh(link, count)
+            pressure.weigh(self, link, count)
         if count > 0:
             self.vat.admitted(source)
-
-    def _weigh(self, link: Link, count: int) -> None:
-        """Take on large calls, or refuse them: what is under way waits for others than this peer's turns."""
-        messages, burden, limit = link.source.messages, link.burden, self.limits.in_flight_bytes
-        is_full = burden.weight > limit and burden.lighten() > limit
-        if not is_full or len(messages) > count:
-            burden.add(messages[i] for i in range(-count, 0))
-            return
-        full = Overloaded(f"calls of {limit} bytes are under way in this session already; wait for some")
-        for message in reversed([messages.pop() for _ in range(count)]):
-            if not is_large(message):
-                messages.append(message)
-            elif message.promise is not None:
-                self.vat.settle_now(message.promise, BROKEN, full)
 
     def _receive(self, session: Session, take: Callable[..., list[Any]], *data: bytes) -> list[Any]:
         try:
@@ -184,19 +171,6 @@ class Peer:
         """Say whether a connection is there whose session is not open yet."""
         link = self.router.links.get(conn)
         return link is not None and not link.session.is_open
-
-    def is_behind(self, conn: ConnId) -> bool:
-        """Say whether so much of a connection waits for its turn that no more should be read from it.
-
-        What waits for anything else must not stop the reading: it may wait for this very peer's answers.
-        """
-        link = self.router.links.get(conn)
-        if link is None or link.source.held or not link.source.messages:
-            return False
-        burden, limits = link.burden, self.limits
-        return len(link.source.messages) > limits.backlog or (
-            burden.weight > limits.in_flight_bytes and burden.lighten() > limits.in_flight_bytes
-        )
 
     def disconnected(self, conn: ConnId, why: str, now: float) -> None:
         """Take note that a connection is gone."""
@@ -287,7 +261,9 @@ class Peer:
             while budget > 0 and vat.has_work:
                 budget -= max(vat.run(budget), 1)
                 vat.cancel_dropped()
-                routing.route(self)
+                if routing.route(self) >= self.limits.send_buffer // 2:
+                    # Whether their peers read large results is known when those are written.
+                    break
         finally:
             vat.runs = False
 
@@ -299,6 +275,8 @@ class Peer:
             if data:
                 outputs.append(Write(self.links[session].conn, data))
         self.touched.clear()
+        if self.held:
+            pressure.go_on(self)
         if vat.settling.woken:
             outputs.append(Woken([waiter for waiter, _promise in vat.settling.woken]))
             vat.settling.woken.clear()
@@ -311,7 +289,7 @@ class Peer:
         self.outputs = []
         vat.awake = False
         wake_at = self.wake_at() if self.timers or self.router.attempts else None
-        return Batch(self._batches, None, outputs, wake_at, vat.has_work)
+        return Batch(self._batches, None, outputs, wake_at, vat.has_work or bool(self.touched))
 
     def wake_at(self) -> float | None:
         """Return when a timer or a dial is due next; heartbeats follow the driver's own beat."""
@@ -347,6 +325,7 @@ class Peer:
         self.router.ended(link)
         self.touched.pop(session, None)
         self.links.pop(session, None)
+        pressure.let_go(self, link)
         self.vat.queues.close(link.source)
         name = session.hello.location.designator if session.hello is not None else ""
         short = name[:12] or "an unknown peer"

@@ -20,7 +20,7 @@ from captp.model.promise import (
     add_waiter,
 )
 from captp.model.ref import Far, Ref
-from captp.peer import care
+from captp.peer import care, pressure
 from captp.peer.enliven import enliven
 from captp.peer.handoff.receiver import introduced
 from captp.peer.order import next_hop, takes_detour
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
 
-def route(peer: Peer) -> None:
-    """Empty the vat's outbox; what routing adds to it is routed too."""
+def route(peer: Peer) -> int:
+    """Empty the vat's outbox; what routing adds to it is routed too. Return what the results weigh."""
     vat, queued = peer.vat, peer.vat.settling.queued
+    bulk, vat.settling.bulk = vat.settling.bulk, 0
     while vat.outbox or vat.ahead:
         items = [*vat.ahead, *vat.outbox] if vat.ahead else vat.outbox
         vat.outbox, vat.ahead = [], []
@@ -47,7 +48,10 @@ def route(peer: Peer) -> None:
             if kind is Answer:
                 session = item.account.session
                 if item.reply:
-                    session.outbound.report(item)
+                    if session.outbound.report(item):
+                        pressure.hold(peer, peer.links[session])
+                    elif bulk:
+                        session.outbound.weigh(item)
                     peer.touched[session] = None
             elif kind is Message:
                 if queued and item.promise in queued:
@@ -56,6 +60,7 @@ def route(peer: Peer) -> None:
                     send(peer, item)
             else:
                 _VAT_EFFECTS[kind](peer, item)
+    return bulk
 
 
 def _send_with_queue(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
@@ -268,8 +273,11 @@ def _released(peer: Peer, link: Link, effect: Released) -> None:
         session.tables.released.add(answer)
 
 
-def _asked(_peer: Peer, link: Link, answer: Answer) -> None:
-    link.session.outbound.report(answer)
+def _asked(peer: Peer, link: Link, answer: Answer) -> None:
+    if link.session.outbound.report(answer):
+        pressure.hold(peer, link)
+    else:
+        link.session.outbound.weigh(answer)
 
 
 SESSION_EFFECTS: Final[dict[type, Callable[[Peer, Link, Any], None]]] = {

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 import trio
-from attrs import define
 
 from captp.errors import Disconnected
 from captp.model.idents import ConnId
@@ -24,6 +23,7 @@ from captp.net.base import Conduit
 from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.bracket import HiddenTask
+from captp.run.connection import Connection
 from captp.run.outside import run_outside
 from captp.run.waiter import TaskWaiter
 from captp.session.handshake import Channel
@@ -33,23 +33,12 @@ SLICE: Final = 128
 #: Slices before other tasks have their go, with one connection and with others that wait.
 SLICES: Final = 16
 FEW_SLICES: Final = 2
-#: Bytes of one connection that are taken in before others have their go.
-PIECE: Final = 32 * 1024
 #: How many tasks may wait before an await leaves the flush to the pump.
 EAGER_WAITERS: Final = 2
 #: Seconds between looks at quiet connections.
 BEAT_S: Final = 0.25
 
 log = logging.getLogger("captp")
-
-
-@define(eq=False)
-class Connection:
-    """One conduit and whether a task is writing the rest of a full socket."""
-
-    conduit: Conduit
-    writing: bool = False
-    drained: trio.Event | None = None
 
 
 class AfterSteps(trio.abc.Instrument):
@@ -72,7 +61,7 @@ class Pump:
 
     def __init__(self, peer: Peer, nursery: trio.Nursery, dial: Callable[[PeerLocator], Any]) -> None:
         self.peer = peer
-        self._nursery = nursery
+        self.nursery = nursery
         self._dial_conduit = dial
         self._connections: dict[ConnId, Connection] = {}
         self._half_open = HalfOpen(peer.limits)
@@ -90,6 +79,11 @@ class Pump:
         vat.doorbell = self.ring
         vat.flusher = self.flush
         self._hidden = HiddenTask(vat)
+
+    @property
+    def has_many(self) -> bool:
+        """Whether connections share this vat, so that each has short turns."""
+        return len(self._connections) > 1
 
     # Waiting for promises in trio tasks.
 
@@ -118,7 +112,7 @@ class Pump:
         peer = self.peer
         peer.now = trio.current_time()
         try:
-            slices = SLICES if len(self._connections) < 2 else FEW_SLICES
+            slices = FEW_SLICES if self.has_many else SLICES
             while True:
                 with self._hidden:
                     peer.run(SLICE)
@@ -207,51 +201,11 @@ class Pump:
 
     def _write(self, output: Write) -> None:
         connection = self._connections.get(output.conn)
-        if connection is None:
-            return
-        conduit = connection.conduit
-        try:
-            conduit.send_nowait(output.data)
-        except Disconnected as problem:
-            self.peer.disconnected(output.conn, str(problem), trio.current_time())
-            self.peer.vat.ring()
-            return
-        pending = conduit.pending
-        if pending:
-            if pending > self.peer.limits.send_buffer:
-                self._give_up(output.conn, "peer-too-slow: it does not read what it asked for")
-            elif not connection.writing:
-                connection.writing = True
-                self._nursery.start_soon(self._write_rest, output.conn, connection)
-
-    async def _write_rest(self, conn: ConnId, connection: Connection) -> None:
-        conduit, taken = connection.conduit, -1
-        try:
-            # A slow reader may take its time; one that takes nothing may not.
-            while conduit.pending:
-                if conduit.taken == taken:
-                    self._give_up(conn, "peer-too-slow: it stopped reading")
-                    return
-                taken = conduit.taken
-                with trio.move_on_after(self.peer.limits.write_stall_s):
-                    await conduit.flush()
-        except Disconnected as problem:
-            self._lose(conn, str(problem))
-        finally:
-            connection.writing = False
-            if connection.drained is not None:
-                connection.drained.set()
-
-    def _lose(self, conn: ConnId, why: str) -> None:
-        self.peer.disconnected(conn, why, trio.current_time())
-        self.peer.vat.ring()
-
-    def _give_up(self, conn: ConnId, why: str) -> None:
-        self.peer.given_up(conn, why, trio.current_time())
-        self.peer.vat.ring()
+        if connection is not None:
+            connection.write(output.data)
 
     def _dial(self, output: Dial) -> None:
-        self._nursery.start_soon(self._dial_and_serve, output)
+        self.nursery.start_soon(self._dial_and_serve, output)
 
     async def _dial_and_serve(self, output: Dial) -> None:
         try:
@@ -273,7 +227,7 @@ class Pump:
         if conn is None:
             conn = self.peer.router.new_conn()
         channel = Channel(conduit.proved, conduit.binding, transport, conduit.framed)
-        connection = self._connections[conn] = Connection(conduit)
+        connection = self._connections[conn] = Connection(self, conn, conduit)
         why = "the other end closed it"
         try:
             self.peer.connected(conn, channel, trio.current_time(), dialled)
@@ -281,8 +235,8 @@ class Pump:
             if self._sleeper is not None and len(self._connections) == 1:
                 self._sleeper.cancel()
             if dialled is None:
-                await self._open(conn, conduit, transport)
-            await self._read(conn, connection)
+                await connection.open(self._half_open, transport)
+            await connection.read()
         except Disconnected as problem:
             why = str(problem)
         finally:
@@ -293,60 +247,14 @@ class Pump:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
                 await conduit.aclose()
 
-    async def _open(self, conn: ConnId, conduit: Conduit, transport: str) -> None:
-        """Read until the session of somebody who came is open; few may be on the way there, for a while."""
-        # Where nobody proves anything, as in the OCapN suite, many silent ones may come from one address.
-        remote = conduit.remote if transport == "tcp-testing-only" else conduit.remote.rpartition(":")[0]
-        scope = self._half_open.enter(remote)
-        if scope is None:
-            self.peer.given_up(conn, "too-many-handshakes", trio.current_time())
-            return
-        try:
-            with scope:
-                while self.peer.is_opening(conn):
-                    data = await conduit.receive()
-                    if not data:
-                        return
-                    self.peer.received(conn, data, trio.current_time())
-                    self.flush()
-        finally:
-            self._half_open.leave(scope)
-        if scope.cancelled_caught:
-            self.peer.given_up(conn, "handshake-timeout", trio.current_time())
-
-    async def _read(self, conn: ConnId, connection: Connection) -> None:
-        receive, received = connection.conduit.receive, self.peer.received
-        low_water = self.peer.limits.send_buffer // 2
-        while True:
-            data = await receive()
-            if not data:
-                return
-            while len(data) > PIECE and len(self._connections) > 1:
-                received(conn, data[:PIECE], trio.current_time())
-                data = data[PIECE:]
-                self.flush()
-                await trio.lowlevel.checkpoint()
-            received(conn, data, trio.current_time())
-            self.flush()
-            while self.peer.is_behind(conn):
-                # What we do not read yet waits at the peer, where it belongs.
-                await trio.lowlevel.checkpoint()
-                self.flush()
-            if connection.conduit.pending > low_water:
-                # Reading on would make us answer more than the peer reads; the writer goes on.
-                connection.drained = trio.Event()
-                if connection.writing:
-                    await connection.drained.wait()
-                connection.drained = None
-
     def _hangup(self, output: Hangup) -> None:
         connection = self._connections.pop(output.conn, None)
         if connection is not None:
-            self._nursery.start_soon(connection.conduit.aclose)
+            self.nursery.start_soon(connection.conduit.aclose)
 
     def _call(self, output: Call) -> None:
         promise = weakref.ref(output.promise)
-        self._nursery.start_soon(run_outside, self.peer.vat, promise, output.function, output.args)
+        self.nursery.start_soon(run_outside, self.peer.vat, promise, output.function, output.args)
 
     def _load(self, output: Load) -> None:
         # Everything is in memory, so there is nothing to wait for.

@@ -310,11 +310,8 @@ def on_gc_answers(session: Session, op: Op) -> None:
         raise DecodeError("bad-op", "op:gc-answers takes a list of positions")
     if len(positions) > session.limits.gc_entries:
         raise LimitExceeded("bad-gc", f"more than {session.limits.gc_entries} entries")
-    answers = session.tables.answers
     for position in positions:
-        answer = answers.pop(position, None) if type(position) is int else None
-        if answer is None:
-            raise RemoteProtocolError("bad-gc", f"answer {position!r} is not held")
+        answer = session.tables.release_answer(position)
         if answer._state == PENDING:
             session.effects.append(Released(answer))
 

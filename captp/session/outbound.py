@@ -6,6 +6,7 @@ drained. This file knows both vocabularies through ``Results`` and nothing of ho
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 from captp.errors import Broken, Cancelled, Overloaded, Unpassable
@@ -15,6 +16,7 @@ from captp.model.passable import KWARGS_TAG
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Select
 from captp.model.ref import Far
 from captp.model.values import FrozenMap, Tagged
+from captp.model.weight import LARGE, weight_of
 from captp.session.entries import (
     FINISHED,
     NOT_YET,
@@ -53,6 +55,11 @@ class Outbound:
         self.closed = False
         #: Set on a beat: what there is to release need not wait for company.
         self.release_alone = False
+        #: Results that wait, and what each weighs, in order, until the peer has read what it was sent.
+        self.waiting: deque[tuple[Answer, int]] = deque()
+        self._waiting_weight = 0
+        #: Bytes that the driver could not write, as far as they are so many that results wait.
+        self._pending = 0
         self._finished: list[Question] = []
         self._kept: dict[int, Promise[Any]] = {}
 
@@ -97,6 +104,9 @@ class Outbound:
         self, message: Message, desc: Any, to: int | None, via: Promise[Any] | None
     ) -> Broken | Unpassable | None:
         """Send a message to ``desc``, which native peers also know as the number ``to``."""
+        if self._pending and self._pending > self.limits.held_bytes:
+            most = self.limits.held_bytes
+            return Overloaded(f"{most} bytes wait for this peer to read them already; await some results")
         promise, selector = message.promise, message.selector
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:
@@ -201,10 +211,13 @@ class Outbound:
         problem = self._try_send(op)
         assert problem is None, problem
 
-    def report(self, answer: Answer) -> None:
-        """Tell the peer how its call ended, if it asked; once."""
+    def report(self, answer: Answer) -> bool:
+        """Tell the peer how its call ended, if it asked; once. Return whether that waits for it to read."""
         if not answer.reply or self.closed:
-            return
+            return False
+        if self._pending:
+            self._let_wait(answer)
+            return True
         if self.native and answer._state == FULFILLED:
             problem = self._try_send((RESOLVE, answer.position, answer._value))
         else:
@@ -217,6 +230,35 @@ class Outbound:
             self.tables.listeners.discard(answer)
         elif self.tables.released:
             self.tables.released.discard(answer)
+        return False
+
+    def weigh(self, answer: Answer) -> None:
+        """Account for the result that was just written, if it is large: it stays until it is released."""
+        if self.messages and answer.position >= 0 and len(self.messages[-1]) > LARGE:
+            self.tables.keep(answer, len(self.messages[-1]))
+
+    def _let_wait(self, answer: Answer) -> None:
+        weight = weight_of(answer._value)
+        if self._waiting_weight + weight > self.limits.held_bytes:
+            most = self.limits.held_bytes
+            full = Overloaded(f"results of {most} bytes wait for you to read them; ask for fewer at a time")
+            answer._state, answer._value, weight = BROKEN, full, 0
+        self._waiting_weight += weight
+        self.waiting.append((answer, weight))
+
+    def write_waiting(self) -> None:
+        """Encode a part of the results that wait, unless the peer has still to read what it was sent."""
+        room = 0 if self._pending else self.limits.send_buffer // 2
+        while self.waiting and room > 0:
+            answer, weight = self.waiting.popleft()
+            self._waiting_weight -= weight
+            room -= weight
+            self.report(answer)
+            self.weigh(answer)
+
+    def congested(self, pending: int) -> None:
+        """Take note of how many bytes the peer has not read; 0 for so few that it does not matter."""
+        self._pending = pending
 
     def acknowledge(self, answer: Answer) -> None:
         """Answer a call whose position the peer has released, so that it may use it again."""
@@ -316,5 +358,6 @@ class Outbound:
     def forget(self) -> None:
         """Forget what was to be released: the session is over."""
         self.closed = True
+        self.waiting.clear()
         self._kept.clear()
         self._finished.clear()

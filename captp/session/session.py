@@ -213,6 +213,7 @@ class Session:
         tables.imports.clear()
         tables.promises = 0
         tables.answers.clear()
+        tables.kept.clear()
         tables.listeners.clear()
         tables.released.clear()
         tables.exports.clear()

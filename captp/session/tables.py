@@ -20,7 +20,7 @@ from captp.errors import (
 )
 from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
-from captp.model.promise import PENDING, Promise, Reference
+from captp.model.promise import BROKEN, PENDING, Promise, Reference
 from captp.model.ref import Far, Ref, settled, view
 from captp.session.entries import (
     FINISHED,
@@ -57,6 +57,9 @@ class Tables:
         self.imports: dict[int, Import] = {}
         self.questions: dict[int, Question] = {}
         self.answers: dict[int, Answer] = {}
+        #: Bytes of the large results that were sent and are not released, by position, and of all of them.
+        self.kept: dict[int, int] = {}
+        self.kept_bytes = 0
         #: Answers that stand at no position and go to a resolver; each goes when it is reported.
         self.listeners: set[Answer] = set()
         #: Answers that the peer released before their calls arrived; each goes when it is reported.
@@ -292,6 +295,32 @@ class Tables:
         if len(self.answers) >= self.limits.answers:
             raise LimitExceeded("too-many", f"more than {self.limits.answers} answers")
         answer = self.answers[position] = self.account.answer(position, reply)
+        return answer
+
+    def keep(self, answer: Answer, size: int) -> None:
+        """Account for a large result that was sent; beyond the limit its value is not kept.
+
+        The peer has it. Only a call on the result that is still on its way breaks.
+        """
+        position = answer.position
+        if self.answers.get(position) is not answer:
+            return
+        if self.kept_bytes + size > self.limits.held_bytes:
+            most = self.limits.held_bytes
+            forgotten = self.answers[position] = self.account.answer(position, None)
+            forgotten._value = Overloaded(f"this result is not kept: {most} bytes of them are not released")
+            forgotten._state = BROKEN
+            return
+        self.kept[position] = size
+        self.kept_bytes += size
+
+    def release_answer(self, position: Any) -> Answer:
+        """Take an answer out that the peer has released."""
+        answer = self.answers.pop(position, None) if type(position) is int else None
+        if answer is None:
+            raise RemoteProtocolError("bad-gc", f"answer {position!r} is not held")
+        if self.kept:
+            self.kept_bytes -= self.kept.pop(position, 0)
         return answer
 
     def listen(self, reply: Any) -> Answer:

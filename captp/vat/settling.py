@@ -22,6 +22,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Ref
 from captp.model.values import Tagged
+from captp.model.weight import SIZED, weight_of
 from captp.vat.effects import Shortened, Want, Watch
 from captp.vat.fiber import Fiber
 
@@ -39,6 +40,8 @@ class Settling:
         self.forwarded: deque[Message] = deque()
         self.woken: list[tuple[Any, Promise[Any]]] = []
         self.queued: dict[Promise[Any], None] = {}
+        #: What the results weigh that were made since they were last routed.
+        self.bulk = 0
         #: Results of peers' calls that waited for a promise: how many promises stood one behind the other.
         self._depths: WeakKeyDictionary[Promise[Any], int] = WeakKeyDictionary()
 
@@ -58,6 +61,8 @@ class Settling:
             self._wake(promise)
         if promise._reported:
             self.vat.outbox.append(promise)
+            if type(value) in SIZED:
+                self.bulk += weight_of(value)
 
     def _shorten(self, promise: Promise[Any]) -> None:
         """Give a promise on whose way calls are not answered yet a reference of its own as its value.
@@ -123,6 +128,8 @@ class Settling:
                         _take_route(waiter, promise)
                     if waiter._reported:
                         self.vat.outbox.append(waiter)
+                        if type(waiter._value) in SIZED:
+                            self.bulk += weight_of(waiter._value)
                     if waiter._waiters is not None:
                         settled.append(waiter)
 

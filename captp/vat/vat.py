@@ -213,10 +213,11 @@ class Vat:
     def run(self, budget: int) -> int:
         """Run at most ``budget`` deliveries, each source in its turn; return how many ran."""
         ran = 0
-        ring, quantum, forwarded = self.queues.ring, self.limits.quantum, self.settling.forwarded
+        ring, quantum, settling = self.queues.ring, self.limits.quantum, self.settling
+        forwarded, most = settling.forwarded, self.limits.send_buffer // 2
         while forwarded or self.waited:
             self._deliver(forwarded.popleft() if forwarded else self.waited.popleft())
-        while ring and ran < budget:
+        while ring and ran < budget and settling.bulk < most:
             source = ring.popleft()
             messages = source.messages
             left = min(quantum, budget - ran)
@@ -231,6 +232,9 @@ class Vat:
                         self.turns.step(delivery)
                     while forwarded:
                         self._deliver(forwarded.popleft())
+                    if settling.bulk >= most:
+                        # Large results leave before more are made.
+                        break
             finally:
                 # Also when an interrupt flies through: the source must have its next go.
                 source.ready = bool(messages) and not source.held

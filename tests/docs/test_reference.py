@@ -233,7 +233,7 @@ TOLD = {
     "_error": 0,
     "read_location": 1,
 }
-UNTOLD = {"Ended": 0, "end": 1, "_give_up": 1, "given_up": 1, "Hangup": 1}
+UNTOLD = {"Ended": 0, "end": 1, "_give_up": 0, "given_up": 1, "Hangup": 1}
 
 
 def codes(calls: dict[str, int]) -> set[str]:

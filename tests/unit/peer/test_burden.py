@@ -7,7 +7,8 @@ from typing import Any
 import captp
 from captp.errors import Overloaded
 from captp.limits import Limits
-from captp.peer.burden import LARGE, PART, weight_of
+from captp.model.weight import LARGE, PART
+from captp.peer.pressure import is_behind
 from tests.unit.peer.pair import Pair, outcome, pair
 
 SIZE = 10_000
@@ -84,7 +85,7 @@ def test_large_calls_that_wait_for_their_turn_stop_the_reading_and_are_not_refus
         calls.append(it.a.want(waiter.take(bytes(SIZE))))
         it.a.run()
         it.wire.far.deliver()
-        behind.append(it.b.peer.is_behind(conn))
+        behind.append(is_behind(it.b.peer, conn))
 
     assert behind == [False] * 3 + [True] * 3
     it.net.rest()
@@ -112,10 +113,3 @@ def test_a_message_in_pieces_is_as_large_as_in_one() -> None:
     it.net.rest()
 
     assert [refused(c) for c in (*held, large)] == [False, False, True]
-
-
-def test_the_weight_of_arguments_is_that_of_their_bytes_and_parts() -> None:
-    assert weight_of(()) == 0
-    assert weight_of((1, None)) == 2 * PART
-    assert weight_of((b"12345", "abc")) == 2 * PART + 8
-    assert weight_of(((b"1", (b"2",)), captp.FrozenMap({"k": b"345"}))) == 6 * PART + 5

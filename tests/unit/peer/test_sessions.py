@@ -9,6 +9,7 @@ from captp.errors import Disconnected
 from captp.limits import Limits
 from captp.model.send import E
 from captp.peer.outputs import Write
+from captp.peer.pressure import is_behind
 from tests.unit.peer.pair import Counter, Net, Shop, collect, outcome, pair
 
 
@@ -248,7 +249,7 @@ def test_bytes_and_losses_of_a_connection_that_has_ended_are_nothing() -> None:
     it.net.rest()
 
     assert it.a.sessions == []
-    assert not it.a.peer.is_behind(conn)
+    assert not is_behind(it.a.peer, conn)
 
 
 def test_a_vat_is_behind_a_connection_that_brought_more_than_its_backlog() -> None:
@@ -259,12 +260,12 @@ def test_a_vat_is_behind_a_connection_that_brought_more_than_its_backlog() -> No
     it.wire.far.deliver()
     conn = it.wire.far.conn
 
-    before = it.b.peer.is_behind(conn)
+    before = is_behind(it.b.peer, conn)
     it.b.run(1)
-    between = it.b.peer.is_behind(conn)
+    between = is_behind(it.b.peer, conn)
     it.b.run(1)
 
-    assert (before, between, it.b.peer.is_behind(conn)) == (True, True, False)
+    assert (before, between, is_behind(it.b.peer, conn)) == (True, True, False)
 
 
 def test_an_extension_that_one_side_announces_is_heard_and_not_in_force(

@@ -1,0 +1,35 @@
+"""What values weigh: roughly how many bytes each keeps in memory; small ones are bounded by their number."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from captp.model.values import Fault, FrozenMap, Tagged
+
+#: Bytes from which on a call or a result is large.
+LARGE: Final = 1024
+
+#: What a part of a value is taken to cost besides its bytes.
+PART: Final = 64
+
+#: The kinds of values that can be large.
+SIZED: Final = frozenset({str, bytes, tuple, FrozenMap, Tagged, Fault})
+
+
+def weight_of(*values: Any) -> int:
+    """Return roughly how many bytes values keep in memory."""
+    weight = 0
+    work: list[Any] = [values]
+    while work:
+        parts = work.pop()
+        weight += PART * len(parts)
+        for part in parts.values() if isinstance(parts, dict) else parts:
+            if isinstance(part, str | bytes):
+                weight += len(part)
+            elif isinstance(part, tuple | dict):
+                work.append(part)
+            elif type(part) is Tagged:
+                work.append((part.value,))
+            elif type(part) is Fault:
+                work.append((part.message, part.data))
+    return weight
