@@ -11,6 +11,7 @@ from typing import Any
 
 from captp.errors import (
     BadLocator,
+    Broken,
     DecodeError,
     InvariantBroken,
     LimitExceeded,
@@ -43,6 +44,7 @@ _ANSWER = Kind.ANSWER.value
 _IMPORT_OBJECT = Kind.IMPORT_OBJECT.value
 _IMPORT_PROMISE = Kind.IMPORT_PROMISE.value
 _STURDYREF = Kind.STURDYREF.value
+_UNKNOWN = Kind.UNKNOWN.value
 
 
 class Tables:
@@ -96,7 +98,16 @@ class Tables:
                 return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
             except BadLocator:
                 raise DecodeError("bad-value", "a malformed sturdyref") from None
+        if kind == _UNKNOWN:
+            return self._unknown()
         return self.session.certified(position)
+
+    def _unknown(self) -> Promise[Any]:
+        """Return a broken promise: other values of the message are none the worse for one nobody knows."""
+        promise: Promise[Any] = Promise(self.home)
+        promise._state = BROKEN
+        promise._value = Broken("bad-value: a record of a kind that is not known here")
+        return promise
 
     def target(self, to: int) -> Any:
         """Return what the peer calls: our export at a position, or the answer at -1 - ``to``."""

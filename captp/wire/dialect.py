@@ -7,6 +7,7 @@ one the peer writes, and knows what references look like but not what they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, Literal, final
 
 from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, Unpassable
@@ -32,7 +33,7 @@ from captp.wire.ops import (
 )
 from captp.wire.quirks import shows_raw_order
 from captp.wire.syrup import Deframer, Encoded, Reader, Record, decode_one, encode
-from captp.wire.syrup_values import from_entries
+from captp.wire.syrup_values import from_entries, without_records
 
 __all__ = ["SyrupCodec", "Vocabulary"]
 
@@ -98,12 +99,14 @@ class SyrupCodec:
             struct=self._struct,
             opaque=_OPAQUE,
         )
+        self._unknown = partial(refs.resolve, Kind.UNKNOWN)
         self._symbols: dict[str, Symbol] = {}
-        # Of the message being read: its descriptors' number, first and last, and the last location.
+        # Of the message being read: how many descriptors, the first and last; the last location, loose ones.
         self._caps = 0
         self._first: tuple[Any, Any] = _NOTHING
         self._last: tuple[Any, Any] = _NOTHING
         self._location = b""
+        self._locators = 0
 
     @property
     def is_mid_message(self) -> bool:
@@ -226,8 +229,7 @@ class SyrupCodec:
             if data[0] not in b"<0123456789":
                 raise DecodeError("bad-frame", "a session starts with '<' or a decimal length")
             self.framed = data[0] != ord("<")
-        reader = self._reader
-        return map(reader.whole, self._deframer.feed(data)) if self.framed else reader.feed(data)
+        return map(self._reader.whole, self._deframer.feed(data)) if self.framed else self._reader.feed(data)
 
     def _struct(self, items: list[Any]) -> FrozenMap:
         """Make a struct, and notice how the peer sorts."""
@@ -250,13 +252,15 @@ class SyrupCodec:
             return self._resolve(Kind.CERTIFICATE, fields[0])
         if label in _PEERS:
             self._location = fields[0]
+            self._locators += 1
             return decode_one(fields[0], self._limits)
         if label == "ocapn-sturdyref":
             if len(fields) != 2 or type(fields[1]) is not bytes:
                 raise DecodeError("bad-value", "ocapn-sturdyref takes a location and bytes")
             location = canonical.read_location(fields[0], "bad-value")
+            self._locators -= 1
             return self._resolve(Kind.STURDYREF, (*location, fields[1]))
-        return Record(label, fields)
+        return self._unknown(label)
 
     def _resolve(self, kind: Kind, position: Any) -> object:
         self._caps += 1
@@ -274,6 +278,9 @@ class SyrupCodec:
         if read is None:
             raise DecodeError("unknown-op", f"operation {label[:40]!a}")
         op = read(self, label, fields)
+        if self._locators:
+            self._locators = 0
+            op = without_records(op, self._unknown)
         # The codec keeps no reference alive, or the peer would never hear that it was dropped.
         self._caps = 0
         self._first = self._last = _NOTHING

@@ -53,6 +53,8 @@ class Kind(IntEnum):
     ANSWER = 19
     CERTIFICATE = 20
     STURDYREF = 21
+    #: A record of another label than these have: only OCapN has such, and it is no ext type.
+    UNKNOWN = 22
 
 
 @frozen

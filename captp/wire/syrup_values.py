@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from attrs import frozen
@@ -18,6 +19,7 @@ __all__ = [
     "from_entries",
     "from_record",
     "read_int",
+    "without_records",
     "write_int",
 ]
 
@@ -53,6 +55,19 @@ class Record:
 
     label: str
     fields: tuple[Any, ...]
+
+
+def without_records(value: Any, stand_in: Callable[[str], object]) -> Any:
+    """Return a value with something else in the place of every record in it."""
+    if type(value) is Record:
+        return stand_in(value.label)
+    if type(value) is tuple:
+        return tuple([without_records(v, stand_in) for v in value])
+    if type(value) is FrozenMap:
+        return FrozenMap({k: without_records(v, stand_in) for k, v in value.items()})
+    if type(value) is Tagged:
+        return Tagged(value.tag, without_records(value.value, stand_in))
+    return value
 
 
 @final

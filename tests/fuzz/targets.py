@@ -24,6 +24,7 @@ from captp.model.locator import (
     read_cap_file,
     write_cap_file,
 )
+from captp.model.values import Symbol
 from captp.peer.handoff.certificates import Give, Receive, parse_give, parse_receive
 from captp.wire import canonical
 from captp.wire.codec import Codec
@@ -53,7 +54,7 @@ class Names:
         raise AssertionError(f"{value!r} came out of a decoder and is no value of the model")
 
     def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
+        return Symbol("unknown") if kind is Kind.UNKNOWN else Desc(Kind(kind), position)
 
 
 def _fed(stream: Reader | Codec, pieces: Iterable[bytes]) -> Iterator[Any]:

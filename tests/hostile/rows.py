@@ -23,8 +23,6 @@ from tests.hostile.spell import Speaker
 
 NETLAYERS = ("tcp-testing-only", "tls")
 CODECS = ("native", "syrup")
-#: What is known not to come need not be waited for so long.
-KNOWN_PATIENCE_S = 0.3
 MEMORY = 16 * MIB
 #: Faults whose text begins with no code: their class, which OCapN does not carry, and how their text reads.
 TOLD = {
@@ -62,11 +60,8 @@ class Row:
     #: By how much memory may grow, if it is looked at.
     most: int = MEMORY
     log: str | None = None
-    #: By encoding, netlayer or "": why the product does otherwise, and what would make it do so.
-    known: dict[str, str] = field(factory=dict)
-
-    def reason(self, netlayer: str, codec: str) -> str | None:
-        return self.known.get("", self.known.get(codec, self.known.get(netlayer)))
+    #: Seconds that what must come is waited for.
+    patience: float = PATIENCE_S
 
 
 def says(identity: str, expect: str, spell: Callable[[Speaker], bytes | list[bytes]], **more: Any) -> Row:
@@ -96,12 +91,7 @@ def cases(table: list[Row]) -> pytest.MarkDecorator:
     made = []
     for row in table:
         for netlayer in row.netlayers:
-            for codec in row.codecs:
-                reason = row.reason(netlayer, codec)
-                marks = [] if reason is None else [pytest.mark.xfail(strict=True, reason=reason)]
-                made.append(
-                    pytest.param(row, netlayer, codec, marks=marks, id=f"{row.id}-{netlayer}-{codec}")
-                )
+            made += [pytest.param(row, netlayer, c, id=f"{row.id}-{netlayer}-{c}") for c in row.codecs]
     return pytest.mark.parametrize(("row", "netlayer", "codec"), made)
 
 
@@ -161,7 +151,7 @@ async def _run(row: Row, node: Node, codec: str) -> str:
         trim()
     objects, node.log.records, node.peak = node.vat.view().objects, [], resident()
     before = node.peak
-    node.patience = KNOWN_PATIENCE_S if row.reason(node.netlayer, codec) else PATIENCE_S
+    node.patience = row.patience
     try:
         with trio.fail_after(6 * PATIENCE_S):
             async with node.hostile(codec, bare=row.bare) as hostile:
