@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import final
 
@@ -187,14 +188,18 @@ class TlsConduit:
         return opened[0] if len(opened) == 1 else b"".join(opened)
 
 
-async def shake_hands(raw: SocketConduit, tls: SSL.Connection, *, is_dialler: bool, most: int) -> TlsConduit:
+async def shake_hands(
+    raw: SocketConduit, tls: SSL.Connection, *, most: int, turn: trio.Lock | None
+) -> TlsConduit:
     """Run the handshake; reads at most ``most`` bytes before it is done.
+
+    The dialled side takes its costly steps in ``turn``; the dialling one has None.
 
     Raises Disconnected when it fails and RemoteProtocolError when the key proved is unfit. ``raw``
     stays the caller's until this returns.
     """
     unread = b""
-    while not await _step(raw, tls):
+    while not await _step(raw, tls, turn or nullcontext()):
         while not (size := _record_size(unread, 0)):
             if not most:
                 text = "it sent too much before the end of the handshake"
@@ -208,22 +213,23 @@ async def shake_hands(raw: SocketConduit, tls: SSL.Connection, *, is_dialler: bo
         with _Translated(raw.remote):
             tls.bio_write(unread[:size])
         unread = unread[size:]
-    key = proved_key(tls, is_dialler=is_dialler)
+    key = proved_key(tls, is_dialler=turn is None)
     binding = tls.export_keying_material(BINDING_LABEL, BINDING_BYTES)
-    name = None if is_dialler else tls.get_servername()
+    name = None if turn is None else tls.get_servername()
     local = name.decode("ascii", "replace") if name else None
     return TlsConduit(raw, tls, unread, key.raw, binding, local)
 
 
-async def _step(raw: SocketConduit, tls: SSL.Connection) -> bool:
+async def _step(raw: SocketConduit, tls: SSL.Connection, turn: AbstractAsyncContextManager[None]) -> bool:
     """Let TLS act on what it has and send what it says, be it an alert; True when it is done."""
     try:
-        with _Translated(raw.remote):
-            try:
-                tls.do_handshake()
-            except SSL.WantReadError:
-                return False
-            return True
+        async with turn:
+            with _Translated(raw.remote):
+                try:
+                    tls.do_handshake()
+                except SSL.WantReadError:
+                    return False
+                return True
     finally:
         raw.send_nowait(_answer(tls))
         await raw.flush()

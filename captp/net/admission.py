@@ -30,6 +30,8 @@ class HalfOpen:
 
     _limits: Limits
     _waiting: dict[trio.CancelScope, str] = field(factory=dict, init=False)
+    #: Held for one step of a handshake: in each round of the loop one makes its step, whoever else knocks.
+    turn: trio.Lock = field(factory=trio.Lock, init=False)
 
     def enter(self, address: str) -> trio.CancelScope | None:
         """Give the scope to shake hands in, or None if this address has too many already.

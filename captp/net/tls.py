@@ -92,7 +92,7 @@ class TlsPort:
                     tls = SSL.Connection(context)
                     tls.set_accept_state()
                     most = self.limits.handshake_bytes
-                    conduit = await shake_hands(raw, tls, is_dialler=False, most=most)
+                    conduit = await shake_hands(raw, tls, most=most, turn=half_open.turn)
         except (Disconnected, RemoteProtocolError):
             pass  # a stranger, and none of the kind that is owed a word
         finally:
@@ -133,7 +133,7 @@ class TlsNetlayer:
             with trio.move_on_after(within):
                 tls = self._connection(locator.designator)
                 most = self.limits.handshake_bytes
-                conduit = await shake_hands(raw, tls, is_dialler=True, most=most)
+                conduit = await shake_hands(raw, tls, most=most, turn=None)
         except Disconnected as error:
             raise Unreachable(
                 f"{where} refused the TLS handshake for {locator.designator[:8]}…; it may not host"

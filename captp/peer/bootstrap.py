@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotFound
+from captp.model.faults import portable
 from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
 from captp.peer.care import PING
 from captp.peer.handoff.exporter import ABSENT
@@ -34,7 +35,8 @@ def handle(peer: Peer, link: Link, message: Message) -> None:
     try:
         value = answer(peer, link, message)
     except Broken as problem:
-        state, value = BROKEN, problem
+        # Its frames hold the message: kept, each refusal would be a cycle for the collector.
+        state, value = BROKEN, portable(problem)
     if promise is not None and value is not LATER:
         peer.vat.settle_now(promise, state, value)
 
@@ -57,7 +59,7 @@ def _fetch(peer: Peer, link: Link, message: Message) -> Any:
         elif link.fetch_failures > peer.limits.fetch_delay_after and message.promise is not None:
             # A guesser gets as many answers, and gets them later.
             due = peer.now + DELAY_S
-            link.delayed.append((due, Settlement(message.promise, BROKEN, problem)))
+            link.delayed.append((due, Settlement(message.promise, BROKEN, portable(problem))))
             return LATER
         raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from captp.errors import Disconnected, NotFound
+from captp.model.faults import portable
 from captp.model.guards import as_interface
 from captp.model.interface import interface_of
 from captp.model.promise import BROKEN, FULFILLED, Message
@@ -23,7 +24,7 @@ def enliven(peer: Peer, effect: Enliven) -> None:
         try:
             ref = peer.registry.fetch(sturdyref.swiss, peer.now)
         except NotFound as problem:
-            vat.settle_now(promise, BROKEN, problem)
+            vat.settle_now(promise, BROKEN, portable(problem))
         else:
             interface = interface_of(type(promise))
             vat.settle_now(promise, FULFILLED, as_interface(ref, interface) if interface else ref)

@@ -167,6 +167,11 @@ class Peer:
             session.abort("internal", "please report this")
             return session.take_effects()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether anything came that is to be run or told, and no more than a part of a message."""
+        return self.vat.has_work or bool(self.outputs or self.vat.settling.woken)
+
     def is_opening(self, conn: ConnId) -> bool:
         """Say whether a connection is there whose session is not open yet."""
         link = self.router.links.get(conn)

@@ -95,4 +95,3 @@ def drained(peer: Peer, conn: ConnId) -> None:
     if link is not None:
         link.session.outbound.congested(0)
         peer.touched[link.session] = None
-        peer.vat.ring()

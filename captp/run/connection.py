@@ -6,7 +6,8 @@ free --over half of send_buffer pending--> full --no more--> free; only then do 
 
 from __future__ import annotations
 
-import math
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from captp.run.pump import Pump
 
 #: Bytes of one connection that are taken in before others have their go.
-PIECE: Final = 32 * 1024
+PIECE: Final = 4 * 1024
+#: Bytes that are sealed before others have their go.
+PART: Final = 128 * 1024
 #: Seconds without a byte read by a peer after which it is taken to wait for us to read.
 STUCK_S: Final = 0.5
 
@@ -36,6 +39,8 @@ class Connection:
         self._peer = pump.peer
         self._is_writing = False
         self._is_full = False
+        #: What the conduit has not been given yet.
+        self._rest: deque[bytes] = deque()
         self._has_room: trio.Event | None = None
         #: How much the peer had taken when it was found to wait for us to read.
         self._stuck_at = -1
@@ -45,19 +50,23 @@ class Connection:
     def write(self, data: bytes) -> None:
         """Give the kernel what it takes; a task writes the rest."""
         conduit = self.conduit
-        try:
-            conduit.send_nowait(data)
-        except Disconnected as problem:
-            self._lose(str(problem))
-            return
-        if conduit.pending:
+        if self._rest or (len(data) > PART and self._pump.has_many):
+            # To seal megabytes takes milliseconds, in which others would wait.
+            self._rest += [data[at : at + PART] for at in range(0, len(data), PART)]
+        else:
+            try:
+                conduit.send_nowait(data)
+            except Disconnected as problem:
+                self._lose(str(problem))
+                return
+        if conduit.pending or self._rest:
             self._look_at_pending()
             if not self._is_writing:
                 self._is_writing = True
                 self._pump.nursery.start_soon(self._write_rest)
 
     def _look_at_pending(self) -> None:
-        pending, limits = self.conduit.pending, self._peer.limits
+        pending, limits = self.conduit.pending + sum(map(len, self._rest)), self._peer.limits
         if pending > limits.send_buffer + limits.held_bytes:
             self._give_up("peer-too-slow: it does not read what it asked for")
         elif pending > limits.send_buffer // 2:
@@ -66,20 +75,23 @@ class Connection:
         elif self._is_full:
             self._is_full = False
             pressure.drained(self._peer, self._conn)
+            self._pump.ring()
             self._wake_reader()
 
     async def _write_rest(self) -> None:
         conduit, limits = self.conduit, self._peer.limits
-        least, taken = limits.min_rate * limits.write_stall_s, -math.inf
         try:
-            # A slow reader may take its time; one that takes next to nothing may not.
-            while conduit.pending:
-                if conduit.taken - taken < least:
+            while conduit.pending or self._rest:
+                if not conduit.pending:
+                    conduit.send_nowait(self._rest.popleft())
+                    await trio.lowlevel.checkpoint()
+                taken = conduit.taken
+                with trio.move_on_after(limits.write_stall_s) as scope:
+                    await conduit.flush()
+                # A slow reader may take its time; one that takes next to nothing may not.
+                if scope.cancelled_caught and conduit.taken - taken < limits.min_rate * limits.write_stall_s:
                     self._give_up("peer-too-slow: it stopped reading")
                     return
-                taken = conduit.taken
-                with trio.move_on_after(limits.write_stall_s):
-                    await conduit.flush()
                 self._look_at_pending()
         except Disconnected as problem:
             self._lose(str(problem))
@@ -93,11 +105,19 @@ class Connection:
 
     def _lose(self, why: str) -> None:
         self._peer.disconnected(self._conn, why, trio.current_time())
-        self._peer.vat.ring()
+        self._pump.ring()
 
     def _give_up(self, why: str) -> None:
+        self._rest.clear()
         self._peer.given_up(self._conn, why, trio.current_time())
-        self._peer.vat.ring()
+        self._pump.ring()
+
+    async def aclose(self) -> None:
+        """Close the conduit, which sends what it was not given yet as far as the other end reads it."""
+        with suppress(Disconnected):
+            while self._rest:
+                self.conduit.send_nowait(self._rest.popleft())
+        await self.conduit.aclose()
 
     # Bytes in.
 
@@ -116,8 +136,9 @@ class Connection:
                     data = await conduit.receive()
                     if not data:
                         return
-                    peer.received(conn, data, trio.current_time())
-                    self._pump.flush()
+                    async with half_open.turn:
+                        peer.received(conn, data, trio.current_time())
+                        self._pump.flush()
         finally:
             half_open.leave(scope)
         if scope.cancelled_caught:
@@ -134,8 +155,9 @@ class Connection:
             while len(data) > PIECE and pump.has_many:
                 received(conn, data[:PIECE], trio.current_time())
                 data = data[PIECE:]
-                pump.flush()
-                await trio.lowlevel.checkpoint()
+                if peer.has_news:
+                    pump.flush()
+                    await trio.lowlevel.checkpoint()
             received(conn, data, trio.current_time())
             pump.flush()
             while pressure.is_behind(peer, conn):

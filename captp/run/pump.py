@@ -30,9 +30,10 @@ from captp.session.handshake import Channel
 
 #: Deliveries between two writes: the other end works on the first while we go on.
 SLICE: Final = 128
-#: Slices before other tasks have their go, with one connection and with others that wait.
+#: Slices before other tasks have their go, where no other connection waits for one.
 SLICES: Final = 16
-FEW_SLICES: Final = 2
+#: Deliveries before other connections have their go.
+SHARE: Final = 32
 #: How many tasks may wait before an await leaves the flush to the pump.
 EAGER_WAITERS: Final = 2
 #: Seconds between looks at quiet connections.
@@ -104,18 +105,18 @@ class Pump:
     # The step.
 
     def flush(self) -> None:
-        """Run the engine and act on what it drained."""
-        if self._running:
+        """Run the engine and act on what it drained; once the vat closes, what is left stays."""
+        if self._running or self._closing:
             return
         self._running = True
         self.rung = False
         peer = self.peer
         peer.now = trio.current_time()
         try:
-            slices = FEW_SLICES if self.has_many else SLICES
+            slices, size = (1, SHARE) if self.has_many else (SLICES, SLICE)
             while True:
                 with self._hidden:
-                    peer.run(SLICE)
+                    peer.run(size)
                     batch = peer.drain()
                 for output in batch.outputs:
                     _ACTIONS[type(output)](self, output)
@@ -245,12 +246,12 @@ class Pump:
             if not self._closing:
                 self.flush()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-                await conduit.aclose()
+                await connection.aclose()
 
     def _hangup(self, output: Hangup) -> None:
         connection = self._connections.pop(output.conn, None)
         if connection is not None:
-            self.nursery.start_soon(connection.conduit.aclose)
+            self.nursery.start_soon(connection.aclose)
 
     def _call(self, output: Call) -> None:
         promise = weakref.ref(output.promise)
@@ -290,7 +291,7 @@ class Pump:
         with trio.CancelScope(shield=True, deadline=now + 2):
             async with trio.open_nursery() as nursery:
                 for connection in list(self._connections.values()):
-                    nursery.start_soon(connection.conduit.aclose)
+                    nursery.start_soon(connection.aclose)
 
 
 _ACTIONS: Final[dict[type, Callable[[Pump, Any], None]]] = {

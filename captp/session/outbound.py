@@ -168,7 +168,7 @@ class Outbound:
                 raise Unpassable(f"a message of {len(encoded)} bytes; {most} is the most")
         except (Unpassable, Overloaded) as problem:
             tables.roll_back()
-            return problem
+            return problem.with_traceback(None)
         self.messages.append(encoded)
         if tables.pending or tables.deposits:
             tables.commit()

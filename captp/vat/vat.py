@@ -344,7 +344,7 @@ class Vat:
                 row, message.args = find(obj, message.selector, message.args)
             except Broken as problem:
                 if message.promise is not None:
-                    self.settle_now(message.promise, BROKEN, problem)
+                    self.settle_now(message.promise, BROKEN, portable(problem))
                 return
         self.turns.run(obj, row, message)
 

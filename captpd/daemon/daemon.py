@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -77,6 +78,8 @@ async def _serve(config: Config, state: StateFolder, announce: Callable[[str], N
             nursery.start_soon(watch_memory, config.process, door, lives)
             # Not before: who came earlier would hear that objects do not exist which are still made.
             door.is_open = True
+            # What is there now stays: the collector need not go through it each time, while peers wait.
+            gc.freeze()
             announce(_ready_line(vats, state))
             notify("READY=1")
             log.info("ready", extra=_fields(state=str(state.path), vats=len(vats)))

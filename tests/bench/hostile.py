@@ -1,14 +1,15 @@
 """What eight well-behaved clients notice while somebody attacks their node; exits 1 if it is too much.
 
 Four processes: the node, the clients, the attacker, and this one, which reports. Each family of attack
-runs as hard as one process can, and its p99 is held against that of the calm before it. The family
-``busy-machine`` touches no node: it shows what sharing the cores with a busy process costs by itself,
-and is not judged.
+runs as hard as one process can on what the others leave of the cores, and its p99 is held against that
+of the calm before it. The family ``busy-machine`` touches no node: it shows what sharing the cores with
+a busy process costs by itself, and is not judged.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -52,6 +53,7 @@ async def serve(variant: str) -> None:
     layer: Any = TlsNetlayer(key, TlsPort()) if variant == "tls" else TcpNetlayer()
     async with captp.open_vat(key=key, listen=[layer]) as vat:
         vat.mint(Door(), swiss=SWISS)
+        gc.freeze()  # as captpd does
         print(vat.locators[0].hint("port"), flush=True)
         await trio.sleep_forever()
 
@@ -125,7 +127,11 @@ class Target:
 
 
 async def again_and_again(target: Target, attack: Callable[[Target], Awaitable[None]], times: int) -> None:
-    """Run an attack in several tasks, and again whenever one is over: refusals are part of it."""
+    """Run an attack in several tasks, and again whenever one is over: refusals are part of it.
+
+    It gets what the others leave of the cores: a real one has its own.
+    """
+    os.nice(19)
 
     async def one() -> None:
         while True:

@@ -99,3 +99,14 @@ async def test_two_that_send_each_other_more_than_either_reads_do_not_wait_for_e
                     answered += len(await promise) == MIB
         assert answered >= 2 * 16
         assert await sizes([captp.E(there).draw(1), captp.E(here).draw(1)]) == [1, 1]
+
+
+async def test_a_vat_may_close_while_results_and_calls_wait_in_it() -> None:
+    async with captp.open_vat() as client:
+        async with new_vat(tcp) as host:
+            mirror = client.enliven(host.mint(Mirror()))
+            await mirror
+            asked = [captp.E(mirror).draw(MIB) for _ in range(4 * COUNT)]
+            await asked[0]
+        with pytest.raises(captp.Disconnected):
+            await asked[-1]

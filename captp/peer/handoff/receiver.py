@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import Disconnected, HandoffFailed, Overloaded
+from captp.model.faults import portable
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Ref, view
 from captp.peer.handoff.certificates import Give, parse_give, sign, write_receive
@@ -41,7 +42,7 @@ def introduced(peer: Peer, link: Link, effect: Introduced) -> None:
         if link.introductions >= peer.limits.introductions:
             raise Overloaded(f"{peer.limits.introductions} introductions by this peer are under way already")
     except (HandoffFailed, Overloaded) as problem:
-        vat.settle_now(promise, BROKEN, problem)
+        vat.settle_now(promise, BROKEN, portable(problem))
         return
     link.introductions += 1
     _withdraw(peer, link, give, promise)
