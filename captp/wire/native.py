@@ -21,6 +21,7 @@ from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.codec import Refs
+from captp.wire.native_whole import check_whole
 from captp.wire.ops import CALL, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
 
@@ -70,7 +71,9 @@ class NativeCodec:
         self._caps = 0
         self._caps_limit = limits.caps_per_message
         options = self._options()
-        self._unpacker = msgpack.Unpacker(max_buffer_size=FRAME_BYTES + 1, **options)
+        #: Made for the first frame that is not short: it takes 40 KiB, and idle connections are many.
+        self._unpacker: msgpack.Unpacker | None = None
+        self._new_unpacker = partial(msgpack.Unpacker, max_buffer_size=FRAME_BYTES + 1, **options)
         self._unpack_large = partial(
             msgpack.unpackb, **options | {"object_pairs_hook": self._count_map, "list_hook": self._count_list}
         )
@@ -199,9 +202,11 @@ class NativeCodec:
                 yield from self._decode_frame(self._unpacker_of_short, data[start + 4 : stop])
             elif length <= FRAME_BYTES:
                 frame = data[start + 4 : stop]
+                if self._unpacker is None:
+                    self._unpacker = self._new_unpacker()
                 # The first bytes of containers that can claim more than 15 entries.
                 if b"\xdc" in frame or b"\xdd" in frame or b"\xde" in frame or b"\xdf" in frame:
-                    _check_whole(frame)
+                    _check(frame)
                 yield from self._decode_frame(self._unpacker, frame)
             else:
                 yield self._decode_large(memoryview(data)[start + 4 : stop])
@@ -250,7 +255,7 @@ class NativeCodec:
 
     def _decode_large(self, frame: memoryview) -> Op:
         """Decode a frame that holds one large message, without copying it into the unpacker first."""
-        _check_whole(frame)
+        _check(frame)
         self._nodes = 0
         try:
             op = self._unpack_large(frame)
@@ -311,24 +316,11 @@ class NativeCodec:
         return symbol
 
 
-def _check_whole(frame: bytes | memoryview) -> None:
-    """Raise unless every message in a frame is complete.
-
-    msgpack makes room for what a header claims: a cut message of a few KB of nested ones takes 80 MB.
-    """
-    unpacker = msgpack.Unpacker(max_buffer_size=len(frame))
-    unpacker.feed(frame)
-    skip, tell = unpacker.skip, unpacker.tell
-    done = 0
+def _check(frame: bytes | memoryview) -> None:
     try:
-        while True:
-            skip()
-            done = tell()
-    except msgpack.OutOfData:
-        if done < len(frame):
-            raise DecodeError("bad-frame", f"a message was cut off near byte {done} of a frame") from None
+        check_whole(frame)
     except (msgpack.UnpackException, ValueError) as problem:
-        raise _translate(problem, done) from None
+        raise _translate(problem, 0) from None
 
 
 def _int_bytes(limits: Limits) -> int:
