@@ -89,8 +89,9 @@ class TlsPort:
         try:
             if scope is not None:
                 with scope:
-                    tls = SSL.Connection(context)
-                    tls.set_accept_state()
+                    async with half_open.turn:
+                        tls = SSL.Connection(context)
+                        tls.set_accept_state()
                     most = self.limits.handshake_bytes
                     conduit = await shake_hands(raw, tls, most=most, turn=half_open.turn)
         except (Disconnected, RemoteProtocolError):

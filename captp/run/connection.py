@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from captp.run.pump import Pump
 
 #: Bytes of one connection that are taken in before others have their go.
-PIECE: Final = 4 * 1024
+PIECE: Final = 2 * 1024
 #: Bytes that are sealed before others have their go.
 PART: Final = 128 * 1024
 #: Seconds without a byte read by a peer after which it is taken to wait for us to read.
@@ -136,7 +136,7 @@ class Connection:
                     data = await conduit.receive()
                     if not data:
                         return
-                    async with half_open.turn:
+                    async with self._pump.turn:
                         peer.received(conn, data, trio.current_time())
                         self._pump.flush()
         finally:
@@ -152,20 +152,29 @@ class Connection:
             data = await receive()
             if not data:
                 return
-            while len(data) > PIECE and pump.has_many:
-                received(conn, data[:PIECE], trio.current_time())
-                data = data[PIECE:]
-                if peer.has_news:
-                    pump.flush()
-                    await trio.lowlevel.checkpoint()
+            if len(data) > PIECE and pump.has_many:
+                data = await self._take_in_pieces(data)
             received(conn, data, trio.current_time())
             pump.flush()
             while pressure.is_behind(peer, conn):
                 # What we do not read yet waits at the peer, where it belongs.
                 if self._is_full and await self._is_stuck():
                     break
-                await trio.lowlevel.checkpoint()
+                async with pump.turn:
+                    pump.flush()
+
+    async def _take_in_pieces(self, data: bytes) -> bytes:
+        """Take in all but the last piece of ``data``, and let others have their go between; return that."""
+        conn, pump, peer = self._conn, self._pump, self._peer
+        while len(data) > PIECE:
+            peer.received(conn, data[:PIECE], trio.current_time())
+            data = data[PIECE:]
+            if peer.has_news:
                 pump.flush()
+                # In each round of the loop one connection goes on, however many have much to say.
+                async with pump.turn:
+                    pass
+        return data
 
     async def _is_stuck(self) -> bool:
         """Wait until there is room for more results; say whether the peer seems to wait for us to read."""

@@ -65,6 +65,8 @@ class Pump:
         self.nursery = nursery
         self._dial_conduit = dial
         self._connections: dict[ConnId, Connection] = {}
+        #: Held by a connection that goes on with what it has read, while others wait to do so.
+        self.turn = trio.Lock()
         self._half_open = HalfOpen(peer.limits)
         self._waiting = 0
         self._running = False
@@ -77,6 +79,7 @@ class Pump:
         self._sleeper: trio.CancelScope | None = None
         vat = peer.vat
         vat.parker = self._park
+        vat.pause = trio.lowlevel.checkpoint
         vat.doorbell = self.ring
         vat.flusher = self.flush
         self._hidden = HiddenTask(vat)
