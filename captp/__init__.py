@@ -26,10 +26,16 @@ if TYPE_CHECKING:
         Cancelled as Cancelled,
     )
     from captp.errors import (
+        CaptureError as CaptureError,
+    )
+    from captp.errors import (
         Closed as Closed,
     )
     from captp.errors import (
         Disconnected as Disconnected,
+    )
+    from captp.errors import (
+        Dropped as Dropped,
     )
     from captp.errors import (
         Error as Error,
@@ -39,6 +45,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         HandoffFailed as HandoffFailed,
+    )
+    from captp.errors import (
+        LeakedObject as LeakedObject,
     )
     from captp.errors import (
         NoSuchMethod as NoSuchMethod,
@@ -57,6 +66,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         Overloaded as Overloaded,
+    )
+    from captp.errors import (
+        Reentrant as Reentrant,
     )
     from captp.errors import (
         Refused as Refused,
@@ -92,12 +104,17 @@ if TYPE_CHECKING:
     from captp.model.locator import PeerLocator as PeerLocator
     from captp.model.locator import SturdyRef as SturdyRef
     from captp.model.object import Object as Object
+    from captp.model.plan import Recorder as Recorder
+    from captp.model.plan import select as select
     from captp.model.promise import Promise as Promise
     from captp.model.promise import Reference as Reference
     from captp.model.promise import Resolver as Resolver
     from captp.model.promise import untag as untag
     from captp.model.ref import same as same
     from captp.model.send import E as E
+    from captp.model.trust import Call as Call
+    from captp.model.trust import Outcome as Outcome
+    from captp.model.trust import Trust as Trust
     from captp.model.values import NULL as NULL
     from captp.model.values import Fault as Fault
     from captp.model.values import FrozenMap as FrozenMap
@@ -113,10 +130,10 @@ if TYPE_CHECKING:
     from captp.vat.powers import within as within
 
 _HOMES = {
-    "captp.errors": "BadArguments BadClass BadLocator Broken Cancelled Closed Disconnected"
-    " Error ForeignAwait HandoffFailed NoSuchMethod NotFound"
-    " NotInTurn NotNear NotNow Overloaded Refused RemoteFault Timeout Unpassable Unreachable UsageError"
-    " WrongPeer",
+    "captp.errors": "BadArguments BadClass BadLocator Broken Cancelled CaptureError Closed"
+    " Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject NoSuchMethod NotFound"
+    " NotInTurn NotNear NotNow Overloaded Reentrant Refused RemoteFault Timeout Unpassable Unreachable"
+    " UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
     "captp.model.faults": "portable_error",
@@ -124,9 +141,11 @@ _HOMES = {
     "captp.model.keys": "PrivateKey",
     "captp.model.locator": "PeerLocator SturdyRef",
     "captp.model.object": "Object",
+    "captp.model.plan": "Recorder select",
     "captp.model.promise": "Promise Reference Resolver untag",
     "captp.model.ref": "same",
     "captp.model.send": "E",
+    "captp.model.trust": "Call Outcome Trust",
     "captp.model.values": "NULL Fault FrozenMap Symbol Tagged",
     "captp.run.live": "LiveVat connect open_vat",
     "captp.vat.powers": "enliven near outside sleep within",

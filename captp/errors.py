@@ -116,6 +116,22 @@ class Cancelled(Broken):
     """Nobody waits for this fiber any more, or it was asked to stop."""
 
 
+class Reentrant(Error):
+    """A turn asked its own trustee for a turn on the object that it runs on."""
+
+
+class CaptureError(Error):
+    """A function for a trustee captures a value that others may change."""
+
+
+class LeakedObject(Error):
+    """A turn tried to give out the object that a trustee owns."""
+
+
+class Dropped(Error):
+    """A handle was used after it was given back."""
+
+
 class Timeout(Broken):
     """A promise did not settle within the time given to ``captp.within``."""
 

@@ -107,6 +107,7 @@ class Row:
         "doc",
         "function",
         "is_fiber",
+        "is_heard",
         "latch",
         "modes",
         "name",
@@ -125,6 +126,8 @@ class Row:
         self.function: Callable[..., Any] = function
         self.owner = owner
         self.latch = mark.latch
+        #: Whether an exception goes to somebody who sees it as it is, so that it need not be logged.
+        self.is_heard = False
         self.is_fiber = inspect.iscoroutinefunction(function)
         self.signature = inspect.signature(function)
         self.doc = function.__doc__

@@ -31,6 +31,12 @@ class Home(Protocol):
         """Queue a message and return the promise for its result."""
         ...
 
+    def delegate(
+        self, target: Reference, function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Promise[Any]:
+        """Have what ``function`` does with its first argument done at the target, in one turn."""
+        ...
+
     def send_only(
         self,
         target: Reference,
@@ -109,6 +115,16 @@ class Reference:
     __slots__ = ()
 
     _home: Home
+
+    def apply(self, function: Callable[..., Any], /, *args: Any) -> Promise[Any]:
+        """Run a critical section where the object is: one turn there, all of it or nothing.
+
+        ``function`` gets a ``Recorder`` and ``args``. It runs here once, and what it does with the
+        recorder, calls of ``def`` methods, look-ups, arithmetic, comparisons, ``captp.select``, is sent as
+        a plan; no code travels. Raises UsageError with advice for what cannot be recorded. The promise
+        breaks as ``NotNear`` or ``NotNow`` for objects that are not there or busy; nothing is done then.
+        """
+        return self._home.delegate(self, function, args)
 
 
 class Promise(Reference, Generic[R_co]):

@@ -17,13 +17,16 @@ from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator, SturdyRef, announcing, parse_sturdyref, read_cap_file
 from captp.model.object import Object
 from captp.model.promise import Promise, Resolver
+from captp.model.trust import Trust
 from captp.net.base import Conduit, Netlayer
 from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.pump import Pump
+from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
 
 I = TypeVar("I", bound=Interface)  # noqa: E741
+T = TypeVar("T")
 
 #: What names a far object: a SturdyRef, a URI, or the path of a ``.cap`` file.
 Source: TypeAlias = SturdyRef | str | os.PathLike[str]
@@ -54,6 +57,13 @@ class LiveVat:
     def export(self, obj: Object) -> Any:
         """Return a reference to ``obj``, typed as its interface; the vat owns the object from now on."""
         return self._peer.vat.reference(obj)
+
+    def entrust(self, obj: T) -> Trust[T]:
+        """Give an object to this vat's loop and return a handle: it is used through that from now on.
+
+        An Object's turns are undone when they raise; those of any other Python object are not.
+        """
+        return entrust(self._peer.vat, obj)
 
     def mint(
         self,

@@ -15,6 +15,7 @@ from captp.model.promise import (
     PENDING,
     Message,
     Promise,
+    Reference,
     Select,
     Settlement,
     add_waiter,
@@ -218,3 +219,20 @@ def select(value: Any, step: Select) -> tuple[int, Any]:
         case "untag" if type(value) is Tagged and value.tag == key:
             return FULFILLED, value.value
     return BROKEN, Broken(f"bad-select: {step!r} does not fit a {type(value).__name__}")
+
+
+def followed(promise: Promise[Any]) -> Reference:
+    """Return what a promise stands for, or the promise on the way there that calls still go through."""
+    target: Reference = promise
+    while isinstance(target, Promise) and target._state != BROKEN and not is_under_way(target):
+        value = target._value
+        if not isinstance(value, Reference):
+            return target
+        target = value
+    return target
+
+
+def is_under_way(promise: Promise[Any]) -> bool:
+    """Whether calls that went through a promise have not arrived, so that a later one may not overtake."""
+    route = promise._route
+    return route is not None and route.unanswered > 0

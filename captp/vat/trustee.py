@@ -39,7 +39,8 @@ class Trustee:
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
         self.heap = heap
-        self.in_turn = False
+        #: Whether a turn runs: True for one of a message, and for a delegated one the cell of its object.
+        self.in_turn: Any = False
         #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
         self.steps: tuple[TurnStep, ...] = ()
         self._entered: list[TurnStep] = []

@@ -44,7 +44,7 @@ class Turns:
             if type(value) not in ATOMS:
                 value = self.result(row, value)
             if len(outbox) != mark:
-                self._check_sends(mark)
+                self.check_sends(mark)
         except BaseException as problem:
             self._roll_back(mark, obj, row, problem, message.promise)
             return
@@ -63,7 +63,7 @@ class Turns:
         self.trustee.leave(obj, row, committed=True)
         return value
 
-    def _check_sends(self, mark: int) -> None:
+    def check_sends(self, mark: int) -> None:
         if len(self.vat.outbox) - mark > self.limits.turn_sends:
             raise Overloaded(f"turn-limit: more than {self.limits.turn_sends} sends in one turn")
 
@@ -86,7 +86,7 @@ class Turns:
         if trustee.steps:
             trustee.leave(obj, row, committed=False)
         problem = explained(problem, row)
-        if not isinstance(problem, Broken):
+        if not isinstance(problem, Broken) and not row.is_heard:
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
         if not isinstance(problem, Exception):
             raise problem
@@ -201,7 +201,7 @@ class Turns:
             except StopIteration as stop:
                 waits_for = None
                 value = self.result(row, stop.value)
-            self._check_sends(mark)
+            self.check_sends(mark)
             if trustee.steps:
                 trustee.leave(obj, row, committed=True)
         except BaseException as problem:

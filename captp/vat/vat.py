@@ -7,7 +7,7 @@ are kept or both are dropped. What the outbox holds has left its turn; the peer 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, Final
 
 from captp.errors import (
@@ -24,6 +24,7 @@ from captp.model.faults import portable
 from captp.model.guards import compile_thunk
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze, freeze_args, freeze_kwargs
+from captp.model.plan import PLAN, record
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -35,16 +36,22 @@ from captp.model.promise import (
     Settlement,
 )
 from captp.model.ref import Far, Ref, settled
+from captp.vat.delegation import BUDGET, Delegated
 from captp.vat.effects import CURRENT_VAT
 from captp.vat.fiber import Fiber
 from captp.vat.heap import Heap
+from captp.vat.plans import PLAN_ROW
 from captp.vat.queues import Latch, Queues, Source
-from captp.vat.settling import Settling
+from captp.vat.settling import Settling, followed, is_under_way
 from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
 
 #: Messages that a caller may collect before a part of them is sent.
 SPILL: Final = 64
+
+
+async def _no_pause() -> None:
+    """Let nobody else run: whoever drives the vat has no other tasks."""
 
 
 def _silent() -> None:
@@ -72,6 +79,9 @@ class Vat:
         self.flusher: Callable[[], None] = _silent
         self.doorbell: Callable[[], None] = _silent
         self.parker: Callable[[Promise[Any]], Generator[Any, Any, None]] | None = None
+        #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
+        self.budget = BUDGET
+        self.pause: Callable[[], Awaitable[None]] = _no_pause
         self.settling = settling = Settling(self, limits)
         self.turns = Turns(self, self.trustee, limits)
         # The hot path calls these by the vat's own name, without a hop.
@@ -103,6 +113,10 @@ class Vat:
         elif len(outbox) >= SPILL:
             self.spill()
         return promise
+
+    def delegate(self, target: Reference, function: Any, args: tuple[Any, ...]) -> Promise[Any]:
+        """Have what ``function`` does with its first argument done at the target, in one turn."""
+        return self.send(target, PLAN, (record(function, *args),), None, Promise)
 
     def send_only(
         self,
@@ -326,7 +340,7 @@ class Vat:
     def _deliver(self, message: Message) -> None:
         target: Any = message.target
         if isinstance(target, Promise):
-            target = message.target = _followed(target)
+            target = message.target = followed(target)
             if isinstance(target, Promise):
                 self._deliver_to_promise(target, message)
                 return
@@ -341,7 +355,12 @@ class Vat:
             row = obj._captp_rows[message.selector]
         except KeyError:
             try:
-                row, message.args = find(obj, message.selector, message.args)
+                if type(message.selector) is Delegated:
+                    row = message.selector
+                elif message.selector == PLAN:
+                    row = PLAN_ROW
+                else:
+                    row, message.args = find(obj, message.selector, message.args)
             except Broken as problem:
                 if message.promise is not None:
                     self.settle_now(message.promise, BROKEN, portable(problem))
@@ -357,7 +376,7 @@ class Vat:
             self.settle_now(message.promise, BROKEN, full)
 
     def _deliver_to_promise(self, target: Promise[Any], message: Message) -> None:
-        if _is_under_way(target):
+        if is_under_way(target):
             self.ahead.append(message)
         elif target._state != PENDING:
             self.settling.deliver_to_data(target, message)
@@ -365,20 +384,3 @@ class Vat:
             self.settling.queue_on(target, message)
         else:
             self.ahead.append(message)
-
-
-def _followed(promise: Promise[Any]) -> Reference:
-    """Return what a promise stands for, or the promise on the way there that calls still go through."""
-    target: Reference = promise
-    while isinstance(target, Promise) and target._state != BROKEN and not _is_under_way(target):
-        value = target._value
-        if not isinstance(value, Reference):
-            return target
-        target = value
-    return target
-
-
-def _is_under_way(promise: Promise[Any]) -> bool:
-    """Whether calls that went through a promise have not arrived, so that a later one may not overtake."""
-    route = promise._route
-    return route is not None and route.unanswered > 0

@@ -54,6 +54,7 @@ DEFAULTS = {
     "held_bytes": 67_108_864,
     "write_stall_s": 30.0,
     "turn_sends": 10_000,
+    "plan_steps": 256,
     "quantum": 32,
     "ping_interval_s": 15.0,
     "ping_dead_s": 45.0,

@@ -1,0 +1,165 @@
+"""Plans: a critical section recorded as data, so that it can run where its object is; no code travels.
+
+``record`` runs a function once with a stand-in for the object. What the function does with it becomes
+steps, each on the results of earlier ones; what it returns is the plan's result. A plan is passable:
+``(steps, result)``, where a step is ``(verb, operands...)`` and ``Tagged("captp:step", n)`` stands for
+the result of step n, 0 for the object itself. See vat/plans.py for how it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from captp.errors import UsageError
+from captp.model.values import Symbol, Tagged
+
+__all__ = ["BINARY", "PLAN", "RESULT", "UNARY", "Recorder", "record", "select"]
+
+#: The method name of a plan; no object can have it.
+PLAN: Final = "captp:plan"
+
+#: The tag of an operand that is the result of a step.
+RESULT: Final = "captp:step"
+
+#: Steps that a plan made here has at most; a host has its own limit.
+MOST_STEPS: Final = 256
+
+#: Operators of two operands and of one, by the name of their step.
+BINARY: Final = ("add", "sub", "mul", "truediv", "floordiv", "mod", "eq", "ne", "lt", "le", "gt", "ge")
+UNARY: Final = ("neg", "abs", "not")
+
+_ADVICE: Final = {
+    "bool": "a plan has no branches: use captp.select(condition, one, other), or ask first and plan then",
+    "len": "send len() as a method of the object, or await the value first",
+    "iter": "a plan has no loops over what is not here: let a method of the object do it",
+    "hash": "what a step gives is not known here: use it as an argument or an operand only",
+    "str": "what a step gives is not known here: return it from the plan and format it then",
+    "int": "what a step gives is not known here: return it from the plan and convert it then",
+    "await": "a plan is one turn and waits for nothing: call def methods, and await the whole plan",
+    "with": "a plan has no blocks: it is all or nothing by itself",
+    "set": "a plan changes objects by their methods only",
+    "escape": "it belongs to a plan that has been recorded already",
+}
+
+
+class _Tape:
+    """The steps of one plan while it is recorded."""
+
+    __slots__ = ("is_done", "steps")
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Any, ...]] = []
+        self.is_done = False
+
+    def add(self, *step: Any) -> Recorder:
+        if self.is_done:
+            _refuse("escape")
+        if len(self.steps) >= MOST_STEPS:
+            raise UsageError(f"a plan has at most {MOST_STEPS} steps: let a method of the object do the work")
+        self.steps.append(tuple(self.operand(part) for part in step))
+        return Recorder(self, len(self.steps))
+
+    def operand(self, value: Any) -> Any:
+        """Return a value as it stands in a plan, with recorders inside it as results of steps."""
+        kind = type(value)
+        if kind is Recorder:
+            tape, number = object.__getattribute__(value, "_captp_at")
+            if tape is not self:
+                _refuse("escape")
+            return Tagged(RESULT, number)
+        if kind is Tagged and value.tag == RESULT:
+            raise UsageError(f"the tag {RESULT!r} stands for the result of a step here")
+        if kind is list or kind is tuple:
+            return tuple(self.operand(part) for part in value)
+        if isinstance(value, dict):
+            return {key: self.operand(part) for key, part in value.items()}
+        return value
+
+
+def _refuse(what: str) -> NoReturn:
+    raise UsageError(f"this is recorded to run where the object is, so it cannot be used so; {_ADVICE[what]}")
+
+
+def _refusal(what: str) -> Callable[..., NoReturn]:
+    def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
+        _refuse(what)
+
+    return refuse
+
+
+class Recorder:
+    """Stands for a value that a plan will have when it runs; what is done with it is written down.
+
+    ``r.method(...)`` calls a marked ``def`` method; ``r[key]`` looks into a struct or a list; the
+    operators of ``BINARY`` and ``UNARY`` compute. Everything that would need the value now raises.
+    """
+
+    __slots__ = ("_captp_at",)
+
+    def __init__(self, tape: _Tape, number: int) -> None:
+        object.__setattr__(self, "_captp_at", (tape, number))
+
+    def __getattr__(self, name: str) -> Callable[..., Recorder]:
+        if name.startswith("_"):
+            raise AttributeError(f"{name}: names that start with _ are no methods of a reference")
+
+        def call(*args: Any, **kwargs: Any) -> Recorder:
+            return _tape(self).add("call", self, Symbol(name), args, kwargs)
+
+        return call
+
+    def __getitem__(self, key: Any) -> Recorder:
+        return _tape(self).add("item", self, key)
+
+    __setattr__ = __setitem__ = __delattr__ = __delitem__ = _refusal("set")
+    __bool__ = __contains__ = _refusal("bool")
+    __len__ = _refusal("len")
+    __iter__ = __reversed__ = __next__ = _refusal("iter")
+    __hash__ = _refusal("hash")
+    __str__ = __format__ = __bytes__ = _refusal("str")
+    __int__ = __float__ = __index__ = __complex__ = __round__ = _refusal("int")
+    __await__ = __aiter__ = _refusal("await")
+    __enter__ = __exit__ = __aenter__ = __aexit__ = _refusal("with")
+
+    def __repr__(self) -> str:
+        return f"<step {object.__getattribute__(self, '_captp_at')[1]} of a plan>"
+
+
+def _tape(recorder: Recorder) -> _Tape:
+    tape: _Tape = object.__getattribute__(recorder, "_captp_at")[0]
+    return tape
+
+
+def _operator(verb: str, *, reflected: bool = False) -> Callable[..., Recorder]:
+    def apply(self: Recorder, *other: Any) -> Recorder:
+        operands = (*other, self) if reflected else (self, *other)
+        return _tape(self).add(verb, *operands)
+
+    return apply
+
+
+for _verb in BINARY:
+    setattr(Recorder, f"__{_verb}__", _operator(_verb))
+    if _verb not in ("eq", "ne", "lt", "le", "gt", "ge"):
+        setattr(Recorder, f"__r{_verb}__", _operator(_verb, reflected=True))
+for _name, _verb in (("neg", "neg"), ("abs", "abs"), ("invert", "not")):
+    setattr(Recorder, f"__{_name}__", _operator(_verb))
+
+
+def select(condition: Any, one: Any, other: Any) -> Any:
+    """Choose by a condition that is known only where the plan runs; both values are computed there."""
+    for part in (condition, one, other):
+        if type(part) is Recorder:
+            return _tape(part).add("select", condition, one, other)
+    return one if condition else other
+
+
+def record(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    """Return what a function does with its first argument as a plan; raises UsageError with advice."""
+    tape = _Tape()
+    try:
+        result = tape.operand(function(Recorder(tape, 0), *args, **kwargs))
+    finally:
+        tape.is_done = True
+    return (tuple(tape.steps), result)

@@ -1,0 +1,295 @@
+"""Delegation in the vat's own loop: a Trust whose turns run where they are asked for, if nothing waits.
+
+A cell stands for one entrusted object: held --last handle dropped--> released. While a handle holds it,
+``handles`` counts them; it changes here alone. A call that cannot run at once travels as a message
+whose selector is the ``Delegated`` function, through the same queues as any other, and keeps its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from types import FunctionType
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Reentrant
+from captp.model.captures import check_captures
+from captp.model.object import Object
+from captp.model.passable import ATOMS, freeze
+from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
+from captp.model.ref import Ref
+from captp.model.trust import Call, Outcome, Trust
+from captp.vat.effects import CURRENT_VAT
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+__all__ = ["Delegated", "LoopTrust", "entrust"]
+
+#: Calls that run at once between two checkpoints.
+BUDGET: Final = 128
+
+
+class Holder(Object):
+    """Stands in the vat for an entrusted object that is no Object; nothing of it can be called."""
+
+
+class Cell:
+    """One entrusted object: what stands for it in the vat, what a turn is given, and its handles."""
+
+    __slots__ = ("handles", "obj", "ref", "target", "trustee", "vat")
+
+    def __init__(self, vat: Any, target: Any) -> None:
+        self.vat = vat
+        self.trustee = vat.trustee
+        self.obj: Object = target if isinstance(target, Object) else Holder()
+        self.target = target
+        #: Keeps the object alive, and is what queued calls are sent to.
+        self.ref: Ref = vat.reference(self.obj)
+        self.handles = 0
+
+    def release(self) -> None:
+        """Count one handle less; with the last one the object is let go."""
+        self.handles -= 1
+        if self.handles == 0:
+            self.target = None
+            self.ref = self.obj = None  # type: ignore[assignment]
+
+
+class Delegated:
+    """A function on its way to its turn; it stands in the place of a method's row and of its name."""
+
+    __slots__ = (
+        "error",
+        "fn",
+        "is_fiber",
+        "is_heard",
+        "is_off",
+        "latch",
+        "name",
+        "owner",
+        "result",
+        "target",
+        "value",
+    )
+
+    def __init__(self, cell: Cell, fn: Callable[..., Any], *, is_fiber: bool = False) -> None:
+        self.target = cell.target
+        #: Whether whoever asked for it has gone before its turn.
+        self.is_off = False
+        self.fn = fn
+        self.is_fiber = is_fiber
+        self.is_heard = True
+        self.latch = True
+        self.name = getattr(fn, "__name__", "a function")
+        self.owner = type(cell.target)
+        self.result = None
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def thunk(self, obj: Object, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+        """Run the function; its result and its exception stay here, as they are."""
+        try:
+            if self.is_fiber:
+                return self._run(args, kwargs)
+            if not self.is_off:
+                self.value = checked(self.fn(self.target, *args, **(kwargs or {})), self.target, obj)
+        except Exception as problem:
+            self.error = problem
+            raise
+        return None
+
+    async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        try:
+            self.value = await self.fn(self.target, *args, **(kwargs or {}))
+        except Exception as problem:
+            self.error = problem
+            raise
+
+    def outcome(self, promise: Promise[Any]) -> Outcome[Any]:
+        """Say how it ended, once its promise is settled."""
+        if promise._state == BROKEN:
+            return Outcome(None, self.error or promise._value)
+        return Outcome(self.value)
+
+
+def checked(value: Any, target: Any, obj: Object) -> Any:
+    """Return a turn's result as it may leave; raises LeakedObject or Unpassable."""
+    if type(value) in ATOMS:
+        return value
+    if target is obj:
+        return freeze(value, obj._home.vat)
+    if value is target:
+        raise LeakedObject("a turn must not give out the object itself: return what is to be known of it")
+    return value
+
+
+class _Then:
+    """Waits for the outcome of a call that nobody awaits."""
+
+    __slots__ = ("call", "promise", "then")
+
+    def __init__(
+        self, call: Delegated, promise: Promise[Any], then: Callable[[Outcome[Any]], None] | None
+    ) -> None:
+        self.call = call
+        self.promise = promise
+        self.then = then
+
+    def wake(self) -> None:
+        """Tell of the outcome."""
+        if self.then is not None:
+            self.then(self.call.outcome(self.promise))
+
+
+class LoopTrust(Trust[T]):
+    """A handle on an object of the vat's own loop."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell: Cell | None = cell
+        cell.handles += 1
+
+    def __del__(self) -> None:
+        self.drop()
+
+    def __repr__(self) -> str:
+        cell = self._cell
+        return "<Trust, dropped>" if cell is None else f"<Trust of a {type(cell.target).__name__}>"
+
+    async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        cell = self._cell or _dropped()
+        trustee, vat = cell.trustee, cell.vat
+        if not (trustee.in_turn or vat.awake or trustee.steps) and cell.obj._latch is None:
+            vat.budget -= 1
+            if vat.budget:
+                return _turn(cell, fn, args, kwargs)  # type: ignore[no-any-return]
+            vat.budget = BUDGET
+            await vat.pause()
+        return await self._queued(cell, fn, args, kwargs)  # type: ignore[no-any-return]
+
+    def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        cell = self._cell or _dropped()
+        vat = cell.vat
+        if vat.trustee.in_turn is cell:
+            raise Reentrant("this turn is on that very object: call it, or send it a message")
+        if cell.obj._latch is not None:
+            raise NotNow("the object is busy: an async function on it has not finished")
+        if vat.trustee.in_turn:
+            return checked(fn(cell.target, *args, **kwargs), cell.target, cell.obj)  # type: ignore[no-any-return]
+        if vat.awake or vat.trustee.steps:
+            raise NotNow("other calls wait for their turn before it: use apply, or apply_then")
+        return _turn(cell, fn, args, kwargs)  # type: ignore[no-any-return]
+
+    def apply_then(
+        self,
+        fn: Callable[Concatenate[T, P], R],
+        /,
+        *args: Any,
+        then: Callable[[Outcome[R]], None] | None = None,
+    ) -> None:
+        cell = self._cell or _dropped()
+        vat = cell.vat
+        if len(vat.outbox) + len(vat.local.messages) >= vat.limits.backlog:
+            raise Overloaded(f"{vat.limits.backlog} calls wait already: await one with apply")
+        call, promise = _send(cell, fn, args, {})
+        call.is_heard = then is not None
+        if then is not None:
+            add_waiter(promise, _Then(call, promise, then))
+
+    async def apply_with(self, fn: Callable[..., R], payload: Any, /, *args: Any) -> R:
+        cell = self._cell or _dropped()
+        return await self.apply(fn, freeze(payload, cell.vat), *args)
+
+    async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
+        cell = self._cell or _dropped()
+        sent = [_send(cell, call.fn, call.args, call.kwargs) for call in calls]
+        for call, promise in sent:
+            await _settled(call, promise)
+        return [call.outcome(promise) for call, promise in sent]
+
+    async def launch(
+        self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await self._queued(self._cell or _dropped(), fn, args, kwargs, is_fiber=True)  # type: ignore[no-any-return]
+
+    async def _queued(
+        self,
+        cell: Cell,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        is_fiber: bool = False,
+    ) -> Any:
+        call, promise = _send(cell, fn, args, kwargs, is_fiber=is_fiber)
+        await _settled(call, promise)
+        return call.outcome(promise).unwrap()
+
+    def clone(self) -> LoopTrust[T]:
+        return LoopTrust(self._cell or _dropped())
+
+    def drop(self) -> None:
+        cell, self._cell = self._cell, None
+        if cell is not None:
+            cell.release()
+
+
+def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a function on an object as a turn, now, before anything else does; raises what it raises."""
+    trustee, vat = cell.trustee, cell.vat
+    if type(fn) is not FunctionType or fn.__closure__ is not None or fn.__defaults__ is not None:
+        check_captures(fn)
+    # It stays set in this task: what needs it works inside turns only.
+    if CURRENT_VAT.get(None) is not vat:
+        CURRENT_VAT.set(vat)
+    trustee.in_turn = cell
+    try:
+        value = fn(cell.target, *args, **kwargs)
+        if type(value) not in ATOMS:
+            value = checked(value, cell.target, cell.obj)
+        if vat.awake:
+            vat.turns.check_sends(0)
+    except BaseException:
+        vat.outbox.clear()
+        trustee.in_turn = False
+        trustee.roll_back()
+        raise
+    trustee.in_turn = False
+    if trustee.journal:
+        trustee.commit()
+    return value
+
+
+def _dropped() -> Cell:
+    raise Dropped("this handle was given back: clone it before, for whoever needs it longer")
+
+
+def _send(
+    cell: Cell,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    is_fiber: bool = False,
+) -> tuple[Delegated, Promise[Any]]:
+    check_captures(fn)
+    call, promise = Delegated(cell, fn, is_fiber=is_fiber), Promise[Any](cell.vat)
+    cell.vat.emit(Message(cell.ref, call, args, kwargs or None, promise))
+    return call, promise
+
+
+async def _settled(call: Delegated, promise: Promise[Any]) -> None:
+    """Wait until a call has ended, however; cancelled before its turn it never runs."""
+    try:
+        await promise
+    except BaseException as problem:
+        if promise._state == PENDING or not isinstance(problem, Exception):
+            call.is_off = True
+            raise
+
+
+def entrust(vat: Any, target: T) -> LoopTrust[T]:
+    """Give an object to the vat's own loop; from now on it is used through the handle alone."""
+    return LoopTrust(Cell(vat, target))

@@ -1,0 +1,125 @@
+"""Runs recorded plans: steps on one object and its neighbours, as one turn, all or nothing.
+
+The plan is a peer's word: every verb, operand and size is checked here. It calls marked ``def`` methods
+only, with their guards, on objects that are near in the capsule of the one it was sent to; an error at
+any step rolls the turn back. See model/plan.py for what a plan looks like.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, Final
+
+from captp.errors import BadArguments, NotNear, NotNow
+from captp.model.guards import compile_thunk
+from captp.model.interface import Method, Row
+from captp.model.object import Object
+from captp.model.passable import equal
+from captp.model.plan import BINARY, PLAN, RESULT, UNARY
+from captp.model.ref import Ref
+from captp.model.values import FrozenMap, Symbol, Tagged
+from captp.model.weight import weight_of
+from captp.vat.turns import find
+
+_OPERATORS: Final = {verb: getattr(operator, verb) for verb in (*BINARY, *UNARY) if verb != "not"}
+_COMPARE: Final = ("lt", "le", "gt", "ge")
+_ORDERED: Final = (int, float, str, bytes)
+_JOINED: Final = (str, bytes, tuple)
+
+
+def _run(self: Object, plan: Any) -> Any:
+    """Run a plan on ``self``."""
+    match plan:
+        case (tuple(steps), result) if all(type(s) is tuple and s and type(s[0]) is str for s in steps):
+            pass
+        case _:
+            raise BadArguments("bad-args: a plan is a list of steps and a result")
+    vat = self._home.vat
+    if len(steps) > vat.limits.plan_steps:
+        raise BadArguments(f"bad-args: a plan has at most {vat.limits.plan_steps} steps")
+    results: list[Any] = [self]
+    for number, (verb, *operands) in enumerate(steps, 1):
+        where = f"step {number}"
+        values = [_value(part, results, where) for part in operands]
+        results.append(_step(verb, values, self, where))
+        if weight_of(results[-1]) > vat.limits.message_bytes:
+            raise BadArguments(f"bad-args: {where} gives more than {vat.limits.message_bytes} bytes")
+    return _value(result, results, "the result")
+
+
+#: What the table of every class has besides its own methods.
+PLAN_ROW: Final = Row(Method(_run, latch=True), Object)
+PLAN_ROW.name = PLAN
+
+
+def _value(part: Any, results: list[Any], where: str) -> Any:
+    """Return an operand with the results of steps in it."""
+    kind = type(part)
+    if kind is Tagged:
+        if part.tag != RESULT:
+            return Tagged(part.tag, _value(part.value, results, where))
+        if type(part.value) is not int or not 0 <= part.value < len(results):
+            raise BadArguments(f"bad-args: {where} uses the result of a step that comes later")
+        return results[part.value]
+    if kind is tuple:
+        return tuple([_value(p, results, where) for p in part])
+    if kind is FrozenMap:
+        return FrozenMap({k: _value(v, results, where) for k, v in part.items()})
+    return part
+
+
+def _step(verb: str, values: list[Any], root: Object, where: str) -> Any:
+    match verb, values:
+        case "call", (target, Symbol(name=name), tuple(args), FrozenMap() as kwargs):
+            return _call(_near(target, root, where), name, args, dict(kwargs) or None, where)
+        case "item", (FrozenMap() as struct, str(key)) if key in struct:
+            return struct[key]
+        case "item", (tuple(items), int(index)) if type(index) is int and 0 <= index < len(items):
+            return items[index]
+        case "select", (bool(condition), one, other):
+            return one if condition else other
+        case "not", (bool(value),):
+            return not value
+        case (("eq" | "ne"), (one, other)):
+            return equal(one, other) is (verb == "eq")
+    if (verb in BINARY and len(values) == 2) or (verb in UNARY and len(values) == 1):
+        return _computed(verb, values, root._home.vat.limits.int_digits, where)
+    raise BadArguments(f"bad-args: {where} does not fit its operands, or is no step of a plan")
+
+
+def _near(target: Any, root: Object, where: str) -> Object:
+    """Return the object that a step calls: the one the plan was sent to, or one beside it."""
+    obj = target._anchor if isinstance(target, Ref) else target
+    if (
+        not isinstance(obj, Object)
+        or obj._home is not root._home
+        or obj._entry.capsule != root._entry.capsule
+    ):
+        raise NotNear(f"{where} calls what is not near: a plan is one turn of one vat; send to it instead")
+    if obj._latch is not None:
+        raise NotNow(f"{where} calls an object that is busy: an async method of it has not finished")
+    return obj
+
+
+def _call(obj: Object, name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None, where: str) -> Any:
+    row, args = find(obj, name, args)
+    if row.is_fiber:
+        raise NotNow(f"{where} calls {name}(), which may wait: a plan calls def methods only")
+    thunk = row.thunk or compile_thunk(row)
+    return obj._home.vat.turns.result(row, thunk(obj, args, kwargs))
+
+
+def _computed(verb: str, values: list[Any], digits: int, where: str) -> Any:
+    kinds = {type(value) for value in values}
+    numbers = kinds <= {int, float}
+    fits = numbers or (verb in _COMPARE and len(kinds) == 1 and kinds <= set(_ORDERED))
+    if not fits and not (verb == "add" and len(kinds) == 1 and kinds <= set(_JOINED)):
+        names = ", ".join(type(value).__name__ for value in values)
+        raise BadArguments(f"bad-args: {where} cannot {verb} {names}")
+    try:
+        result = _OPERATORS[verb](*values)
+    except ArithmeticError as problem:
+        raise BadArguments(f"bad-args: {where}: {problem}") from None
+    if type(result) is int and result.bit_length() > digits * 4:
+        raise BadArguments(f"bad-args: {where} gives an integer of more than {digits} digits")
+    return result
