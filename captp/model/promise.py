@@ -122,7 +122,7 @@ class Reference:
         ``function`` gets a ``Recorder`` and ``args``. It runs here once, and what it does with the
         recorder, calls of ``def`` methods, look-ups, arithmetic, comparisons, ``captp.select``, is sent as
         a plan; no code travels. Raises UsageError with advice for what cannot be recorded. The promise
-        breaks as ``NotNear`` or ``NotNow`` for objects that are not there or busy; nothing is done then.
+        breaks as ``Refused`` for objects that are not there or busy; nothing is done then.
         """
         return self._home.delegate(self, function, args)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from typing import Any, Final
 
-from captp.errors import BadArguments, NotNear, NotNow
+from captp.errors import BadArguments, Refused
 from captp.model.guards import compile_thunk
 from captp.model.interface import Method, Row
 from captp.model.object import Object
@@ -95,16 +95,16 @@ def _near(target: Any, root: Object, where: str) -> Object:
         or obj._home is not root._home
         or obj._entry.capsule != root._entry.capsule
     ):
-        raise NotNear(f"{where} calls what is not near: a plan is one turn of one vat; send to it instead")
+        raise Refused(f"{where} calls what is not near: a plan is one turn of one vat; send to it instead")
     if obj._latch is not None:
-        raise NotNow(f"{where} calls an object that is busy: an async method of it has not finished")
+        raise Refused(f"{where} calls an object that is busy: an async method of it has not finished")
     return obj
 
 
 def _call(obj: Object, name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None, where: str) -> Any:
     row, args = find(obj, name, args)
     if row.is_fiber:
-        raise NotNow(f"{where} calls {name}(), which may wait: a plan calls def methods only")
+        raise Refused(f"{where} calls {name}(), which may wait: a plan calls def methods only")
     thunk = row.thunk or compile_thunk(row)
     return obj._home.vat.turns.result(row, thunk(obj, args, kwargs))
 

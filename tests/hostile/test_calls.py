@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -130,6 +131,45 @@ ROWS = [
         1, [Sym("data")], 1, Rec("desc:sig-envelope", 1, 2)), codecs=SYRUP),
     says("a-certificate-of-noise", "B:bad-args", lambda s: s.call(
         1, "number", Ext(20, b"\xff" * 100), at=1), codecs=NATIVE),
+]  # fmt: skip
+
+
+def plan(name: str, expect: str, make: Callable[[Callable[[int], Any]], Any], **more: Any) -> Row:
+    """Make a row of a plan, whose steps and result are made with what stands for the result of a step."""
+    return says(name, expect, lambda s: s.call(
+        1, "captp:plan", make(lambda number: tag(s, number, "captp:step")), at=1), **more)  # fmt: skip
+
+
+def step(on: Any, name: str, *args: Any) -> list[Any]:
+    return ["call", on, Sym(name), list(args), {}]
+
+
+ROWS += [
+    plan("a-plan-that-is-none", "B:bad-args", lambda _: MARK),
+    plan("a-plan-without-a-result", "B:bad-args", lambda _: [[]]),
+    plan("a-plan-of-257-steps", "B:bad-args", lambda r: [[step(r(0), "number", 1)] * 257, 1]),
+    plan("a-plan-that-looks-ahead", "B:bad-args", lambda r: [[step(r(1), "number", 1)], 1]),
+    plan("a-plan-that-looks-behind-the-first", "B:bad-args", lambda r: [[step(r(-1), "number", 1)], 1]),
+    plan("a-plan-of-an-unknown-step", "B:bad-args", lambda r: [[["eval", MARK]], r(1)]),
+    plan("a-plan-of-a-step-of-nothing", "B:bad-args", lambda r: [[[]], r(1)]),
+    plan("a-plan-that-doubles-a-text", "B:bad-args", lambda r: [
+        [["add", "x" * 1000, "x"], *(["add", r(n), r(n)] for n in range(1, 200))], r(200)], weighs=True),
+    plan("a-plan-that-doubles-a-list", "B:bad-args", lambda r: [
+        [["add", [1] * 1000, [1]], *(["add", r(n), r(n)] for n in range(1, 200))], r(200)], weighs=True),
+    plan("a-plan-that-nests-its-results", "B:bad-args", lambda r: [
+        [step(r(0), "echo", 1), *(step(r(0), "echo", [r(n)] * 60) for n in range(1, 50))], r(50),
+    ], weighs=True),
+    plan("a-plan-that-squares", "B:bad-args", lambda r: [
+        [["mul", 10**30, 1], *(["mul", r(n), r(n)] for n in range(1, 200))], r(200)], weighs=True),
+    plan("a-plan-that-divides-by-nothing", "B:bad-args", lambda r: [[["mod", 1, 0]], r(1)]),
+    plan("a-plan-that-shifts", "B:bad-args", lambda r: [[["lshift", 1, 10**9]], r(1)]),
+    plan("a-plan-that-formats", "B:bad-args", lambda r: [[["mod", "%1000000000d", 1]], r(1)]),
+    plan("a-plan-for-a-dunder", "B:no-such-method", lambda r: [[step(r(0), "__class__")], r(1)]),
+    plan("a-plan-inside-a-plan", "B:no-such-method", lambda r: [[step(r(0), "captp:plan", [[], 1])], r(1)]),
+    plan("a-plan-on-a-reference-of-its-own", "B:step 1", lambda r: [[step(object_(3), "number", 1)], r(1)]),
+    plan("a-plan-that-waits", "B:step 1", lambda r: [[step(r(0), "wait", promise(9))], r(1)]),
+    plan("a-plan-with-a-wrong-argument", "B:bad-args", lambda r: [[step(r(0), "number", MARK)], r(1)]),
+    says("a-plan-for-the-bootstrap", "B:no-such-method", lambda s: s.call(0, "captp:plan", [[], 1], at=1)),
 ]  # fmt: skip
 
 
