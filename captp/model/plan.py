@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from captp.errors import UsageError
+from captp.model.containers import List
 from captp.model.values import Symbol, Tagged
 
 __all__ = ["BINARY", "PLAN", "RESULT", "UNARY", "Recorder", "record", "select"]
@@ -39,6 +40,8 @@ _ADVICE: Final = {
     "await": "a plan is one turn and waits for nothing: call def methods, and await the whole plan",
     "with": "a plan has no blocks: it is all or nothing by itself",
     "set": "a plan changes objects by their methods only",
+    "foreign": "it belongs to another plan",
+    "power": "a plan has + - * / // % and comparisons: let a method of the object do the rest",
     "escape": "it belongs to a plan that has been recorded already",
 }
 
@@ -66,11 +69,13 @@ class _Tape:
         if kind is Recorder:
             tape, number = object.__getattribute__(value, "_captp_at")
             if tape is not self:
-                _refuse("escape")
+                _refuse("escape" if tape.is_done else "foreign")
             return Tagged(RESULT, number)
-        if kind is Tagged and value.tag == RESULT:
-            raise UsageError(f"the tag {RESULT!r} stands for the result of a step here")
-        if kind is list or kind is tuple:
+        if kind is Tagged:
+            if value.tag == RESULT:
+                raise UsageError(f"the tag {RESULT!r} stands for the result of a step here")
+            return Tagged(value.tag, self.operand(value.value))
+        if kind is list or kind is tuple or kind is List:
             return tuple(self.operand(part) for part in value)
         if isinstance(value, dict):
             return {key: self.operand(part) for key, part in value.items()}
@@ -119,6 +124,8 @@ class Recorder:
     __hash__ = _refusal("hash")
     __str__ = __format__ = __bytes__ = _refusal("str")
     __int__ = __float__ = __index__ = __complex__ = __round__ = _refusal("int")
+    __pow__ = __rpow__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refusal("power")
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __matmul__ = __divmod__ = _refusal("power")
     __await__ = __aiter__ = _refusal("await")
     __enter__ = __exit__ = __aenter__ = __aexit__ = _refusal("with")
 

@@ -239,7 +239,7 @@ class LoopTrust(Trust[T]):
 def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a function on an object as a turn, now, before anything else does; raises what it raises."""
     trustee, vat = cell.trustee, cell.vat
-    if type(fn) is not FunctionType or fn.__closure__ is not None or fn.__defaults__ is not None:
+    if type(fn) is not FunctionType or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
         check_captures(fn)
     # It stays set in this task: what needs it works inside turns only.
     if CURRENT_VAT.get(None) is not vat:

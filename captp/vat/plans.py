@@ -10,15 +10,15 @@ from __future__ import annotations
 import operator
 from typing import Any, Final
 
-from captp.errors import BadArguments, Refused
+from captp.errors import BadArguments, Refused, Unpassable
 from captp.model.guards import compile_thunk
 from captp.model.interface import Method, Row
 from captp.model.object import Object
-from captp.model.passable import equal
+from captp.model.passable import equal, freeze
 from captp.model.plan import BINARY, PLAN, RESULT, UNARY
 from captp.model.ref import Ref
 from captp.model.values import FrozenMap, Symbol, Tagged
-from captp.model.weight import weight_of
+from captp.model.weight import PART, weight_of
 from captp.vat.turns import find
 
 _OPERATORS: Final = {verb: getattr(operator, verb) for verb in (*BINARY, *UNARY) if verb != "not"}
@@ -35,37 +35,67 @@ def _run(self: Object, plan: Any) -> Any:
         case _:
             raise BadArguments("bad-args: a plan is a list of steps and a result")
     vat = self._home.vat
-    if len(steps) > vat.limits.plan_steps:
-        raise BadArguments(f"bad-args: a plan has at most {vat.limits.plan_steps} steps")
-    results: list[Any] = [self]
+    limits = vat.limits
+    if len(steps) > limits.plan_steps:
+        raise BadArguments(f"bad-args: a plan has at most {limits.plan_steps} steps")
+    results = _Results(vat.reference(self), vat)
     for number, (verb, *operands) in enumerate(steps, 1):
         where = f"step {number}"
-        values = [_value(part, results, where) for part in operands]
-        results.append(_step(verb, values, self, where))
-        if weight_of(results[-1]) > vat.limits.message_bytes:
-            raise BadArguments(f"bad-args: {where} gives more than {vat.limits.message_bytes} bytes")
-    return _value(result, results, "the result")
+        values = [results.put_into(part, where) for part in operands]
+        results.add(_step(verb, values, self, where), where)
+    return results.put_into(result, "the result")
+
+
+class _Results:
+    """What the steps of one plan gave; what they weigh, and each use of it, counts as one message does."""
+
+    def __init__(self, root: Ref, vat: Any) -> None:
+        self._vat = vat
+        self._values: list[Any] = [root]
+        self._weights = [PART]
+        self._left: int = self._vat.limits.message_bytes
+
+    def add(self, value: Any, where: str) -> None:
+        """Keep what a step gave."""
+        weight = weight_of(value)
+        self._spend(weight, where)
+        self._values.append(value)
+        self._weights.append(weight)
+
+    def put_into(self, part: Any, where: str) -> Any:
+        """Return an operand with results in the places where it names them."""
+        try:
+            # What is put in has levels of its own, and they add up.
+            return freeze(self._filled(part, where), self._vat)
+        except Unpassable as problem:
+            raise BadArguments(f"bad-args: {where} makes what cannot cross: {problem}") from None
+
+    def _filled(self, part: Any, where: str) -> Any:
+        kind = type(part)
+        if kind is tuple:
+            return tuple([self._filled(p, where) for p in part])
+        if kind is FrozenMap:
+            return FrozenMap({k: self._filled(v, where) for k, v in part.items()})
+        if kind is not Tagged:
+            return part
+        if part.tag != RESULT:
+            return Tagged(part.tag, self._filled(part.value, where))
+        number = part.value
+        if type(number) is not int or not 0 <= number < len(self._values):
+            raise BadArguments(f"bad-args: {where} uses the result of a step that comes later")
+        self._spend(self._weights[number], where)
+        return self._values[number]
+
+    def _spend(self, weight: int, where: str) -> None:
+        self._left -= weight
+        if self._left < 0:
+            most = self._vat.limits.message_bytes
+            raise BadArguments(f"bad-args: at {where} the values of this plan are more than {most} bytes")
 
 
 #: What the table of every class has besides its own methods.
 PLAN_ROW: Final = Row(Method(_run, latch=True), Object)
 PLAN_ROW.name = PLAN
-
-
-def _value(part: Any, results: list[Any], where: str) -> Any:
-    """Return an operand with the results of steps in it."""
-    kind = type(part)
-    if kind is Tagged:
-        if part.tag != RESULT:
-            return Tagged(part.tag, _value(part.value, results, where))
-        if type(part.value) is not int or not 0 <= part.value < len(results):
-            raise BadArguments(f"bad-args: {where} uses the result of a step that comes later")
-        return results[part.value]
-    if kind is tuple:
-        return tuple([_value(p, results, where) for p in part])
-    if kind is FrozenMap:
-        return FrozenMap({k: _value(v, results, where) for k, v in part.items()})
-    return part
 
 
 def _step(verb: str, values: list[Any], root: Object, where: str) -> Any:
@@ -82,7 +112,7 @@ def _step(verb: str, values: list[Any], root: Object, where: str) -> Any:
             return not value
         case (("eq" | "ne"), (one, other)):
             return equal(one, other) is (verb == "eq")
-    if (verb in BINARY and len(values) == 2) or (verb in UNARY and len(values) == 1):
+    if verb in _OPERATORS and len(values) == (2 if verb in BINARY else 1):
         return _computed(verb, values, root._home.vat.limits.int_digits, where)
     raise BadArguments(f"bad-args: {where} does not fit its operands, or is no step of a plan")
 
@@ -120,6 +150,7 @@ def _computed(verb: str, values: list[Any], digits: int, where: str) -> Any:
         result = _OPERATORS[verb](*values)
     except ArithmeticError as problem:
         raise BadArguments(f"bad-args: {where}: {problem}") from None
-    if type(result) is int and result.bit_length() > digits * 4:
+    # Eight bits hold more than two digits, so most are told apart without the power.
+    if type(result) is int and result.bit_length() > digits * 3 and abs(result) >= 10**digits:
         raise BadArguments(f"bad-args: {where} gives an integer of more than {digits} digits")
     return result

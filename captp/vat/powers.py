@@ -80,9 +80,8 @@ def near(reference: Any, cls: type[T]) -> T:
     obj = getattr(target, "_anchor", target)
     if not isinstance(obj, cls):
         raise NotNear(f"{reference!r} is not a near {cls.__name__}: send to it instead")
-    vat = _current("near")
     home: Any = obj._home  # type: ignore[attr-defined]
-    if home.reference is None or home.vat is not vat or not home.in_turn:
+    if home.reference is None or home.vat is not CURRENT_VAT.get(None) or not home.in_turn:
         raise NotNear(f"near() works inside a method, on objects of the same vat ({cls.__name__})")
     return obj
 

@@ -21,6 +21,12 @@ LIMIT_S = 40
 COMMAND = [sys.executable, "-m", "captp", "demo"]
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a short name: a socket in it has 107 bytes for its path."""
+    return tmp_path_factory.mktemp("d")
+
+
 def environment(folder: Path) -> dict[str, str]:
     # Nothing of the user's own daemon may reach the demo's.
     stray = {"CAPTPD_LISTEN__TLS": "not an address", "CAPTPD_HOME": "/nowhere", "CAPTP_CONTROL": "/nowhere"}

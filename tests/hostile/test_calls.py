@@ -144,6 +144,12 @@ def step(on: Any, name: str, *args: Any) -> list[Any]:
     return ["call", on, Sym(name), list(args), {}]
 
 
+def deep(levels: int, value: Any = 1) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 ROWS += [
     plan("a-plan-that-is-none", "B:bad-args", lambda _: MARK),
     plan("a-plan-without-a-result", "B:bad-args", lambda _: [[]]),
@@ -161,6 +167,18 @@ ROWS += [
     ], weighs=True),
     plan("a-plan-that-squares", "B:bad-args", lambda r: [
         [["mul", 10**30, 1], *(["mul", r(n), r(n)] for n in range(1, 200))], r(200)], weighs=True),
+    plan("a-plan-that-says-not-to-a-number", "B:bad-args", lambda r: [[["not", 5]], r(1)]),
+    plan("a-plan-that-names-a-result-often", "B:bad-args", lambda r: [
+        [step(r(0), "echo", "x" * 100_000)], [r(1)] * 1000], weighs=True),
+    plan("a-plan-that-copies-a-text-200-times", "B:bad-args", lambda r: [
+        [["add", "x" * 10**6, "x"], *(["add", r(1), str(n)] for n in range(199))], r(1)], weighs=True),
+    plan("a-plan-of-too-many-levels", "B:bad-args", lambda r: [
+        [step(r(0), "echo", deep(40)), step(r(0), "echo", deep(40, r(1)))], r(2)]),
+    plan("a-plan-with-a-step-number-that-is-true", "B:bad-args", lambda r: [[step(r(True), "number", 1)], 1]),
+    plan("a-plan-with-a-step-number-of-2-to-the-70", "B:bad-args", lambda r: [[], r(2**70)]),
+    plan("a-plan-with-keywords-in-a-list", "B:bad-args", lambda r: [
+        [["call", r(0), Sym("number"), [1], []]], r(1)]),
+    plan("a-plan-that-calls-a-number", "B:step 1", lambda _: [[step(5, "number", 1)], 1]),
     plan("a-plan-that-divides-by-nothing", "B:bad-args", lambda r: [[["mod", 1, 0]], r(1)]),
     plan("a-plan-that-shifts", "B:bad-args", lambda r: [[["lshift", 1, 10**9]], r(1)]),
     plan("a-plan-that-formats", "B:bad-args", lambda r: [[["mod", "%1000000000d", 1]], r(1)]),

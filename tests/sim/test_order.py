@@ -6,7 +6,7 @@ import pytest
 
 from captp.peer import order
 from captp.sim.script import as_test
-from captp.vat import vat
+from captp.vat import settling, vat
 from tests.sim.order_cases import (
     Case,
     Failure,
@@ -218,7 +218,8 @@ def test_order_holds_under_many_schedules(name: str, mix: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_without_the_old_route_order_is_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order, "_keeps_old_route", lambda _promise: False)
-    monkeypatch.setattr(vat, "_is_under_way", lambda _promise: False)
+    for module in (vat, settling):
+        monkeypatch.setattr(module, "is_under_way", lambda _promise: False)
 
     found = [(mix, first_failure(CASES[name], mix, LATEST)) for mix in MIXES]
     lost = next(
