@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,16 +32,15 @@ class Outcome(Generic[R]):
         return self.value
 
 
-@frozen(init=False)
 class Call(Generic[R]):
     """One call of many for ``Trust.apply_many``: a function, and what it gets besides the object."""
 
-    fn: Callable[..., R]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(factory=dict)
+    __slots__ = ("args", "fn", "kwargs")
 
     def __init__(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> None:
-        self.__attrs_init__(fn, args, kwargs)
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
 
 
 class Trust(Generic[T]):

@@ -351,6 +351,7 @@ class Vat:
         if obj._latch is not None:
             self._hold(obj, message)
             return
+        row: Any
         try:
             row = obj._captp_rows[message.selector]
         except KeyError:
