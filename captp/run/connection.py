@@ -39,8 +39,9 @@ class Connection:
         self._peer = pump.peer
         self._is_writing = False
         self._is_full = False
-        #: What the conduit has not been given yet.
-        self._rest: deque[bytes] = deque()
+        #: What the conduit has not been given yet, in pieces of at most PART bytes, and its bytes.
+        self._rest: deque[bytearray] = deque()
+        self._rest_bytes = 0
         self._has_room: trio.Event | None = None
         #: How much the peer had taken when it was found to wait for us to read.
         self._stuck_at = -1
@@ -52,7 +53,7 @@ class Connection:
         conduit = self.conduit
         if self._rest or (len(data) > PART and self._pump.has_many):
             # To seal megabytes takes milliseconds, in which others would wait.
-            self._rest += [data[at : at + PART] for at in range(0, len(data), PART)]
+            self._keep(data)
         else:
             try:
                 conduit.send_nowait(data)
@@ -65,8 +66,22 @@ class Connection:
                 self._is_writing = True
                 self._pump.nursery.start_soon(self._write_rest)
 
+    def _keep(self, data: bytes) -> None:
+        rest = self._rest
+        self._rest_bytes += len(data)
+        if rest and len(rest[-1]) + len(data) <= PART:
+            # Small writes go together: each piece costs the writing task a step.
+            rest[-1] += data
+            return
+        rest += [bytearray(data[at : at + PART]) for at in range(0, len(data), PART)]
+
+    def _send_piece(self) -> None:
+        piece = self._rest.popleft()
+        self._rest_bytes -= len(piece)
+        self.conduit.send_nowait(bytes(piece))
+
     def _look_at_pending(self) -> None:
-        pending, limits = self.conduit.pending + sum(map(len, self._rest)), self._peer.limits
+        pending, limits = self.conduit.pending + self._rest_bytes, self._peer.limits
         if pending > limits.send_buffer + limits.held_bytes:
             self._give_up("peer-too-slow: it does not read what it asked for")
         elif pending > limits.send_buffer // 2:
@@ -83,7 +98,7 @@ class Connection:
         try:
             while conduit.pending or self._rest:
                 if not conduit.pending:
-                    conduit.send_nowait(self._rest.popleft())
+                    self._send_piece()
                     await trio.lowlevel.checkpoint()
                 taken = conduit.taken
                 with trio.move_on_after(limits.write_stall_s) as scope:
@@ -109,6 +124,7 @@ class Connection:
 
     def _give_up(self, why: str) -> None:
         self._rest.clear()
+        self._rest_bytes = 0
         self._peer.given_up(self._conn, why, trio.current_time())
         self._pump.ring()
 
@@ -116,7 +132,7 @@ class Connection:
         """Close the conduit, which sends what it was not given yet as far as the other end reads it."""
         with suppress(Disconnected):
             while self._rest:
-                self.conduit.send_nowait(self._rest.popleft())
+                self._send_piece()
         await self.conduit.aclose()
 
     # Bytes in.

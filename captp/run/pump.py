@@ -10,6 +10,7 @@ import logging
 import math
 import weakref
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -82,6 +83,8 @@ class Pump:
         vat.pause = trio.lowlevel.checkpoint
         vat.doorbell = self.ring
         vat.flusher = self.flush
+        vat.nudge = self._nudge
+        self._token = trio.lowlevel.current_trio_token()
         self._hidden = HiddenTask(vat)
 
     @property
@@ -138,8 +141,15 @@ class Pump:
     def ring(self) -> None:
         """Have a flush after the task step that runs now, or with many waiters in the next tick."""
         self.rung = True
+        if not self._closing:
+            # What a connection left in the outbox goes before what is asked for from now on.
+            self.peer.vat.awake = True
         if self._after_steps is None:
             self._wake_task()
+
+    def _nudge(self) -> None:
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self.peer.vat.let_go.clear)
 
     def _wake_task(self) -> None:
         task, self._task = self._task, None

@@ -1,8 +1,9 @@
 """Delegation in the vat's own loop: a Trust whose turns run where they are asked for, if nothing waits.
 
-A cell stands for one entrusted object: held --last handle dropped--> released. While a handle holds it,
-``handles`` counts them; it changes here alone. A call that cannot run at once travels as a message
-whose selector is the ``Delegated`` function, through the same queues as any other, and keeps its place.
+A cell stands for one entrusted object: held --the last handle goes--> left in ``vat.let_go`` --driver-->
+gone. Its handles are counted by the interpreter, exactly, in whatever thread they are made and go. A
+call that cannot run at once travels as a message whose selector is the ``Delegated`` function, through
+the same queues as any other, and keeps its place.
 """
 
 from __future__ import annotations
@@ -35,25 +36,22 @@ class Holder(Object):
 
 
 class Cell:
-    """One entrusted object: what stands for it in the vat, what a turn is given, and its handles."""
+    """One entrusted object: what stands for it in the vat, and what a turn is given; its handles hold it."""
 
-    __slots__ = ("handles", "obj", "ref", "target", "trustee", "vat")
+    __slots__ = ("obj", "ref", "target", "trustee", "vat")
 
-    def __init__(self, vat: Any, target: Any) -> None:
+    def __init__(self, vat: Any, target: Any, obj: Object, ref: Ref) -> None:
         self.vat = vat
         self.trustee = vat.trustee
-        self.obj: Object = target if isinstance(target, Object) else Holder()
+        self.obj = obj
         self.target = target
         #: Keeps the object alive, and is what queued calls are sent to.
-        self.ref: Ref = vat.reference(self.obj)
-        self.handles = 0
+        self.ref = ref
 
-    def release(self) -> None:
-        """Count one handle less; with the last one the object is let go."""
-        self.handles -= 1
-        if self.handles == 0:
-            self.target = None
-            self.ref = self.obj = None  # type: ignore[assignment]
+    def __del__(self) -> None:
+        # It may be any thread, in the middle of any turn: the driver lets the object go in its own.
+        self.vat.let_go.append((self.ref, self.target))
+        self.vat.nudge()
 
 
 class Delegated:
@@ -90,10 +88,11 @@ class Delegated:
     def thunk(self, obj: Object, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
         """Run the function; its result and its exception stay here, as they are."""
         try:
+            if self.is_off:
+                return None
             if self.is_fiber:
                 return self._run(args, kwargs)
-            if not self.is_off:
-                self.value = checked(self.fn(self.target, *args, **(kwargs or {})), self.target, obj)
+            self.value = checked(self.fn(self.target, *args, **(kwargs or {})), self.target, obj)
         except Exception as problem:
             self.error = problem
             raise
@@ -129,17 +128,19 @@ class _Then:
 
     __slots__ = ("call", "promise", "then")
 
-    def __init__(
-        self, call: Delegated, promise: Promise[Any], then: Callable[[Outcome[Any]], None] | None
-    ) -> None:
+    def __init__(self, call: Delegated, promise: Promise[Any], then: Callable[[Outcome[Any]], None]) -> None:
         self.call = call
         self.promise = promise
         self.then = then
 
     def wake(self) -> None:
         """Tell of the outcome."""
-        if self.then is not None:
+        try:
             self.then(self.call.outcome(self.promise))
+        except Exception as problem:  # the driver tells of it: nobody else waits for it
+            vat: Any = self.promise._home
+            vat.turns.faults.append((f"the `then` of {self.call.name}", problem))
+            vat.ring()
 
 
 class LoopTrust(Trust[T]):
@@ -149,10 +150,6 @@ class LoopTrust(Trust[T]):
 
     def __init__(self, cell: Cell) -> None:
         self._cell: Cell | None = cell
-        cell.handles += 1
-
-    def __del__(self) -> None:
-        self.drop()
 
     def __repr__(self) -> str:
         cell = self._cell
@@ -161,7 +158,7 @@ class LoopTrust(Trust[T]):
     async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
         trustee, vat = cell.trustee, cell.vat
-        if not (trustee.in_turn or vat.awake or trustee.steps) and cell.obj._latch is None:
+        if not (vat.awake or trustee.steps or trustee.in_turn is not None) and cell.obj._latch is None:
             vat.budget -= 1
             if vat.budget:
                 return _turn(cell, fn, args, kwargs)  # type: ignore[no-any-return]
@@ -172,11 +169,12 @@ class LoopTrust(Trust[T]):
     def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
         vat = cell.vat
-        if vat.trustee.in_turn is cell:
+        if vat.trustee.in_turn is cell.obj:
             raise Reentrant("this turn is on that very object: call it, or send it a message")
         if cell.obj._latch is not None:
             raise NotNow("the object is busy: an async function on it has not finished")
-        if vat.trustee.in_turn:
+        if vat.trustee.in_turn is not None:
+            check_captures(fn)
             return checked(fn(cell.target, *args, **kwargs), cell.target, cell.obj)  # type: ignore[no-any-return]
         if vat.awake or vat.trustee.steps:
             raise NotNow("other calls wait for their turn before it: use apply, or apply_then")
@@ -231,9 +229,7 @@ class LoopTrust(Trust[T]):
         return LoopTrust(self._cell or _dropped())
 
     def drop(self) -> None:
-        cell, self._cell = self._cell, None
-        if cell is not None:
-            cell.release()
+        self._cell = None
 
 
 def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -244,19 +240,20 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     # It stays set in this task: what needs it works inside turns only.
     if CURRENT_VAT.get(None) is not vat:
         CURRENT_VAT.set(vat)
-    trustee.in_turn = cell
+    mark = len(vat.outbox)
+    trustee.in_turn = cell.obj
     try:
         value = fn(cell.target, *args, **kwargs)
         if type(value) not in ATOMS:
             value = checked(value, cell.target, cell.obj)
         if vat.awake:
-            vat.turns.check_sends(0)
+            vat.turns.check_sends(mark)
     except BaseException:
-        vat.outbox.clear()
-        trustee.in_turn = False
+        del vat.outbox[mark:]
+        trustee.in_turn = None
         trustee.roll_back()
         raise
-    trustee.in_turn = False
+    trustee.in_turn = None
     if trustee.journal:
         trustee.commit()
     return value
@@ -292,4 +289,5 @@ async def _settled(call: Delegated, promise: Promise[Any]) -> None:
 
 def entrust(vat: Any, target: T) -> LoopTrust[T]:
     """Give an object to the vat's own loop; from now on it is used through the handle alone."""
-    return LoopTrust(Cell(vat, target))
+    obj = target if isinstance(target, Object) else Holder()
+    return LoopTrust(Cell(vat, target, obj, vat.reference(obj)))

@@ -81,7 +81,7 @@ def near(reference: Any, cls: type[T]) -> T:
     if not isinstance(obj, cls):
         raise NotNear(f"{reference!r} is not a near {cls.__name__}: send to it instead")
     home: Any = obj._home  # type: ignore[attr-defined]
-    if home.reference is None or home.vat is not CURRENT_VAT.get(None) or not home.in_turn:
+    if home.reference is None or home.vat is not CURRENT_VAT.get(None) or home.in_turn is None:
         raise NotNear(f"near() works inside a method, on objects of the same vat ({cls.__name__})")
     return obj
 
@@ -98,6 +98,6 @@ def _check_seconds(seconds: Any) -> None:
 
 def _current(what: str) -> Any:
     vat = CURRENT_VAT.get(None)
-    if vat is None or not vat.trustee.in_turn:
+    if vat is None or vat.trustee.in_turn is None:
         raise UsageError(f"captp.{what}() works inside the methods of a vat's objects")
     return vat

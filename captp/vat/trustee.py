@@ -39,8 +39,8 @@ class Trustee:
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
         self.heap = heap
-        #: Whether a turn runs: True for one of a message, and for a delegated one the cell of its object.
-        self.in_turn: Any = False
+        #: The object whose turn runs.
+        self.in_turn: Object | None = None
         #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
         self.steps: tuple[TurnStep, ...] = ()
         self._entered: list[TurnStep] = []
@@ -49,7 +49,7 @@ class Trustee:
 
     def first_write(self, obj: Object) -> None:
         """Journal the state of ``obj`` before its first write in this turn."""
-        if not self.in_turn:
+        if self.in_turn is None:
             name = type(obj).__name__
             raise NotInTurn(
                 f"{name} belongs to a vat and changes only inside its own methods; send it a message"
@@ -85,7 +85,7 @@ class Trustee:
 
     def on_roll_back(self, undo: Callable[..., Any], *args: Any) -> None:
         """Add something to undo with the turn that runs now; outside a turn it is forgotten."""
-        if self.in_turn:
+        if self.in_turn is not None:
             self.journal.append((undo, args))
 
     def roll_back(self) -> None:

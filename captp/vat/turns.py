@@ -35,7 +35,7 @@ class Turns:
             return
         outbox, trustee = self.vat.outbox, self.trustee
         mark = len(outbox)
-        trustee.in_turn = True
+        trustee.in_turn = obj
         try:
             if trustee.steps:
                 value = self._run_in_steps(obj, row, message)
@@ -49,7 +49,7 @@ class Turns:
             self._roll_back(mark, obj, row, problem, message.promise)
             return
         finally:
-            trustee.in_turn = False
+            trustee.in_turn = None
         if trustee.journal:
             trustee.commit()
         promise = message.promise
@@ -81,7 +81,7 @@ class Turns:
         """Undo a turn; user code's errors break the promise, an interrupt goes on up."""
         trustee = self.trustee
         del self.vat.outbox[mark:]
-        trustee.in_turn = False
+        trustee.in_turn = None
         trustee.roll_back()
         if trustee.steps:
             trustee.leave(obj, row, committed=False)
@@ -161,13 +161,13 @@ class Turns:
         while self.fibers:
             fiber, _ = self.fibers.popitem()
             mark = len(outbox)
-            trustee.in_turn = True
+            trustee.in_turn = fiber.obj
             try:
                 self._close(fiber.coro, fiber.row)
             finally:
                 del outbox[mark:]
                 trustee.roll_back()
-                trustee.in_turn = False
+                trustee.in_turn = None
 
     def _close(self, coro: Any, row: Row) -> None:
         try:
@@ -184,7 +184,7 @@ class Turns:
             thrown = Cancelled(f"{row.name}() was cancelled: nobody waits for its result")
         trustee = self.trustee
         mark = len(self.vat.outbox)
-        trustee.in_turn = self.fiber_runs = True
+        trustee.in_turn, self.fiber_runs = obj, True
         waits_for: Promise[Any] | None = None
         value = None
         try:
@@ -210,7 +210,7 @@ class Turns:
             self._roll_back(mark, obj, row, problem, promise)
             return None
         finally:
-            trustee.in_turn = self.fiber_runs = False
+            trustee.in_turn, self.fiber_runs = None, False
             # Its traceback holds this frame, and with it all that the method held.
             thrown = None
         if trustee.journal:

@@ -73,11 +73,15 @@ class Vat:
         #: Messages that waited for a promise and are to run before what is queued, which is younger.
         self.waited: deque[Message] = deque()
         self.dropped_fibers: deque[Fiber] = deque()
+        #: What entrusted objects leave when their last handle goes, in whatever thread that is.
+        self.let_go: deque[Any] = deque()
         self.awake = False
         #: Whether the engine runs now; its outbox is then being emptied anyway.
         self.runs = False
         self.flusher: Callable[[], None] = _silent
         self.doorbell: Callable[[], None] = _silent
+        #: Has the driver clear ``let_go`` in its own thread soon; fit for finalizers.
+        self.nudge: Callable[[], None] = self.let_go.clear
         self.parker: Callable[[Promise[Any]], Generator[Any, Any, None]] | None = None
         #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
         self.budget = BUDGET
@@ -148,7 +152,7 @@ class Vat:
             raise NotNow(f"{type(obj).__name__} is busy: an async method of it has not finished")
         kwargs = None if kwargs is None else freeze_kwargs(kwargs, self)
         thunk = row.thunk or compile_thunk(row)
-        if self.trustee.in_turn:
+        if self.trustee.in_turn is not None:
             return self.turns.result(row, thunk(obj, args, kwargs))
         promise: Promise[Any] = Promise(self)
         token = CURRENT_VAT.set(self)
@@ -167,7 +171,7 @@ class Vat:
         self.want(promise)
         if self.turns.fiber_runs:
             yield promise
-        elif self.parker is None or self.trustee.in_turn:
+        elif self.parker is None or self.trustee.in_turn is not None:
             raise UsageError("a promise is awaited in an async method, or in a task under open_vat()")
         else:
             yield from self.parker(promise)
@@ -199,7 +203,7 @@ class Vat:
 
     def spill(self) -> None:
         """Let a caller outside any turn that sends a lot send a part now, so that both ends work."""
-        if not self.runs and not self.trustee.in_turn:
+        if not self.runs and self.trustee.in_turn is None:
             self.flusher()
 
     def reference(self, obj: Object, interface: type | None = None) -> Ref:
@@ -296,7 +300,7 @@ class Vat:
         """Raise InvariantBroken when a counted invariant does not hold."""
         self.queues.check()
         self.heap.check()
-        if self.trustee.in_turn or self.trustee.journal:
+        if self.trustee.in_turn is not None or self.trustee.journal:
             raise InvariantBroken("a turn was left open")
         for fiber in self.turns.fibers:
             if fiber.waiting_for is None and fiber not in self.local.messages:

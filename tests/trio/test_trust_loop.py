@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from typing import Any
 
@@ -287,7 +286,33 @@ async def test_the_last_handle_lets_the_object_go() -> None:
         assert await other.apply(Plain.note, 1) == 1
         assert gone() is not None
         del other
-        gc.collect()
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert gone() is None
+
+
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+async def test_handles_that_come_and_go_in_many_threads_are_counted_exactly(count: int) -> None:
+    async with captp.open_vat() as vat:
+        plain = Plain()
+        gone = weakref.ref(plain)
+        handle = vat.entrust(plain)
+        del plain
+
+        def come_and_go(first: captp.Trust[Plain]) -> None:
+            kept = [first]
+            for number in range(count // 8):
+                kept.append(kept[-1].clone())
+                if number % 3:
+                    kept.pop(1 + number % (len(kept) - 1)).clone().drop()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(trio.to_thread.run_sync, come_and_go, handle)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await handle.apply(Plain.note, 1) == 1
+        del handle
+        await trio.testing.wait_all_tasks_blocked()
 
         assert gone() is None
 

@@ -187,7 +187,7 @@ def test_an_object_made_in_a_turn_that_fails_can_still_be_used() -> None:
 
 def test_the_check_finds_a_turn_that_was_left_open() -> None:
     solo = Solo()
-    solo.vat.trustee.in_turn = True
+    solo.vat.trustee.in_turn = Cell()
 
     with pytest.raises(InvariantBroken, match="a turn was left open"):
         solo.peer.check()

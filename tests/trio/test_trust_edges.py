@@ -1,0 +1,96 @@
+"""Where a handle in the loop could do harm: to others' effects, to a vat, to an object that has gone."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import captp
+
+
+class Box(captp.Object):
+    runs: int = 0
+
+    @captp.method
+    def run(self) -> int:
+        self.runs += 1
+        return self.runs
+
+    @captp.method
+    async def wait(self, promise: captp.Promise[None]) -> None:
+        await promise
+
+
+async def rises(_box: Box) -> int:
+    return _box.run()
+
+
+async def test_a_launch_cancelled_before_its_turn_never_runs() -> None:
+    async with captp.open_vat() as vat:
+        target = Box()
+        box, ref = vat.entrust(target), vat.export(target)
+        promise, resolver = vat.promise()
+        waits = ref.wait(promise)
+        await trio.testing.wait_all_tasks_blocked()
+
+        with trio.move_on_after(0):
+            await box.launch(rises)
+        resolver.fulfill(None)
+        await waits
+
+        assert await box.apply(lambda b: b.runs) == 0
+
+
+async def test_a_callback_that_raises_is_logged_and_the_vat_lives(caplog: pytest.LogCaptureFixture) -> None:
+    def raises(_outcome: Any) -> None:
+        raise KeyError("in a callback")
+
+    async with captp.open_vat() as vat:
+        box = vat.entrust(Box())
+        box.apply_then(Box.run, then=raises)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert await box.apply(Box.run) == 2
+    errors = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert [type(r.exc_info[1]) for r in errors if r.exc_info] == [KeyError]
+
+
+async def test_a_handle_that_goes_while_its_call_pauses_raises_and_harms_nobody() -> None:
+    async with captp.open_vat() as vat:
+        box, other = vat.entrust(Box()), vat.entrust(Box())
+        dropped = 0
+
+        async def call() -> None:
+            nonlocal dropped
+            try:
+                while True:
+                    await box.apply(Box.run)
+            except captp.Dropped:
+                dropped += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            await trio.lowlevel.checkpoint()
+            box.drop()
+
+        assert dropped == 1
+        assert await other.apply(Box.run) == 1
+
+
+async def test_a_turn_that_raises_undoes_its_own_sends_and_nobody_elses() -> None:
+    async with captp.open_vat() as vat:
+        box, ref = vat.entrust(Box()), vat.export(Box())
+        sent = ref.run()
+        # The driver has been told, and has not had its go: as after a connection was lost.
+        vat.peer.vat.awake = False
+
+        def fails(_box: Box) -> None:
+            raise captp.Refused("no")
+
+        with pytest.raises(captp.Refused):
+            await box.apply(fails)
+        assert await sent == 1
