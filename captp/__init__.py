@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         Broken as Broken,
     )
     from captp.errors import (
+        BrokenTrustee as BrokenTrustee,
+    )
+    from captp.errors import (
         Cancelled as Cancelled,
     )
     from captp.errors import (
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         Closed as Closed,
+    )
+    from captp.errors import (
+        Deadlock as Deadlock,
     )
     from captp.errors import (
         Disconnected as Disconnected,
@@ -68,6 +74,9 @@ if TYPE_CHECKING:
         Overloaded as Overloaded,
     )
     from captp.errors import (
+        Poisoned as Poisoned,
+    )
+    from captp.errors import (
         Reentrant as Reentrant,
     )
     from captp.errors import (
@@ -75,6 +84,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         RemoteFault as RemoteFault,
+    )
+    from captp.errors import (
+        StillShared as StillShared,
     )
     from captp.errors import (
         Timeout as Timeout,
@@ -128,12 +140,13 @@ if TYPE_CHECKING:
     from captp.vat.powers import outside as outside
     from captp.vat.powers import sleep as sleep
     from captp.vat.powers import within as within
+    from captp.vat.remote import trust as trust
 
 _HOMES = {
-    "captp.errors": "BadArguments BadClass BadLocator Broken Cancelled CaptureError Closed"
-    " Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject NoSuchMethod NotFound"
-    " NotInTurn NotNear NotNow Overloaded Reentrant Refused RemoteFault Timeout Unpassable Unreachable"
-    " UsageError WrongPeer",
+    "captp.errors": "BadArguments BadClass BadLocator Broken BrokenTrustee Cancelled CaptureError Closed"
+    " Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject NoSuchMethod NotFound"
+    " NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused RemoteFault"
+    " StillShared Timeout Unpassable Unreachable UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
     "captp.model.faults": "portable_error",
@@ -149,6 +162,7 @@ _HOMES = {
     "captp.model.values": "NULL Fault FrozenMap Symbol Tagged",
     "captp.run.live": "LiveVat connect open_vat",
     "captp.vat.powers": "enliven near outside sleep within",
+    "captp.vat.remote": "trust",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

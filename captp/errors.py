@@ -128,6 +128,26 @@ class LeakedObject(Error):
     """A turn tried to give out the object that a trustee owns."""
 
 
+class StillShared(Error):
+    """An object was to be entrusted while somebody else still holds it."""
+
+
+class Poisoned(Error):
+    """A turn on the object raised, and it was entrusted so that nobody uses it until ``heal()``."""
+
+
+class Deadlock(Broken):
+    """The call would wait for one that waits for it: each holds what the other asks for."""
+
+
+class BrokenTrustee(Broken):
+    """The process or the thread of a trustee has ended; ``may_have_run`` tells whether the call may have."""
+
+    def __init__(self, message: str = "", *, may_have_run: bool = True, reason: object = None) -> None:
+        super().__init__(message, reason=reason)
+        self.may_have_run = may_have_run
+
+
 class Dropped(Error):
     """A handle was used after it was given back."""
 

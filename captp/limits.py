@@ -62,7 +62,7 @@ class Limits:
     write_stall_s: float = 30.0
     # One turn of our own code.
     turn_sends: int = 10_000
-    # A peer's steps in one turn of ours.
+    # A peer's steps in one turn of ours, or calls in one delivery.
     plan_steps: int = 256
     # One source of deliveries before the next one has its go.
     quantum: int = 32

@@ -30,6 +30,8 @@ _PORTABLE: Final[dict[str, type[Broken]]] = {
         errors.NoSuchMethod,
         errors.BadArguments,
         errors.Cancelled,
+        errors.Deadlock,
+        errors.BrokenTrustee,
         errors.Timeout,
         errors.Overloaded,
         errors.Disconnected,

@@ -64,6 +64,10 @@ class Method(Generic[P, R_co]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    def __call__(self, obj: Any, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the method of an object that implements it, as a trustee does."""
+        return getattr(obj, self.name)(*args, **kwargs)  # type: ignore[no-any-return]
+
     @overload
     def __get__(self, obj: LocalCall, owner: type[Any] | None = None) -> Callable[P, R_co]: ...
     @overload

@@ -51,6 +51,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return value if value == value else NAN  # noqa: PLR0124 - one NaN crosses borders
     if depth > MAX_DEPTH:
         raise Unpassable(f"nested deeper than {MAX_DEPTH} levels, or a cycle: send a flat form")
+    if kind is tuple and ATOMS.issuperset(map(type, value)):
+        return value
     if kind is tuple or kind is list or kind is List:
         items = [_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)]
         return value if kind is tuple and all(map(_is, items, value)) else tuple(items)

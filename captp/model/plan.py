@@ -15,10 +15,13 @@ from captp.errors import UsageError
 from captp.model.containers import List
 from captp.model.values import Symbol, Tagged
 
-__all__ = ["BINARY", "PLAN", "RESULT", "UNARY", "Recorder", "record", "select"]
+__all__ = ["BINARY", "MANY", "PLAN", "RESULT", "UNARY", "Recorder", "record", "select"]
 
 #: The method name of a plan; no object can have it.
 PLAN: Final = "captp:plan"
+
+#: The method name of a batch of calls; see vat/many.py.
+MANY: Final = "captp:many"
 
 #: The tag of an operand that is the result of a step.
 RESULT: Final = "captp:step"

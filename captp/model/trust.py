@@ -9,27 +9,46 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from attrs import frozen
-
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-__all__ = ["Call", "Outcome", "Trust"]
+__all__ = ["Blank", "Call", "Outcome", "Trust"]
 
 
-@frozen
 class Outcome(Generic[R]):
     """How one delegated call ended: with ``value``, or with ``error`` when that is not None."""
 
-    value: R
-    error: BaseException | None = None
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: R, error: BaseException | None = None) -> None:
+        self.value = value
+        self.error = error
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Outcome):
+            return NotImplemented
+        return (self.value, self.error) == (other.value, other.error)
+
+    def __hash__(self) -> int:
+        return hash((self.value, self.error))
+
+    def __repr__(self) -> str:
+        return f"Outcome(value={self.value!r}, error={self.error!r})"
 
     def unwrap(self) -> R:
         """Return the value, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.value
+
+
+class Blank(Outcome[R]):
+    """An outcome that whoever makes it fills in: made in half the time, for the many of a batch."""
+
+    __slots__ = ()
+    # Called without arguments: no Python code runs.
+    __init__ = object.__init__  # type: ignore[assignment]
 
 
 class Call(Generic[R]):
@@ -93,6 +112,10 @@ class Trust(Generic[T]):
         self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run an ``async def`` on the object, which is latched meanwhile: others wait until it is done."""
+        raise NotImplementedError
+
+    def heal(self) -> None:
+        """Let an object be used again that was entrusted with ``on_error="poison"``, after a turn raised."""
         raise NotImplementedError
 
     def clone(self) -> Trust[T]:

@@ -213,7 +213,7 @@ class Peer:
 
     def load(self, obj: Object) -> None:
         """Hold the messages to an object whose state is not in memory, and ask for it."""
-        self.vat.hold_target(obj)
+        self.vat.latches.hold(obj)
         self.outputs.append(Load((obj._entry.oid,)))
 
     def loaded(self, oids: tuple[Oid, ...], now: float) -> None:
@@ -222,7 +222,7 @@ class Peer:
         for oid in oids:
             obj = self.vat.heap.find(oid)
             if obj is not None:
-                self.vat.release_target(obj)
+                self.vat.latches.release(obj)
 
     # What the driver's users ask for.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 import trio
 
-from captp.errors import BadLocator, Unreachable, UsageError
+from captp.errors import BadLocator, StillShared, Unreachable, UsageError
 from captp.limits import Limits
 from captp.model.interface import Interface
 from captp.model.keys import PrivateKey
@@ -21,6 +22,7 @@ from captp.model.trust import Trust
 from captp.net.base import Conduit, Netlayer
 from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
+from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
 from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
@@ -58,12 +60,21 @@ class LiveVat:
         """Return a reference to ``obj``, typed as its interface; the vat owns the object from now on."""
         return self._peer.vat.reference(obj)
 
-    def entrust(self, obj: T) -> Trust[T]:
+    def entrust(
+        self, obj: T, *, alone: bool = False, on_error: Literal["keep", "poison"] = "keep"
+    ) -> Trust[T]:
         """Give an object to this vat's loop and return a handle: it is used through that from now on.
 
-        An Object's turns are undone when they raise; those of any other Python object are not.
+        An Object's turns are undone when they raise; those of any other Python object are not, and with
+        ``on_error="poison"`` the next calls raise Poisoned until ``heal()``. ``alone`` raises StillShared
+        when somebody else holds the object, as a variable does: ``vat.entrust(Table(), alone=True)``.
         """
-        return entrust(self._peer.vat, obj)
+        if alone and sys.getrefcount(obj) > _ALONE:
+            raise StillShared(
+                f"this {type(obj).__name__} is held elsewhere, by a variable or by another object: make it"
+                " in the call itself, or let go of it first"
+            )
+        return entrust(self._peer.vat, obj, poisons=on_error == "poison")
 
     def mint(
         self,
@@ -101,6 +112,7 @@ class LiveVat:
         again while less than ``retry_for`` seconds have passed, resting longer each time. Methods of
         objects use ``captp.enliven``.
         """
+        check_interface(interface)
         self._peer.now = trio.current_time()
         return self._peer.enliven(read_sturdyref(source), interface, retry_for=retry_for)
 
@@ -121,12 +133,26 @@ class LiveVat:
         return promise
 
 
+class _Probe:
+    def entrust(self, obj: object, *, alone: bool) -> int:  # noqa: ARG002 - as LiveVat.entrust has it
+        return sys.getrefcount(obj)
+
+
+#: The references that an argument of LiveVat.entrust has when nobody else holds it, in this Python.
+_ALONE: Final = _Probe().entrust(object(), alone=True)
+
+
 def read_sturdyref(source: Source) -> SturdyRef:
     """Return the sturdyref that a URI or a ``.cap`` file holds; refuses files others can read."""
     if isinstance(source, SturdyRef):
         return source
     if isinstance(source, str) and source.startswith("ocapn:"):
         return parse_sturdyref(source)
+    if not isinstance(source, str | os.PathLike):
+        raise BadLocator(
+            f"source is of type {type(source).__name__} and must name an object: give a SturdyRef, an"
+            " ocapn:// URI or the path of a .cap file"
+        )
     path = Path(source)
     try:
         mode = path.stat().st_mode
@@ -154,9 +180,12 @@ async def open_vat(
     ``netlayers`` such that only dial; tls, unix, loopback tcp-testing-only and, with its extra, websocket
     can always be dialled.
     """
+    check_instance("key", key, PrivateKey, "captp.PrivateKey.from_seed(secrets.token_bytes(32))")
+    check_instance("limits", limits, Limits, "captp.Limits(field=value)")
+    served, dialled = netlayers_of("listen", listen), netlayers_of("netlayers", netlayers)
     key = key or PrivateKey.from_seed(os.urandom(32))
     peer = Peer(key=key, entropy=os.urandom, limits=limits)
-    layers: dict[str, Netlayer] = {n.transport: n for n in (*netlayers, *listen)}
+    layers: dict[str, Netlayer] = {n.transport: n for n in (*dialled, *served)}
     vat = LiveVat(peer, layers)
 
     async def dial(locator: PeerLocator) -> Conduit:
@@ -171,7 +200,7 @@ async def open_vat(
             try:
                 nursery.start_soon(pump.run)
                 nursery.start_soon(pump.beat)
-                for layer in listen:
+                for layer in served:
                     await nursery.start(_serve, pump, layer)
                     peer.locations[layer.transport] = PeerLocator.make(
                         layer.transport, key.public.designator, announcing("mp1", layer.hints())

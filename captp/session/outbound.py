@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from captp.errors import Broken, Cancelled, Overloaded, Unpassable
+from captp.errors import Broken, Cancelled, InvariantBroken, NoSuchMethod, Overloaded, Unpassable
 from captp.limits import Limits
 from captp.model.faults import portable, to_wire
 from captp.model.passable import KWARGS_TAG
+from captp.model.plan import MANY, PLAN
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Select
 from captp.model.ref import Far
 from captp.model.values import FrozenMap, Tagged
@@ -34,6 +35,9 @@ from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE
 
 #: A call that no object answers: peers that speak natively break it where it arrives.
 PROBE: Final = "captp:probe"
+
+#: Methods that only peers that speak natively know; another's object could take them for its own.
+_OURS: Final = frozenset({PLAN, MANY})
 
 #: Releases that are worth a write of their own.
 RELEASES: Final = 512
@@ -108,6 +112,8 @@ class Outbound:
             most = self.limits.held_bytes
             return Overloaded(f"{most} bytes wait for this peer to read them already; await some results")
         promise, selector = message.promise, message.selector
+        if not self.native and selector in _OURS:
+            return NoSuchMethod("this peer speaks OCapN and knows no plans and no batches: call methods")
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:
             if compact:
@@ -163,9 +169,6 @@ class Outbound:
         tables = self.tables
         try:
             encoded = self.codec.encode(op)
-            if len(encoded) > self.limits.message_bytes:
-                most = self.limits.message_bytes
-                raise Unpassable(f"a message of {len(encoded)} bytes; {most} is the most")
         except (Unpassable, Overloaded) as problem:
             tables.roll_back()
             return problem.with_traceback(None)
@@ -259,6 +262,11 @@ class Outbound:
     def congested(self, pending: int) -> None:
         """Take note of how many bytes the peer has not read; 0 for so few that it does not matter."""
         self._pending = pending
+
+    @property
+    def held(self) -> int:
+        """Roughly how many bytes wait here for the peer to read, written or not."""
+        return self._pending + self._waiting_weight
 
     def acknowledge(self, answer: Answer) -> None:
         """Answer a call whose position the peer has released, so that it may use it again."""
@@ -359,5 +367,16 @@ class Outbound:
         """Forget what was to be released: the session is over."""
         self.closed = True
         self.waiting.clear()
+        self._waiting_weight = self._pending = 0
         self._kept.clear()
         self._finished.clear()
+
+    def check(self) -> None:
+        """Raise InvariantBroken when what waits is not what is counted."""
+        weight = sum(weight for _, weight in self.waiting)
+        if weight != self._waiting_weight:
+            raise InvariantBroken(f"results of {weight} bytes wait, {self._waiting_weight} are counted")
+
+    def dump(self) -> list[str]:
+        """Return one line per result that waits; shows no values."""
+        return [f"{answer!r} {weight} bytes" for answer, weight in self.waiting]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import FunctionType
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Reentrant
+from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Poisoned, Reentrant
 from captp.model.captures import check_captures
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze
@@ -35,18 +35,49 @@ class Holder(Object):
     """Stands in the vat for an entrusted object that is no Object; nothing of it can be called."""
 
 
+class Shut:
+    """Stands in the door of a poisoned object, as busy as a latched one."""
+
+    _latch = ()
+
+
 class Cell:
-    """One entrusted object: what stands for it in the vat, and what a turn is given; its handles hold it."""
+    """One entrusted object: what stands for it in the vat, and what a turn is given; its handles hold it.
 
-    __slots__ = ("obj", "ref", "target", "trustee", "vat")
+    sound --a turn raises, if it ``poisons``--> poisoned --heal--> sound. While it is poisoned ``door`` is
+    a latched object, so that no call runs at once, and ``error`` is what those raise that ask for one.
+    """
 
-    def __init__(self, vat: Any, target: Any, obj: Object, ref: Ref) -> None:
+    __slots__ = ("door", "error", "obj", "poisons", "ref", "target", "trustee", "vat")
+
+    def __init__(self, vat: Any, target: Any, obj: Object, ref: Ref, *, poisons: bool) -> None:
         self.vat = vat
         self.trustee = vat.trustee
         self.obj = obj
+        self.door: Any = obj
         self.target = target
+        self.poisons = poisons
+        self.error: Exception | None = None
         #: Keeps the object alive, and is what queued calls are sent to.
         self.ref = ref
+
+    def poison(self, error: Exception) -> None:
+        """Let nobody use the object until it is healed."""
+        self.error = error
+        self.door = Shut
+
+    def heal(self) -> None:
+        """Let the object be used again."""
+        self.error = None
+        self.door = self.obj
+
+    def look(self) -> None:
+        """Raise Poisoned if the object is."""
+        if self.error is not None:
+            raise Poisoned(
+                f"a turn on this {type(self.target).__name__} raised {self.error!r} and may have left it"
+                " half done: look at it with heal() and apply(), or drop it"
+            )
 
     def __del__(self) -> None:
         # It may be any thread, in the middle of any turn: the driver lets the object go in its own.
@@ -58,6 +89,7 @@ class Delegated:
     """A function on its way to its turn; it stands in the place of a method's row and of its name."""
 
     __slots__ = (
+        "cell",
         "error",
         "fn",
         "is_fiber",
@@ -72,6 +104,7 @@ class Delegated:
     )
 
     def __init__(self, cell: Cell, fn: Callable[..., Any], *, is_fiber: bool = False) -> None:
+        self.cell = cell
         self.target = cell.target
         #: Whether whoever asked for it has gone before its turn.
         self.is_off = False
@@ -90,19 +123,25 @@ class Delegated:
         try:
             if self.is_off:
                 return None
+            self.cell.look()
             if self.is_fiber:
                 return self._run(args, kwargs)
             self.value = checked(self.fn(self.target, *args, **(kwargs or {})), self.target, obj)
         except Exception as problem:
-            self.error = problem
+            self._fails(problem)
             raise
         return None
+
+    def _fails(self, problem: Exception) -> None:
+        self.error = problem
+        if self.cell.poisons and type(problem) is not Poisoned:
+            self.cell.poison(problem)
 
     async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         try:
             self.value = await self.fn(self.target, *args, **(kwargs or {}))
         except Exception as problem:
-            self.error = problem
+            self._fails(problem)
             raise
 
     def outcome(self, promise: Promise[Any]) -> Outcome[Any]:
@@ -158,7 +197,7 @@ class LoopTrust(Trust[T]):
     async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
         trustee, vat = cell.trustee, cell.vat
-        if not (vat.awake or trustee.steps or trustee.in_turn is not None) and cell.obj._latch is None:
+        if not (vat.awake or trustee.steps or trustee.in_turn is not None) and cell.door._latch is None:
             vat.budget -= 1
             if vat.budget:
                 return _turn(cell, fn, args, kwargs)  # type: ignore[no-any-return]
@@ -171,6 +210,7 @@ class LoopTrust(Trust[T]):
         vat = cell.vat
         if vat.trustee.in_turn is cell.obj:
             raise Reentrant("this turn is on that very object: call it, or send it a message")
+        cell.look()
         if cell.obj._latch is not None:
             raise NotNow("the object is busy: an async function on it has not finished")
         if vat.trustee.in_turn is not None:
@@ -225,6 +265,9 @@ class LoopTrust(Trust[T]):
         await _settled(call, promise)
         return call.outcome(promise).unwrap()
 
+    def heal(self) -> None:
+        (self._cell or _dropped()).heal()
+
     def clone(self) -> LoopTrust[T]:
         return LoopTrust(self._cell or _dropped())
 
@@ -248,10 +291,12 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
             value = checked(value, cell.target, cell.obj)
         if vat.awake:
             vat.turns.check_sends(mark)
-    except BaseException:
+    except BaseException as problem:
         del vat.outbox[mark:]
         trustee.in_turn = None
         trustee.roll_back()
+        if cell.poisons and isinstance(problem, Exception):
+            cell.poison(problem)
         raise
     trustee.in_turn = None
     if trustee.journal:
@@ -287,7 +332,7 @@ async def _settled(call: Delegated, promise: Promise[Any]) -> None:
             raise
 
 
-def entrust(vat: Any, target: T) -> LoopTrust[T]:
+def entrust(vat: Any, target: T, *, poisons: bool) -> LoopTrust[T]:
     """Give an object to the vat's own loop; from now on it is used through the handle alone."""
     obj = target if isinstance(target, Object) else Holder()
-    return LoopTrust(Cell(vat, target, obj, vat.reference(obj)))
+    return LoopTrust(Cell(vat, target, obj, vat.reference(obj), poisons=poisons))

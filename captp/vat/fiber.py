@@ -14,7 +14,7 @@ from typing import Any, Final
 from captp.errors import ForeignAwait
 from captp.model.interface import Row
 from captp.model.object import Object
-from captp.model.promise import Promise
+from captp.model.promise import PENDING, Promise
 
 #: What trio raises where the driver hides its task: in methods that open cancel scopes or nurseries.
 _NO_TASK: Final = "must be called from async context"
@@ -23,7 +23,17 @@ _NO_TASK: Final = "must be called from async context"
 class Fiber:
     """One run of an ``async def`` method that has waited at least once."""
 
-    __slots__ = ("__weakref__", "cancelled", "coro", "latched", "obj", "result", "row", "waiting_for")
+    __slots__ = (
+        "__weakref__",
+        "cancelled",
+        "coro",
+        "latched",
+        "obj",
+        "result",
+        "result_id",
+        "row",
+        "waiting_for",
+    )
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class Fiber:
         self.coro = coro
         self.obj = obj
         self.row = row
+        self.result_id = id(promise)
         self.result = None if promise is None else _watch(promise, self, dropped)
         self.latched = False
         self.cancelled = False
@@ -60,6 +71,14 @@ def _watch(
             dropped(still)
 
     return weakref.ref(promise, gone)
+
+
+def followed_by(fiber: Fiber) -> Promise[Any] | None:
+    """Return the promise whose settlement wakes a fiber; None for one that waits for nothing."""
+    promise = fiber.waiting_for
+    while promise is not None and promise._state == PENDING and isinstance(promise._value, Promise):
+        promise = promise._value
+    return promise if promise is not None and promise._state == PENDING else None
 
 
 def foreign_await(row: Row, line: int | None) -> ForeignAwait:

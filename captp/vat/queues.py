@@ -12,16 +12,6 @@ from typing import Any
 from captp.errors import InvariantBroken
 
 
-class Latch(deque[Any]):
-    """The messages to one object that is held, and by how many: a fiber, a load."""
-
-    __slots__ = ("holders",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.holders = 0
-
-
 class Source:
     """Where messages come from: a session, or the vat itself."""
 

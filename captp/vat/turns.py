@@ -11,9 +11,9 @@ from captp.model.guards import as_interface, compile_thunk
 from captp.model.interface import Row
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze
-from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Reference, Select, add_waiter
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Select, add_waiter
 from captp.model.values import Symbol
-from captp.vat.fiber import Fiber, explained, foreign_await, line_of
+from captp.vat.fiber import Fiber, explained, followed_by, foreign_await, line_of
 from captp.vat.trustee import Trustee
 
 
@@ -25,6 +25,7 @@ class Turns:
         self.trustee = trustee
         self.limits = limits
         self.fibers: dict[Fiber, None] = {}
+        self._results: dict[int, Fiber] = {}
         self.fiber_runs = False
         self.faults: list[tuple[str, BaseException]] = []
 
@@ -33,32 +34,41 @@ class Turns:
         if row.is_fiber:
             self._start(obj, row, message)
             return
+        value = self.turn(obj, row, message.args, message.kwargs)
+        promise = message.promise
+        if promise is not None:
+            self.vat.settle_now(promise, BROKEN if isinstance(value, Broken) else FULFILLED, value)
+
+    def turn(self, obj: Object, row: Row, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+        """Run one turn: commit it and return its result, or roll it back and return a Broken.
+
+        No result is an exception, which cannot cross; raised again it would hold the turn's frames.
+        """
         outbox, trustee = self.vat.outbox, self.trustee
         mark = len(outbox)
         trustee.in_turn = obj
         try:
             if trustee.steps:
-                value = self._run_in_steps(obj, row, message)
+                value = self._run_in_steps(obj, row, args, kwargs)
             else:
-                value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+                value = (row.thunk or compile_thunk(row))(obj, args, kwargs)
             if type(value) not in ATOMS:
                 value = self.result(row, value)
             if len(outbox) != mark:
                 self.check_sends(mark)
         except BaseException as problem:
-            self._roll_back(mark, obj, row, problem, message.promise)
-            return
+            return self._rolled_back(mark, obj, row, problem)
         finally:
             trustee.in_turn = None
         if trustee.journal:
             trustee.commit()
-        promise = message.promise
-        if promise is not None:
-            self.vat.settle_now(promise, FULFILLED, value)
+        return value
 
-    def _run_in_steps(self, obj: Object, row: Row, message: Message) -> Any:
+    def _run_in_steps(
+        self, obj: Object, row: Row, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> Any:
         self.trustee.enter(obj, row)
-        value = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+        value = (row.thunk or compile_thunk(row))(obj, args, kwargs)
         value = self.result(row, value)
         self.trustee.leave(obj, row, committed=True)
         return value
@@ -79,6 +89,12 @@ class Turns:
         self, mark: int, obj: Object, row: Row, problem: BaseException, promise: Promise[Any] | None
     ) -> None:
         """Undo a turn; user code's errors break the promise, an interrupt goes on up."""
+        broken = self._rolled_back(mark, obj, row, problem)
+        if promise is not None:
+            self.vat.settle_now(promise, BROKEN, broken)
+
+    def _rolled_back(self, mark: int, obj: Object, row: Row, problem: BaseException) -> Broken:
+        """Undo a turn and return what its caller may learn of the problem; raises an interrupt as it is."""
         trustee = self.trustee
         del self.vat.outbox[mark:]
         trustee.in_turn = None
@@ -90,8 +106,7 @@ class Turns:
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
         if not isinstance(problem, Exception):
             raise problem
-        if promise is not None:
-            self.vat.settle_now(promise, BROKEN, portable(problem))
+        return portable(problem)
 
     def _start(self, obj: Object, row: Row, message: Message) -> None:
         """Run the first step; only a fiber that waits becomes an entry of its own."""
@@ -106,11 +121,11 @@ class Turns:
             return
         fiber = Fiber(coro, obj, row, promise, self.vat.dropped_fibers.append)
         self.fibers[fiber] = None
+        self._results[fiber.result_id] = fiber
         if row.latch:
             fiber.latched = True
-            self.vat.hold_target(obj)
-        fiber.waiting_for = waits_for
-        add_waiter(waits_for, fiber)
+            self.vat.latches.hold(obj, fiber)
+        self._park(fiber, waits_for)
 
     def step(self, fiber: Fiber) -> None:
         """Run the next step of a fiber that was woken or cancelled."""
@@ -130,17 +145,28 @@ class Turns:
                 # The result was dropped while this step was already due.
                 self.vat.admit(self.vat.local, fiber)
                 return
-            fiber.waiting_for = waits_for
-            add_waiter(waits_for, fiber)
+            self._park(fiber, waits_for)
+
+    def _park(self, fiber: Fiber, promise: Promise[Any]) -> None:
+        fiber.waiting_for = promise
+        add_waiter(promise, fiber)
+        self.vat.latches.parked(fiber)
 
     def _end(self, fiber: Fiber) -> None:
         del self.fibers[fiber]
+        if self._results.get(fiber.result_id) is fiber:
+            del self._results[fiber.result_id]
         if fiber.latched:
-            self.vat.release_target(fiber.obj)
+            self.vat.latches.release(fiber.obj, fiber)
+
+    def fiber_of(self, promise: Promise[Any]) -> Fiber | None:
+        """Return the fiber that settles a promise."""
+        fiber = self._results.get(id(promise))
+        # Another promise may have had its place in memory before.
+        return fiber if fiber is not None and fiber.promise() is promise else None
 
     def tied(self) -> list[Fiber]:
         """Return the fibers that wait, one for another, for their own results: nothing can ever wake them."""
-        by_result = {id(promise): f for f in self.fibers if (promise := f.promise()) is not None}
         tied: list[Fiber] = []
         walked: set[Fiber] = set()
         for start in self.fibers:
@@ -149,7 +175,8 @@ class Turns:
             while fiber is not None and fiber not in walked:
                 walked.add(fiber)
                 path[fiber] = None
-                fiber = _waits_for(fiber, by_result)
+                awaited = followed_by(fiber)
+                fiber = None if awaited is None else self.fiber_of(awaited)
             if fiber in path:
                 around = list(path)
                 tied += around[around.index(fiber) :]
@@ -218,14 +245,6 @@ class Turns:
         if waits_for is None and promise is not None:
             self.vat.settle_now(promise, FULFILLED, value)
         return waits_for
-
-
-def _waits_for(fiber: Fiber, by_result: dict[int, Fiber]) -> Fiber | None:
-    """Return the fiber whose result another one waits for."""
-    promise = fiber.waiting_for
-    while promise is not None and promise._state == PENDING and isinstance(promise._value, Promise):
-        promise = promise._value
-    return None if promise is None else by_result.get(id(promise))
 
 
 def find(obj: Object, selector: Any, args: tuple[Any, ...]) -> tuple[Row, tuple[Any, ...]]:

@@ -16,7 +16,6 @@ from captp.errors import (
     InvariantBroken,
     NotNear,
     NotNow,
-    Overloaded,
     UsageError,
 )
 from captp.limits import Limits
@@ -24,7 +23,7 @@ from captp.model.faults import portable
 from captp.model.guards import compile_thunk
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze, freeze_args, freeze_kwargs
-from captp.model.plan import PLAN, record
+from captp.model.plan import MANY, PLAN, record
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -40,8 +39,10 @@ from captp.vat.delegation import BUDGET, Delegated
 from captp.vat.effects import CURRENT_VAT
 from captp.vat.fiber import Fiber
 from captp.vat.heap import Heap
+from captp.vat.latches import Latches
+from captp.vat.many import run_many
 from captp.vat.plans import PLAN_ROW
-from captp.vat.queues import Latch, Queues, Source
+from captp.vat.queues import Queues, Source
 from captp.vat.settling import Settling, followed, is_under_way
 from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
@@ -75,6 +76,8 @@ class Vat:
         self.dropped_fibers: deque[Fiber] = deque()
         #: What entrusted objects leave when their last handle goes, in whatever thread that is.
         self.let_go: deque[Any] = deque()
+        #: Turns beyond one that the deliveries since the last look had.
+        self.also_ran = 0
         self.awake = False
         #: Whether the engine runs now; its outbox is then being emptied anyway.
         self.runs = False
@@ -88,6 +91,7 @@ class Vat:
         self.pause: Callable[[], Awaitable[None]] = _no_pause
         self.settling = settling = Settling(self, limits)
         self.turns = Turns(self, self.trustee, limits)
+        self.latches = Latches(self)
         # The hot path calls these by the vat's own name, without a hop.
         self.settle_now = settling.settle_now
         self.want = settling.want
@@ -240,7 +244,7 @@ class Vat:
             messages = source.messages
             left = min(quantum, budget - ran)
             try:
-                while left and messages and not source.held:
+                while left > 0 and messages and not source.held:
                     left -= 1
                     ran += 1
                     delivery = messages.popleft()
@@ -250,6 +254,10 @@ class Vat:
                         self.turns.step(delivery)
                     while forwarded:
                         self._deliver(forwarded.popleft())
+                    if self.also_ran:
+                        left -= self.also_ran
+                        ran += self.also_ran
+                        self.also_ran = 0
                     if settling.bulk >= most:
                         # Large results leave before more are made.
                         break
@@ -259,21 +267,6 @@ class Vat:
                 if source.ready:
                     ring.append(source)
         return ran
-
-    def hold_target(self, obj: Object) -> None:
-        """Let messages to one object wait, in order: it is latched, or not loaded yet."""
-        if obj._latch is None:
-            obj._latch = Latch()
-        obj._latch.holders += 1
-
-    def release_target(self, obj: Object) -> None:
-        """Deliver what waited for a held object, before anything that came later."""
-        latch = obj._latch
-        if latch is not None:
-            latch.holders -= 1
-            if latch.holders == 0:
-                obj._latch = None
-                self.settling.forwarded.extend(latch)
 
     @property
     def has_work(self) -> bool:
@@ -300,6 +293,7 @@ class Vat:
         """Raise InvariantBroken when a counted invariant does not hold."""
         self.queues.check()
         self.heap.check()
+        self.latches.check()
         if self.trustee.in_turn is not None or self.trustee.journal:
             raise InvariantBroken("a turn was left open")
         for fiber in self.turns.fibers:
@@ -310,6 +304,7 @@ class Vat:
         """Return one line per queue, fiber and object."""
         return {
             "queues": self.queues.dump(),
+            "latches": self.latches.dump(),
             "fibers": [repr(f) for f in self.turns.fibers],
             "heap": self.heap.dump(),
         }
@@ -353,7 +348,7 @@ class Vat:
             self.ahead.append(message)
             return
         if obj._latch is not None:
-            self._hold(obj, message)
+            self.latches.wait(obj, message)
             return
         row: Any
         try:
@@ -364,6 +359,9 @@ class Vat:
                     row = message.selector
                 elif message.selector == PLAN:
                     row = PLAN_ROW
+                elif message.selector == MANY:
+                    run_many(self, obj, message)
+                    return
                 else:
                     row, message.args = find(obj, message.selector, message.args)
             except Broken as problem:
@@ -371,14 +369,6 @@ class Vat:
                     self.settle_now(message.promise, BROKEN, portable(problem))
                 return
         self.turns.run(obj, row, message)
-
-    def _hold(self, obj: Object, message: Message) -> None:
-        limit = self.limits.latch_queue
-        if len(obj._latch) < limit:
-            obj._latch.append(message)
-        elif message.promise is not None:
-            full = Overloaded(f"{limit} calls already wait for this object, which is busy; try again later")
-            self.settle_now(message.promise, BROKEN, full)
 
     def _deliver_to_promise(self, target: Promise[Any], message: Message) -> None:
         if is_under_way(target):

@@ -94,3 +94,51 @@ async def test_a_turn_that_raises_undoes_its_own_sends_and_nobody_elses() -> Non
         with pytest.raises(captp.Refused):
             await box.apply(fails)
         assert await sent == 1
+
+
+async def test_a_poisoned_object_waits_to_be_healed() -> None:
+    def spoils(box: Box) -> None:
+        box.run()
+        raise KeyError("half done")
+
+    async def spoils_later(box: Box) -> None:
+        spoils(box)
+
+    async with captp.open_vat() as vat:
+        for spoil in (lambda: box.apply(spoils), lambda: box.launch(spoils_later)):
+            box = vat.entrust(Box(), on_error="poison")
+            with pytest.raises(KeyError):
+                await spoil()
+            with pytest.raises(captp.Poisoned, match="half done"):
+                await box.apply(Box.run)
+            with pytest.raises(captp.Poisoned):
+                box.apply_now(Box.run)
+            outcomes = await box.apply_many([captp.Call(Box.run)] * 2)
+            assert [type(o.error) for o in outcomes] == [captp.Poisoned] * 2
+            box.heal()
+            assert await box.apply(Box.run) == 1
+
+
+async def test_what_was_queued_behind_the_turn_that_spoils_does_not_run() -> None:
+    def spoils(_box: Box) -> None:
+        raise KeyError("half done")
+
+    async with captp.open_vat() as vat:
+        box = vat.entrust(Box(), on_error="poison")
+        calls = [captp.Call(Box.run), captp.Call(spoils), captp.Call(Box.run)]
+        outcomes: list[captp.Outcome[Any]] = await box.apply_many(calls)
+
+        assert [type(o.error) for o in outcomes] == [type(None), KeyError, captp.Poisoned]
+
+
+async def test_an_object_that_somebody_else_holds_is_not_entrusted_alone() -> None:
+    async with captp.open_vat() as vat:
+        held = Box()
+        with pytest.raises(captp.StillShared, match="Box"):
+            vat.entrust(held, alone=True)
+        shelf = [Box()]
+        with pytest.raises(captp.StillShared):
+            vat.entrust(shelf[0], alone=True)
+        assert await vat.entrust(Box(), alone=True).apply(Box.run) == 1
+        assert await vat.entrust(shelf.pop(), alone=True).apply(Box.run) == 1
+        assert await vat.entrust(held).apply(Box.run) == 1

@@ -52,14 +52,14 @@ def test_holding_a_target_stops_what_is_for_it_and_nothing_else() -> None:
     other = Counter()
     fetched = it.a.want(it.a.enliven(it.b.mint(other), Shop))
     it.net.rest()
-    it.b.vat.hold_target(it.counter)
+    it.b.vat.latches.hold(it.counter)
     for i in range(3):
         it.ref.add(i)
         outcome(fetched).add(i)
     it.net.rest()
     held = (list(it.counter.seen), list(other.seen))
 
-    it.b.vat.release_target(it.counter)
+    it.b.vat.latches.release(it.counter)
     it.ref.add(3)
     it.net.rest()
 

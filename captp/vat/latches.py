@@ -1,0 +1,123 @@
+"""Objects that are held, by a fiber or a load, and who waits for whom there; it runs no turn.
+
+free --hold--> held, by one or more --the last release--> free; what waited then runs before what came
+later. A message that would wait for itself breaks with Deadlock instead: the newest gives way.
+Invariant: ``waiting`` names exactly the results of the messages that stand in a latch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from captp.errors import Deadlock, InvariantBroken, Overloaded
+from captp.model.object import Object
+from captp.model.promise import BROKEN, Message, Promise
+from captp.vat.fiber import Fiber, followed_by
+
+
+class Latch(deque[Message]):
+    """The messages to one object that is held, by how many, and by which fiber."""
+
+    __slots__ = ("fiber", "holders")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holders = 0
+        self.fiber: Fiber | None = None
+
+
+class Latches:
+    """All latches of one vat."""
+
+    __slots__ = ("_vat", "_waiting")
+
+    def __init__(self, vat: Any) -> None:
+        self._vat = vat
+        #: For the result of each message that waits: at which object.
+        self._waiting: dict[Promise[Any], Object] = {}
+
+    def hold(self, obj: Object, fiber: Fiber | None = None) -> None:
+        """Let messages to one object wait, in order: a fiber has it to itself, or it is not loaded yet."""
+        latch = obj._latch
+        if latch is None:
+            latch = obj._latch = Latch()
+        latch.holders += 1
+        if fiber is not None:
+            latch.fiber = fiber
+
+    def release(self, obj: Object, fiber: Fiber | None = None) -> None:
+        """Let go of an object; with the last holder, what waited runs before anything that came later."""
+        latch = obj._latch
+        if latch is None:
+            return
+        latch.holders -= 1
+        if latch.fiber is fiber:
+            latch.fiber = None
+        if latch.holders == 0:
+            obj._latch = None
+            for message in latch:
+                self._waiting.pop(message.promise, None)
+            self._vat.settling.forwarded.extend(latch)
+
+    def wait(self, obj: Object, message: Message) -> None:
+        """Keep a message until its object is free, unless too many wait or it would for ever."""
+        latch, promise, limit = obj._latch, message.promise, self._vat.limits.latch_queue
+        if len(latch) >= limit:
+            problem = f"{limit} calls already wait for this object, which is busy; try again later"
+            self._break(promise, Overloaded(problem))
+            return
+        if promise is not None and latch.fiber is not None and self._leads_to(latch.fiber, promise):
+            self._break(promise, _deadlock(obj))
+            return
+        latch.append(message)
+        if promise is not None:
+            self._waiting[promise] = obj
+
+    def parked(self, fiber: Fiber) -> None:
+        """Look whether a fiber that begins to wait does so for itself; its call breaks then."""
+        promise = followed_by(fiber)
+        obj = self._waiting.get(promise) if promise is not None else None
+        if promise is None or obj is None:
+            return
+        if self._leads_to(obj._latch.fiber, promise):
+            message = next(m for m in obj._latch if m.promise is promise)
+            obj._latch.remove(message)
+            del self._waiting[promise]
+            self._break(promise, _deadlock(obj))
+
+    def _break(self, promise: Promise[Any] | None, problem: Overloaded | Deadlock) -> None:
+        if promise is not None:
+            self._vat.settle_now(promise, BROKEN, problem)
+
+    def _leads_to(self, fiber: Fiber | None, promise: Promise[Any]) -> bool:
+        """Whether a fiber waits, over however many others, for a result."""
+        walked: set[Fiber] = set()
+        while fiber is not None and fiber not in walked:
+            walked.add(fiber)
+            awaited = followed_by(fiber)
+            if awaited is promise:
+                return True
+            if awaited is None:
+                return False
+            obj = self._waiting.get(awaited)
+            fiber = self._vat.turns.fiber_of(awaited) if obj is None else obj._latch.fiber
+        return False
+
+    def check(self) -> None:
+        """Raise InvariantBroken unless each message that waits is known at its object."""
+        for promise, obj in self._waiting.items():
+            if obj._latch is None or all(m.promise is not promise for m in obj._latch):
+                raise InvariantBroken(f"{promise!r} is said to wait for a {type(obj).__name__}, and does not")
+
+    def dump(self) -> list[str]:
+        """Return one line per object that messages wait for."""
+        objects = {id(obj): obj for obj in self._waiting.values()}
+        return [f"{type(obj).__name__}: {len(obj._latch)} wait" for obj in objects.values()]
+
+
+def _deadlock(obj: Object) -> Deadlock:
+    return Deadlock(
+        f"this call would wait for ever: what has the {type(obj).__name__} to itself waits for it in turn;"
+        " call before or after the await, or mark the method latch=False"
+    )

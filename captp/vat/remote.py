@@ -1,0 +1,243 @@
+"""A Trust over a reference: what is delegated travels as a call or a recorded plan, never as code.
+
+The object may be far or near, and the reference may still be a promise. A handle is its reference: the
+host counts it as it counts any other, and ``drop`` lets go of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from captp.errors import BadClass, Broken, Dropped, NotNow, Overloaded, UsageError
+from captp.model.captures import check_captures
+from captp.model.interface import Method, Row, rows_of
+from captp.model.plan import MANY, PLAN, record
+from captp.model.promise import BROKEN, Promise, Reference, add_waiter
+from captp.model.trust import Call, Outcome, Trust
+from captp.vat.many import failures
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+__all__ = ["FarTrust", "trust"]
+
+#: Calls that travel as one delivery; a host has its own limit.
+MOST_CALLS: Final = 256
+
+
+class _Then:
+    """Waits for the outcome of a call that nobody awaits."""
+
+    __slots__ = ("explain", "name", "promise", "then")
+
+    def __init__(
+        self,
+        promise: Promise[Any],
+        name: str,
+        then: Callable[[Outcome[Any]], None] | None,
+        explain: Callable[[Broken], Exception] | None,
+    ) -> None:
+        self.promise = promise
+        self.name = name
+        self.then = then
+        self.explain = explain
+
+    def wake(self) -> None:
+        """Tell of the outcome, or have it logged."""
+        problem: Exception | None = None
+        if self.then is None:
+            if self.promise._state == BROKEN:
+                problem = self.promise._value
+        else:
+            try:
+                self.then(_outcome(self.promise, self.explain))
+            except Exception as raised:  # the driver tells of it: nobody else waits for it
+                problem = raised
+        if problem is not None:
+            vat: Any = self.promise._home
+            vat.turns.faults.append((self.name, problem))
+            vat.ring()
+
+
+class FarTrust(Trust[T]):
+    """A handle on an object of another vat."""
+
+    __slots__ = ("_cls", "_explain", "_ref")
+
+    def __init__(
+        self, ref: Reference, cls: type, explain: Callable[[Broken], Exception] | None = None
+    ) -> None:
+        self._ref: Reference | None = ref
+        self._cls = cls
+        #: Says what the loss of the object's vat means, where more is known of it than that.
+        self._explain = explain
+
+    def __repr__(self) -> str:
+        return "<Trust, dropped>" if self._ref is None else f"<Trust of a far {self._cls.__name__}>"
+
+    async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Have a marked method called, or run ``fn`` here with a stand-in and send what it did as a plan.
+
+        It is one turn where the object is. Cancelled before it left, it never runs; later it may have.
+        """
+        promise = self._send(fn, args, kwargs)
+        return await self._awaited(promise)  # type: ignore[no-any-return]
+
+    def apply_now(
+        self,
+        fn: Callable[Concatenate[T, P], R],  # noqa: ARG002 - it is never called
+        /,
+        *args: P.args,  # noqa: ARG002
+        **kwargs: P.kwargs,  # noqa: ARG002
+    ) -> R:
+        """Raise NotNow: the object's turns are elsewhere."""
+        raise NotNow("the object may be on another host: use apply, or apply_then")
+
+    def apply_then(
+        self,
+        fn: Callable[Concatenate[T, P], R],
+        /,
+        *args: Any,
+        then: Callable[[Outcome[R]], None] | None = None,
+    ) -> None:
+        vat: Any = self._held()._home
+        if len(vat.outbox) >= vat.limits.backlog:
+            raise Overloaded(f"{vat.limits.backlog} calls wait already: await one with apply")
+        promise = self._send(fn, args, {})
+        add_waiter(promise, _Then(promise, _name_of(fn), then, self._explain))
+
+    async def apply_with(self, fn: Callable[..., R], payload: Any, /, *args: Any) -> R:
+        promise = self._send(fn, (payload, *args), {})
+        return await self._awaited(promise)  # type: ignore[no-any-return]
+
+    async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
+        """Apply each call as a turn of its own; up to 256 calls of marked methods travel as one.
+
+        Plans and ``async def`` methods go one by one, in the same order.
+        """
+        handed = list(calls)
+        ref = self._held()
+        vat: Any = ref._home
+        rows = [self._row(call.fn) for call in handed]
+        if any(row is None or row.is_fiber or row.selector is None for row in rows):
+            promises = [self._send(call.fn, call.args, call.kwargs) for call in handed]
+            return [await self._outcome(promise) for promise in promises]
+        sent = []
+        for start in range(0, len(handed), MOST_CALLS):
+            some = handed[start : start + MOST_CALLS]
+            names = tuple([row.selector for row in rows[start : start + MOST_CALLS] if row is not None])
+            args = (names, tuple([call.args for call in some]))
+            if any(call.kwargs for call in some):
+                args = (*args, tuple([call.kwargs for call in some]))  # type: ignore[assignment]
+            sent.append((len(some), vat.send(ref, MANY, args, None, Promise)))
+        outcomes: list[Outcome[R]] = []
+        for count, promise in sent:
+            outcomes += await self._outcomes(promise, count)
+        return outcomes
+
+    async def launch(
+        self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Have a marked ``async def`` method called; raises UsageError for any other function."""
+        row = self._row(fn)
+        if row is None or not row.is_fiber:
+            raise UsageError(
+                f"{_name_of(fn)} does not travel: launch a marked async method of {self._cls.__name__}, or"
+                " apply a function, await here, and apply another"
+            )
+        promise = self._send(fn, args, kwargs)
+        return await self._awaited(promise)  # type: ignore[no-any-return]
+
+    def heal(self) -> None:
+        """Do nothing: a far object's turn that raised has been undone."""
+
+    def clone(self) -> FarTrust[T]:
+        return FarTrust(self._held(), self._cls, self._explain)
+
+    def drop(self) -> None:
+        self._ref = None
+
+    def _held(self) -> Reference:
+        if self._ref is None:
+            raise Dropped("this handle was given back: clone it before, for whoever needs it longer")
+        return self._ref
+
+    def _row(self, fn: Callable[..., Any]) -> Row | None:
+        """Return the method that a function is, of this class; None for any other function."""
+        marked: Any = fn
+        if isinstance(marked, Method):
+            return rows_of(self._cls).get(marked.name)
+        name = getattr(fn, "__name__", "")
+        return rows_of(self._cls).get(name) if getattr(self._cls, name, None) is fn else None
+
+    def _send(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Promise[Any]:
+        ref = self._held()
+        vat: Any = ref._home
+        row = self._row(fn)
+        if row is not None:
+            sent: Promise[Any] = vat.send(ref, row.selector, args, kwargs or None, Promise)
+        else:
+            check_captures(fn)
+            sent = vat.send(ref, PLAN, (record(fn, *args, **kwargs),), None, Promise)
+        return sent
+
+    async def _awaited(self, promise: Promise[Any]) -> Any:
+        try:
+            return await promise
+        except Broken as problem:
+            if self._explain is None:
+                raise
+            explained = self._explain(problem)
+        raise explained
+
+    async def _outcome(self, promise: Promise[Any]) -> Outcome[Any]:
+        try:
+            return Outcome(await promise)
+        except Broken:
+            return _outcome(promise, self._explain)
+
+    async def _outcomes(self, promise: Promise[Any], count: int) -> list[Outcome[Any]]:
+        """Return how each call of a batch ended, which the host tells as values, and what broke them."""
+        ended = await self._outcome(promise)
+        if ended.error is not None:
+            return [ended] * count
+        match ended.value:
+            case (tuple(values), tuple(broken)) if len(values) == count:
+                pass
+            case _:
+                problem = Broken("bad-args: the host's answer is not that of a batch")
+                return [Outcome(None, problem)] * count
+        outcomes = list(map(Outcome, values))
+        for at, value in enumerate(values):
+            if isinstance(value, Promise):
+                outcomes[at] = await self._outcome(value)
+        for at, problem in failures(broken, count):
+            outcomes[at] = Outcome(None, problem)
+        return outcomes
+
+
+def _outcome(promise: Promise[Any], explain: Callable[[Broken], Exception] | None) -> Outcome[Any]:
+    if promise._state != BROKEN:
+        return Outcome(promise._value)
+    problem = promise._value
+    return Outcome(None, problem if explain is None else explain(problem))
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    return str(getattr(fn, "__name__", None) or getattr(fn, "name", "a function"))
+
+
+def trust(reference: Any, cls: type[T]) -> Trust[T]:
+    """Return a handle on the object that a reference reaches, typed as its class or an interface of it.
+
+    The same verbs as for an entrusted object: marked methods travel as calls, other functions as plans.
+    The handle holds the reference. Raises UsageError for what is no reference.
+    """
+    if not isinstance(reference, Reference):
+        kind = type(reference).__name__
+        raise UsageError(f"a {kind} is no reference: vat.entrust(obj) is for one's own object")
+    if not hasattr(cls, "_captp_rows"):
+        raise BadClass(f"{cls.__name__} is no captp.Object or Interface: only those have marked methods")
+    return FarTrust(reference, cls)
