@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         BadLocator as BadLocator,
     )
     from captp.errors import (
+        BorrowEscape as BorrowEscape,
+    )
+    from captp.errors import (
         Broken as Broken,
     )
     from captp.errors import (
@@ -54,6 +57,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         LeakedObject as LeakedObject,
+    )
+    from captp.errors import (
+        Moved as Moved,
     )
     from captp.errors import (
         NoSuchMethod as NoSuchMethod,
@@ -116,6 +122,11 @@ if TYPE_CHECKING:
     from captp.model.locator import PeerLocator as PeerLocator
     from captp.model.locator import SturdyRef as SturdyRef
     from captp.model.object import Object as Object
+    from captp.model.own import Borrowed as Borrowed
+    from captp.model.own import Exclusive as Exclusive
+    from captp.model.own import Unique as Unique
+    from captp.model.own import lend as lend
+    from captp.model.own import share as share
     from captp.model.plan import Recorder as Recorder
     from captp.model.plan import select as select
     from captp.model.promise import Promise as Promise
@@ -135,6 +146,7 @@ if TYPE_CHECKING:
     from captp.run.live import LiveVat as LiveVat
     from captp.run.live import connect as connect
     from captp.run.live import open_vat as open_vat
+    from captp.vat.owning import make_unique as make_unique
     from captp.vat.powers import enliven as enliven
     from captp.vat.powers import near as near
     from captp.vat.powers import outside as outside
@@ -143,9 +155,9 @@ if TYPE_CHECKING:
     from captp.vat.remote import trust as trust
 
 _HOMES = {
-    "captp.errors": "BadArguments BadClass BadLocator Broken BrokenTrustee Cancelled CaptureError Closed"
-    " Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject NoSuchMethod NotFound"
-    " NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused RemoteFault"
+    "captp.errors": "BadArguments BadClass BadLocator BorrowEscape Broken BrokenTrustee Cancelled"
+    " CaptureError Closed Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject"
+    " Moved NoSuchMethod NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused RemoteFault"
     " StillShared Timeout Unpassable Unreachable UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
@@ -154,6 +166,7 @@ _HOMES = {
     "captp.model.keys": "PrivateKey",
     "captp.model.locator": "PeerLocator SturdyRef",
     "captp.model.object": "Object",
+    "captp.model.own": "Borrowed Exclusive Unique lend share",
     "captp.model.plan": "Recorder select",
     "captp.model.promise": "Promise Reference Resolver untag",
     "captp.model.ref": "same",
@@ -161,6 +174,7 @@ _HOMES = {
     "captp.model.trust": "Call Outcome Trust",
     "captp.model.values": "NULL Fault FrozenMap Symbol Tagged",
     "captp.run.live": "LiveVat connect open_vat",
+    "captp.vat.owning": "make_unique",
     "captp.vat.powers": "enliven near outside sleep within",
     "captp.vat.remote": "trust",
 }

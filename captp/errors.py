@@ -148,6 +148,14 @@ class BrokenTrustee(Broken):
         self.may_have_run = may_have_run
 
 
+class Moved(UsageError):
+    """A unique reference was used after it was passed on, or kept where only shared ones can be."""
+
+
+class BorrowEscape(UsageError):
+    """A borrowed reference was kept, passed on or used beyond the call it was lent for."""
+
+
 class Dropped(Error):
     """A handle was used after it was given back."""
 

@@ -30,6 +30,7 @@ from captp.model.promise import Promise, Reference, Select
 from captp.model.sends import make_send
 from captp.model.values import FrozenMap, Tagged
 from captp.net.base import Netlayer
+from captp.run.arguments import check_interface
 from captp.run.live import LiveVat, Source, open_vat, read_sturdyref
 
 __all__ = ["Handle", "batch", "connect", "result"]
@@ -69,6 +70,7 @@ def connect(
     of threads may use the handles. What nobody has waited for at the end of the block may be lost.
     """
     sturdyref = read_sturdyref(source)
+    check_interface(interface)
     with _PORTALS as portal:
         opened: Future[Door] = Future()
         ended = portal.start_task_soon(_host, opened, netlayers)

@@ -10,6 +10,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from captp.errors import CaptureError
+from captp.model.own import Lent
 from captp.model.passable import ATOMS
 from captp.model.promise import Reference, Resolver
 from captp.model.trust import Trust
@@ -50,6 +51,9 @@ def check_captures(function: Any) -> None:
 
 
 def _check(name: str, value: Any, seen: set[int]) -> None:
+    home: Any = getattr(value, "_home", None)
+    if type(home) is Lent:
+        raise home.stored(f"captured as {name!r}")
     if isinstance(value, _FREE) or id(value) in seen:
         return
     seen.add(id(value))

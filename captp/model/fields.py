@@ -13,7 +13,7 @@ from captp.model.containers import List, Map, Set, Tracked, parts_of
 from captp.model.interface import InterfaceMeta, LocalCall, as_promise, is_interface, ref_class
 from captp.model.locator import SturdyRef
 from captp.model.promise import Promise, Reference
-from captp.model.ref import Ref, shown
+from captp.model.ref import HOLDS, Ref, shown
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
 
 Convert = Callable[[Any, Any], Any]
@@ -137,7 +137,9 @@ def converter(annotation: Any, where: str) -> Convert:
     if isinstance(kind, InterfaceMeta):
         return lambda owner, value: _as_object(owner, value, kind, where)
     if isinstance(origin, type) and issubclass(origin, Reference):
-        return lambda _o, value: value if isinstance(value, Reference) else _refuse(where, kind, value)
+        return lambda owner, value: (
+            admit(owner, value, where) if isinstance(value, Reference) else _refuse(where, kind, value)
+        )
     raise BadClass(
         f"{where}: {getattr(kind, '__name__', kind)} cannot be state; use plain data, captp.List, Map"
         " or Set, another captp.Object, or an Interface for a reference"
@@ -165,6 +167,8 @@ def admit(owner: Any, value: Any, where: str) -> Any:
 def _check_home(owner: Any, value: Any, where: str) -> None:
     if isinstance(value, Reference):
         vat = getattr(owner._home, "vat", None)
+        if type(value._home) in HOLDS:
+            raise value._home.stored(where)  # type: ignore[attr-defined]
         if vat is not None and value._home is not vat:
             raise Unpassable(f"{where}: a reference of another vat; each belongs to one open_vat()", where)
 
@@ -185,12 +189,7 @@ def _as_float(value: Any, where: str) -> Any:
 
 
 def _as_reference(owner: Any, value: Any, interface: type, where: str) -> Any:
-    if isinstance(value, Reference):
-        vat = getattr(owner._home, "vat", None)
-        if vat is not None and value._home is not vat:
-            raise Unpassable(
-                f"{where}: a reference of another vat; references belong to one open_vat()", where
-            )
+    _check_home(owner, value, where)
     if isinstance(value, Ref):
         return shown(value, ref_class(interface))
     if isinstance(value, Promise):

@@ -27,7 +27,8 @@ from captp.model.interface import (
 )
 from captp.model.locator import SturdyRef
 from captp.model.promise import Promise, Reference
-from captp.model.ref import Ref, shown
+from captp.model.ref import HOLDS, Ref, shown
+from captp.model.terms import with_terms
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
 
 Convert = Callable[[Any], Any]
@@ -43,9 +44,24 @@ def compile_thunk(row: Row) -> Callable[[Any, tuple[Any, ...], dict[str, Any] | 
     result = hints.get("return")
     row.result = result if is_interface(result) else None
     parameters = list(row.signature.parameters.values())[1:]
+    terms = {name: hints[name] for name in row.modes}
+    if terms:
+        hints = {name: hint for name, hint in hints.items() if name not in terms}
     simple = all(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
     row.thunk = _fast(row, parameters, hints) if simple else _slow(row, parameters, hints)
+    if terms:
+        row.thunk = with_terms(row, row.thunk, _interfaces(row, terms), ref_class)
     return row.thunk
+
+
+def _interfaces(row: Row, terms: dict[str, Any]) -> dict[str, Any]:
+    for name, hint in terms.items():
+        if not is_interface(hint):
+            raise BadClass(
+                f"{row.owner.__name__}.{row.name}(): {name} is {row.modes[name].value}, so it is a reference:"
+                " annotate it with an Interface"
+            )
+    return terms
 
 
 def _fast(row: Row, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Callable[..., Any]:
@@ -178,6 +194,7 @@ def check_row(row: Row) -> None:
         hints = typing.get_type_hints(row.function, localns={row.owner.__name__: row.owner})
     except NameError:
         return  # a forward reference: the first call will tell
+    _interfaces(row, {name: hints[name] for name in row.modes})
     for parameter in list(row.signature.parameters.values())[1:]:
         try:
             guard(hints.get(parameter.name, Any), parameter.name)
@@ -249,6 +266,8 @@ def as_interface(value: Any, interface: type, name: str = "value") -> Any:
 
 
 def _as_near(value: Any, cls: type, name: str) -> Any:
+    if isinstance(value, Ref) and type(value._home) in HOLDS:
+        raise value._home.stored(name)  # type: ignore[attr-defined]
     obj = value._anchor if isinstance(value, Ref) else value
     if isinstance(obj, cls):
         return obj

@@ -16,6 +16,7 @@ from captp.errors import BadClass, UsageError
 from captp.model.promise import FULFILLED, Promise
 from captp.model.ref import Ref
 from captp.model.sends import make_send
+from captp.model.terms import modes_of
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -137,8 +138,8 @@ class Row:
         self.doc = function.__doc__
         self.result: type[Interface] | None = None
         self.thunk: Callable[[Any, tuple[Any, ...], dict[str, Any] | None], Any] | None = None
-        #: Ownership mode per parameter and context needs; every mode is shared until others exist.
-        self.modes: tuple[str, ...] = ()
+        #: How parameters and the result are held, where they are not shared.
+        self.modes = modes_of(function)
         self.needs: tuple[str, ...] = ()
 
 

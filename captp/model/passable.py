@@ -15,6 +15,7 @@ from captp.model.containers import List
 from captp.model.locator import SturdyRef
 from captp.model.object import Object
 from captp.model.promise import Promise, Reference
+from captp.model.ref import HOLDS
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 
 ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, SturdyRef})
@@ -58,6 +59,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return value if kind is tuple and all(map(_is, items, value)) else tuple(items)
     if isinstance(value, Reference):
         if value._home is not cast("object", home):
+            if type(value._home) in HOLDS and value._home.vat is home:  # type: ignore[attr-defined]
+                return value._home.cross(value)  # type: ignore[attr-defined]
             raise Unpassable("a reference of another vat: references belong to one open_vat()")
         return value
     if isinstance(value, Object):

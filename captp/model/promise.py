@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
-from captp.errors import UsageError
+from captp.errors import Broken, UsageError
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -232,6 +232,14 @@ class Resolver:
 
     def _restore(self, promise: Promise[Any]) -> None:
         self._promise = promise
+
+
+def broken(home: Any, problem: Broken) -> Promise[Any]:
+    """Return a promise that is broken already."""
+    promise: Promise[Any] = Promise(home)
+    promise._state = BROKEN
+    promise._value = problem
+    return promise
 
 
 def add_waiter(promise: Promise[Any], waiter: Any) -> int:

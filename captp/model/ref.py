@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from captp.errors import Broken
 from captp.model.promise import FULFILLED, Promise, Reference
 
 RefT = TypeVar("RefT", bound="Ref")
+
+#: Classes of homes that hold one reference each; see model/own.py.
+HOLDS: Final[set[type]] = set()
 
 
 class Ref(Reference):
@@ -73,7 +76,7 @@ class Far:
 def shown(ref: Ref, cls: type[RefT]) -> RefT:
     """Return ``ref`` under another interface; one that takes a detour keeps it, and is not shared."""
     way = ref._way
-    if way is None or not way.unanswered:
+    if (way is None or not way.unanswered) and type(ref._home) not in HOLDS:
         return view(ref._home, ref._anchor, cls)
     made = cls(ref._home, ref._anchor)
     made._way = way

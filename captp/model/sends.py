@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from captp.model.codegen import compile_functions
+from captp.model.terms import on_their_way
 
 if TYPE_CHECKING:
     from captp.model.interface import Row
@@ -57,23 +58,29 @@ def _make_class(
         def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
             ref = self._ref
             _check(row, signature, args, kwargs)
+            if row.modes:
+                args, kwargs = on_their_way(row, args, kwargs)
             return ref._home.send(ref, row.selector, args, kwargs or None, promise_class())
 
         def only(self, /, *args: Any, **kwargs: Any) -> None:
             ref = self._ref
             _check(row, signature, args, kwargs)
+            if row.modes:
+                args, kwargs = on_their_way(row, args, kwargs)
             ref._home.send_only(ref, row.selector, args, kwargs or None)
 
         def now(self, /, *args: Any, **kwargs: Any) -> Any:
             ref = self._ref
             _check(row, signature, args, kwargs)
+            if row.modes:
+                args, kwargs = on_their_way(row, args, kwargs)
             return ref._home.call_now(ref, row.selector, args, kwargs or None)
 
         def __repr__(self) -> str:
             return f"<send {row.name}{signature} of {self._ref!r}>"
 
     BoundSend.__name__ = BoundSend.__qualname__ = row.name
-    if all(p.kind is _PLAIN and p.default is p.empty for p in parameters):
+    if not row.modes and all(p.kind is _PLAIN and p.default is p.empty for p in parameters):
         given = [p.name for p in parameters]
         source = _FAST.format(
             params=", ".join(given), selector=row.selector, tuple="".join(f"{n}, " for n in given)

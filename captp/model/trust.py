@@ -13,7 +13,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-__all__ = ["Blank", "Call", "Outcome", "Trust"]
+__all__ = ["Call", "Outcome", "Trust"]
 
 
 class Outcome(Generic[R]):
@@ -41,14 +41,6 @@ class Outcome(Generic[R]):
         if self.error is not None:
             raise self.error
         return self.value
-
-
-class Blank(Outcome[R]):
-    """An outcome that whoever makes it fills in: made in half the time, for the many of a batch."""
-
-    __slots__ = ()
-    # Called without arguments: no Python code runs.
-    __init__ = object.__init__  # type: ignore[assignment]
 
 
 class Call(Generic[R]):

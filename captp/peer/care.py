@@ -78,9 +78,11 @@ def shed(peer: Peer) -> None:
 
 
 def _account(link: Link) -> int:
-    tables = link.session.tables
+    session, tables = link.session, link.session.tables
     entries = len(tables.exports) + len(tables.imports) + len(tables.questions) + len(tables.answers)
-    return link.burden.lighten() + ENTRY * (entries + len(link.source.messages))
+    results = tables.kept_bytes + (0 if session.codec is None else session.outbound.held)
+    calls = link.burden.lighten() + ENTRY * len(link.source.messages)
+    return calls + results + ENTRY * (entries + len(tables.listeners))
 
 
 def _cancel_arrived(peer: Peer, session: Session) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from captp.errors import Timeout, WrongPeer
 from captp.model.faults import to_wire
 from captp.model.locator import PeerLocator
+from captp.model.own import give_back
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -109,8 +110,11 @@ def send(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
             problem = session.outbound.deliver_far(message, far)
             peer.touched[session] = None
     promise = message.promise
-    if problem is not None and promise is not None:
-        vat.settle_now(promise, BROKEN, problem)
+    if problem is not None:
+        # It has not left: what is unique in it is still its sender's.
+        give_back(message)
+        if promise is not None:
+            vat.settle_now(promise, BROKEN, problem)
 
 
 def settle(peer: Peer, settlement: Settlement) -> None:

@@ -25,7 +25,8 @@ class Export:
     described --message failed--> gone. ``wire`` counts what we sent minus what came back.
     """
 
-    __slots__ = ("account", "incarnation", "pending", "position", "target", "touched", "transferred", "wire")
+    __slots__ = ("account", "incarnation", "lent", "pending", "position", "target", "touched", "transferred",
+                 "wire")  # fmt: skip
 
     account: Any
     incarnation: int
@@ -34,6 +35,8 @@ class Export:
     transferred: int
 
     target: Reference | Control
+    #: Whether it stands for one loan, or for what was given away, and not for its target.
+    lent: bool
     wire: int
     pending: int
 
@@ -259,6 +262,7 @@ class Account:
         self._stamp(entry, position)
         entry.target = target
         entry.wire = entry.pending = 0
+        entry.lent = False
         return entry
 
     def import_(self, position: int, target: Any, dropped: Callable[[Any], None]) -> Import:

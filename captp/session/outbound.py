@@ -142,6 +142,8 @@ class Outbound:
             tables.question_positions.free.append(question.position)
             return problem
         promise._route = question
+        if tables.loans.lending:
+            tables.loans.sent(question.position)
         if via is not None:
             question.via = via
             via._route.unanswered += 1
@@ -229,6 +231,8 @@ class Outbound:
             answer._state, answer._value = BROKEN, portable(problem)
             self._send(self.results.report(answer))
         answer.reply = None
+        if self.tables.loans.taken:
+            self.tables.loans.over(answer.position)
         if answer.position < 0:
             self.tables.listeners.discard(answer)
         elif self.tables.released:
@@ -282,6 +286,8 @@ class Outbound:
         del self.tables.questions[position]
         if self._kept:
             self._kept.pop(position, None)
+        if self.tables.loans.given:
+            self.tables.loans.answered(position)
         question.state = FINISHED
         released = question.released
         if released is NOT_YET:

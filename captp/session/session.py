@@ -30,6 +30,7 @@ from captp.session.handshake import (
     verify_hello,
 )
 from captp.session.inbound import HANDLERS, Ended, Introduced
+from captp.session.loans import OWN
 from captp.session.outbound import Outbound
 from captp.session.results import NativeResults, OcapnResults, Results
 from captp.session.tables import Tables
@@ -48,7 +49,7 @@ FIRST_OF_SYRUP: Final = frozenset(bytes([byte]) for byte in b"<0123456789")
 DETAIL: Final = 200
 
 #: The extensions that this vat announces; a peer's are in its hello.
-EXTENSIONS: Final = ("mp1",)
+EXTENSIONS: Final = ("mp1", OWN)
 
 
 @frozen
@@ -209,6 +210,7 @@ class Session:
                 target.broken = reason
                 broken += [Settlement(w, FULFILLED, to_wire(reason)) for w in target.watchers or ()]
                 target.watchers = None
+        tables.loans.end(reason)
         tables.questions.clear()
         tables.imports.clear()
         tables.promises = 0
@@ -325,9 +327,12 @@ class Session:
             self.codec.vocabulary = "d2"
 
     def check(self) -> None:
-        """Raise InvariantBroken when a counted invariant of the tables does not hold."""
+        """Raise InvariantBroken when a counted invariant does not hold."""
         self.tables.check()
+        if self.codec is not None:
+            self.outbound.check()
 
     def dump(self) -> dict[str, list[str]]:
-        """Return one line per table entry, and the state."""
-        return {"state": [self.state.value], **self.tables.dump()}
+        """Return one line per table entry and per result that waits, and the state."""
+        waiting = [] if self.codec is None else self.outbound.dump()
+        return {"state": [self.state.value], **self.tables.dump(), "waiting": waiting}

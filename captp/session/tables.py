@@ -7,7 +7,7 @@ for a message that did not leave: ``describe`` counts as pending, ``commit`` or 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 from captp.errors import (
     BadLocator,
@@ -21,8 +21,8 @@ from captp.errors import (
 )
 from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
-from captp.model.promise import BROKEN, PENDING, Promise, Reference
-from captp.model.ref import Far, Ref, settled, view
+from captp.model.promise import BROKEN, PENDING, Promise, Reference, broken
+from captp.model.ref import HOLDS, Far, Ref, settled, view
 from captp.session.entries import (
     FINISHED,
     WAITING,
@@ -35,6 +35,7 @@ from captp.session.entries import (
     Positions,
     Question,
 )
+from captp.session.loans import Loans
 from captp.wire.codec import Codec
 from captp.wire.fields import LAST_POSITION
 from captp.wire.ops import Desc, Kind
@@ -45,6 +46,7 @@ _IMPORT_OBJECT = Kind.IMPORT_OBJECT.value
 _IMPORT_PROMISE = Kind.IMPORT_PROMISE.value
 _STURDYREF = Kind.STURDYREF.value
 _UNKNOWN = Kind.UNKNOWN.value
+_OWNED = (Kind.LENT.value, Kind.IMPORT_SOLE.value, Kind.EXPORT_SOLE.value)
 
 
 class Tables:
@@ -75,6 +77,7 @@ class Tables:
         self.dropped_questions: deque[Question] = deque()
         self.export_positions = Positions()
         self.question_positions = Positions()
+        self.loans = Loans(self)
         self.codec: Codec
 
     # What a codec calls.
@@ -89,7 +92,7 @@ class Tables:
         if kind == _ANSWER:
             return self.target(-1 - position)
         if kind == _IMPORT_OBJECT:
-            return self._import_object(position)
+            return self.import_object(position)
         if kind == _IMPORT_PROMISE:
             return self._import_promise(position)
         if kind == _STURDYREF:
@@ -99,15 +102,11 @@ class Tables:
             except BadLocator:
                 raise DecodeError("bad-value", "a malformed sturdyref") from None
         if kind == _UNKNOWN:
-            return self._unknown()
+            # Other values of the message are none the worse for one that nobody knows.
+            return broken(self.home, Broken("bad-value: a record of a kind that is not known here"))
+        if kind in _OWNED:
+            return self.loans.resolve(kind, position)
         return self.session.certified(position)
-
-    def _unknown(self) -> Promise[Any]:
-        """Return a broken promise: other values of the message are none the worse for one nobody knows."""
-        promise: Promise[Any] = Promise(self.home)
-        promise._state = BROKEN
-        promise._value = Broken("bad-value: a record of a kind that is not known here")
-        return promise
 
     def target(self, to: int) -> Any:
         """Return what the peer calls: our export at a position, or the answer at -1 - ``to``."""
@@ -131,6 +130,8 @@ class Tables:
         if not isinstance(value, Reference):
             raise Unpassable(f"a {type(value).__name__} cannot cross a border")
         if value._home is not self.home:
+            if type(value._home) in HOLDS and value._home.vat is self.home:  # type: ignore[attr-defined]
+                return self.loans.describe(cast("Ref", value))
             raise Unpassable("a reference of another vat")
         target = settled(value)
         if isinstance(target, Ref):
@@ -176,6 +177,8 @@ class Tables:
     def roll_back(self) -> None:
         """Forget what a message that failed to encode would have given away."""
         self.deposits.clear()
+        if self.loans.lending:
+            self.loans.roll_back()
         while self.pending:
             entry = self.pending.pop()
             entry.pending -= 1
@@ -225,12 +228,14 @@ class Tables:
         target = entry.target
         if isinstance(target, Reference):
             anchor = target._anchor if isinstance(target, Ref) else target
-            del self.by_anchor[id(anchor)]
+            if not entry.lent:
+                del self.by_anchor[id(anchor)]
         self.export_positions.free.append(entry.position)
 
     # Imports.
 
-    def _import_object(self, position: int) -> Ref:
+    def import_object(self, position: int) -> Ref:
+        """Return the reference to an object of the peer's; counts one received."""
         entry = self.imports.get(position)
         far = entry() if entry is not None else None
         if far is None:
@@ -330,6 +335,8 @@ class Tables:
         answer = self.answers.pop(position, None) if type(position) is int else None
         if answer is None:
             raise RemoteProtocolError("bad-gc", f"answer {position!r} is not held")
+        if self.loans.taken:
+            self.loans.over(position)
         if self.kept:
             self.kept_bytes -= self.kept.pop(position, 0)
         return answer
@@ -354,9 +361,10 @@ class Tables:
         for position, export in self.exports.items():
             if export.position != position or export.pending < 0 or export.wire < 0:
                 raise InvariantBroken(f"{export!r}: wire {export.wire}, pending {export.pending}")
-            if export.wire + export.pending == 0 and position != 0:
+            if export.wire + export.pending == 0 and position != 0 and not export.lent:
                 raise InvariantBroken(f"{export!r} is held by nobody")
-        named = [e for e in self.exports.values() if isinstance(e.target, Reference)]
+        self.loans.check()
+        named = [e for e in self.exports.values() if isinstance(e.target, Reference) and not e.lent]
         if len(named) != len(self.by_anchor):
             raise InvariantBroken("the export table and its reverse map differ in size")
         for position, entry in self.imports.items():
@@ -377,6 +385,7 @@ class Tables:
         """Return one line per entry, by table; shows no values."""
         return {
             "exports": [f"{e!r} x{e.wire} {_what(e.target)}" for e in self.exports.values()],
+            "loans": self.loans.dump(),
             "imports": [f"{i!r} x{i.wire}" for i in self.imports.values()],
             "questions": [f"{q!r} {q.state.value}" for q in self.questions.values()],
             "listeners": [repr(a) for a in self.listeners],

@@ -49,8 +49,8 @@ class Outcome:
 
 
 @contextmanager
-def _own_garbage() -> Iterator[None]:
-    """Collect garbage only when a step says so, and none that is older than the run."""
+def own_garbage() -> Iterator[None]:
+    """Collect garbage inside the block only when a step says so, and none that is older than it."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -84,7 +84,7 @@ def replay(seed: int, kinds: str, steps: Sequence[Step]) -> None:
 
 def _play(world: World, chosen: Iterator[Step], steps: list[Step]) -> Outcome:
     failure: Exception | None = None
-    with _own_garbage():
+    with own_garbage():
         try:
             for name, *arguments in chosen:
                 STEPS[name](world, *arguments)

@@ -23,6 +23,8 @@ class HeapEntry:
     capsule: int = 0
     dirty: bool = False
     version: int = 0
+    #: Whether one unique reference is all that leads to it.
+    sole: bool = False
 
 
 class Heap:

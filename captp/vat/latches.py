@@ -12,6 +12,7 @@ from typing import Any
 
 from captp.errors import Deadlock, InvariantBroken, Overloaded
 from captp.model.object import Object
+from captp.model.own import give_back
 from captp.model.promise import BROKEN, Message, Promise
 from captp.vat.fiber import Fiber, followed_by
 
@@ -65,10 +66,10 @@ class Latches:
         latch, promise, limit = obj._latch, message.promise, self._vat.limits.latch_queue
         if len(latch) >= limit:
             problem = f"{limit} calls already wait for this object, which is busy; try again later"
-            self._break(promise, Overloaded(problem))
+            self._refuse(message, Overloaded(problem))
             return
         if promise is not None and latch.fiber is not None and self._leads_to(latch.fiber, promise):
-            self._break(promise, _deadlock(obj))
+            self._refuse(message, _deadlock(obj))
             return
         latch.append(message)
         if promise is not None:
@@ -84,11 +85,12 @@ class Latches:
             message = next(m for m in obj._latch if m.promise is promise)
             obj._latch.remove(message)
             del self._waiting[promise]
-            self._break(promise, _deadlock(obj))
+            self._refuse(message, _deadlock(obj))
 
-    def _break(self, promise: Promise[Any] | None, problem: Overloaded | Deadlock) -> None:
-        if promise is not None:
-            self._vat.settle_now(promise, BROKEN, problem)
+    def _refuse(self, message: Message, problem: Overloaded | Deadlock) -> None:
+        give_back(message)
+        if message.promise is not None:
+            self._vat.settle_now(message.promise, BROKEN, problem)
 
     def _leads_to(self, fiber: Fiber | None, promise: Promise[Any]) -> bool:
         """Whether a fiber waits, over however many others, for a result."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from captp.errors import BadArguments, Broken, NotNow, Overloaded
 from captp.model.faults import from_wire, portable, to_wire
-from captp.model.interface import rows_of
+from captp.model.interface import Row, rows_of
 from captp.model.object import Object
 from captp.model.promise import BROKEN, FULFILLED, Message
 from captp.model.values import FrozenMap
@@ -24,11 +24,12 @@ __all__ = ["failures", "run_many"]
 SHORT: Final = 256
 
 
-def run_many(vat: Any, obj: Object, message: Message) -> None:
+def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
     """Run the calls of a batch, one turn after the other, and answer it."""
     answer = _answer(vat, obj, message.args)
     if message.promise is not None:
         vat.settle_now(message.promise, BROKEN if isinstance(answer, Broken) else FULFILLED, answer)
+    return None
 
 
 def _answer(vat: Any, obj: Object, batch: tuple[Any, ...]) -> Any:

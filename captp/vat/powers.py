@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from captp.errors import NotNear, UsageError
 from captp.model.interface import Interface, interface_of, promise_class
 from captp.model.locator import SturdyRef
+from captp.model.own import Lent
 from captp.model.promise import Promise, Reference
 from captp.model.ref import settled
 from captp.vat.effects import CURRENT_VAT, Enliven, Outside, Timer
@@ -25,6 +26,10 @@ def outside(function: Callable[..., Any], *args: Any) -> Promise[Any]:
     run is cancelled; one whose promise nobody kept goes on to its end.
     """
     vat = _current("outside")
+    for at, arg in enumerate(args):
+        home: Any = getattr(arg, "_home", None)
+        if type(home) is Lent:
+            raise home.stored(f"captp.outside(), argument {at}")
     promise: Promise[Any] = Promise(vat)
     vat.emit(Outside(promise, function, args))
     return promise
@@ -77,6 +82,8 @@ def within(seconds: float, awaited: Any) -> Any:
 def near(reference: Any, cls: type[T]) -> T:
     """Return the object behind a near reference; raises NotNear when it is none of this vat's turn."""
     target = settled(reference) if isinstance(reference, Reference) else reference
+    if type(getattr(target, "_home", None)) is Lent:
+        raise NotNear("a borrowed reference gives no access to the object itself: call it, or .now() it")
     obj = getattr(target, "_anchor", target)
     if not isinstance(obj, cls):
         raise NotNear(f"{reference!r} is not a near {cls.__name__}: send to it instead")

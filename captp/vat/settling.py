@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from captp.errors import Broken, Overloaded
 from captp.limits import Limits
+from captp.model.own import give_back
 from captp.model.passable import ATOMS
 from captp.model.promise import (
     BROKEN,
@@ -21,7 +22,7 @@ from captp.model.promise import (
     add_waiter,
     take_waiters,
 )
-from captp.model.ref import Ref
+from captp.model.ref import HOLDS, Ref
 from captp.model.values import Tagged
 from captp.model.weight import SIZED, weight_of
 from captp.vat.effects import Shortened, Want, Watch
@@ -115,6 +116,8 @@ class Settling:
                     if waiter.waiting_for is promise:
                         waiter.waiting_for = None
                         self.vat.admit(self.vat.local, waiter)
+                elif type(waiter) in HOLDS:
+                    waiter.end()
                 elif type(waiter) is Watch:
                     self.vat.outbox.append(Watch(waiter.promise, promise))
                 elif not isinstance(waiter, Promise):
@@ -167,6 +170,7 @@ class Settling:
         self.queued[promise] = None
 
     def _refuse(self, message: Message, why: str) -> None:
+        give_back(message)
         if message.promise is not None:
             self.settle_now(message.promise, BROKEN, Overloaded(f"{why}; wait for it yourself"))
 
@@ -188,6 +192,7 @@ class Settling:
 
     def deliver_to_data(self, target: Promise[Any], message: Message) -> None:
         """Answer a message to a promise that is broken, or fulfilled with plain data."""
+        give_back(message)
         promise, selector = message.promise, message.selector
         if promise is None:
             return

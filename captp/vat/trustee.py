@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from captp.errors import NotInTurn
+from captp.errors import NotInTurn, UsageError
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
@@ -137,6 +137,11 @@ class Trustee:
         """Return the one reference to ``obj`` under ``interface``; own it first if nobody does."""
         if obj._home is not self:
             self.adopt(obj)
+        if obj._entry.sole:
+            name = type(obj).__name__
+            raise UsageError(
+                f"this {name} has one owner, and no other reference: its owner may captp.share() it"
+            )
         return view(self.vat, obj, ref_class(interface or shown_as(type(obj))))
 
 

@@ -83,7 +83,10 @@ class Turns:
             if isinstance(value, Object):
                 return self.vat.reference(value, row.result)
             value = as_interface(value, row.result)
-        return freeze(value, self.vat)
+        value = freeze(value, self.vat)
+        if self.vat.crossed:
+            self.vat.owning.refuse_loans()
+        return value
 
     def _roll_back(
         self, mark: int, obj: Object, row: Row, problem: BaseException, promise: Promise[Any] | None

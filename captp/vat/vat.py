@@ -22,8 +22,9 @@ from captp.limits import Limits
 from captp.model.faults import portable
 from captp.model.guards import compile_thunk
 from captp.model.object import Object
-from captp.model.passable import ATOMS, freeze, freeze_args, freeze_kwargs
-from captp.model.plan import MANY, PLAN, record
+from captp.model.own import give_back
+from captp.model.passable import ATOMS, freeze
+from captp.model.plan import PLAN, record
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -40,10 +41,10 @@ from captp.vat.effects import CURRENT_VAT
 from captp.vat.fiber import Fiber
 from captp.vat.heap import Heap
 from captp.vat.latches import Latches
-from captp.vat.many import run_many
-from captp.vat.plans import PLAN_ROW
+from captp.vat.owning import Owning
 from captp.vat.queues import Queues, Source
 from captp.vat.settling import Settling, followed, is_under_way
+from captp.vat.specials import SPECIALS
 from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
 
@@ -76,6 +77,9 @@ class Vat:
         self.dropped_fibers: deque[Fiber] = deque()
         #: What entrusted objects leave when their last handle goes, in whatever thread that is.
         self.let_go: deque[Any] = deque()
+        #: Homes of unique and borrowed references that stand in the message which is being made.
+        self.crossed: list[Any] = []
+        self.owning = Owning(self)
         #: Turns beyond one that the deliveries since the last look had.
         self.also_ran = 0
         self.awake = False
@@ -109,11 +113,14 @@ class Vat:
         """Queue a message and return the promise for its result; raises Unpassable with the path."""
         for arg in args:
             if type(arg) not in ATOMS:
-                args = freeze_args(args, self)
+                args, kwargs = self.owning.frozen(args, kwargs)
                 break
-        if kwargs is not None:
-            kwargs = freeze_kwargs(kwargs, self)
+        else:
+            if kwargs is not None:
+                args, kwargs = self.owning.frozen(args, kwargs)
         promise = promise_class(self)
+        if self.crossed:
+            self.owning.bind(promise)
         outbox = self.outbox
         outbox.append(Message(target, selector, args, kwargs, promise))
         if not self.awake:
@@ -134,9 +141,10 @@ class Vat:
         kwargs: dict[str, Any] | None,
     ) -> None:
         """Queue a message whose result nobody wants."""
-        args = freeze_args(args, self)
-        kwargs = None if kwargs is None else freeze_kwargs(kwargs, self)
-        self.emit(Message(target, selector, args, kwargs, None))
+        args, kwargs = self.owning.frozen(args, kwargs)
+        # What is lent comes back with the result, even if nobody waits for it.
+        promise = self.owning.unasked() if self.crossed else None
+        self.emit(Message(target, selector, args, kwargs, promise))
 
     def call_now(
         self,
@@ -149,16 +157,17 @@ class Vat:
         obj = getattr(settled(target), "_anchor", None)
         if not isinstance(obj, Object):
             raise NotNear(f"{target!r} is not near: send to it, and await the promise")
-        row, args = find(obj, selector, freeze_args(args, self))
+        args, kwargs = self.owning.frozen(args, kwargs)
+        row, args = find(obj, selector, args)
         if row.is_fiber:
             raise NotNow(f"{row.name}() is async: it may wait, so it can only be sent")
         if obj._latch is not None:
             raise NotNow(f"{type(obj).__name__} is busy: an async method of it has not finished")
-        kwargs = None if kwargs is None else freeze_kwargs(kwargs, self)
         thunk = row.thunk or compile_thunk(row)
+        promise: Promise[Any] = Promise(self)
+        self.owning.bind(promise)
         if self.trustee.in_turn is not None:
             return self.turns.result(row, thunk(obj, args, kwargs))
-        promise: Promise[Any] = Promise(self)
         token = CURRENT_VAT.set(self)
         try:
             self.turns.run(obj, row, Message(target, selector, args, kwargs, promise))
@@ -184,6 +193,7 @@ class Vat:
         """Queue the settlement of a local promise."""
         if state == FULFILLED:
             value = freeze(value, self)
+            self.owning.refuse_loans()
         elif isinstance(value, BaseException):
             value = portable(value)
         else:
@@ -238,7 +248,7 @@ class Vat:
         ring, quantum, settling = self.queues.ring, self.limits.quantum, self.settling
         forwarded, most = settling.forwarded, self.limits.send_buffer // 2
         while forwarded or self.waited:
-            self._deliver(forwarded.popleft() if forwarded else self.waited.popleft())
+            self.deliver(forwarded.popleft() if forwarded else self.waited.popleft())
         while ring and ran < budget and settling.bulk < most:
             source = ring.popleft()
             messages = source.messages
@@ -249,11 +259,11 @@ class Vat:
                     ran += 1
                     delivery = messages.popleft()
                     if type(delivery) is Message:
-                        self._deliver(delivery)
+                        self.deliver(delivery)
                     else:
                         self.turns.step(delivery)
                     while forwarded:
-                        self._deliver(forwarded.popleft())
+                        self.deliver(forwarded.popleft())
                     if self.also_ran:
                         left -= self.also_ran
                         ran += self.also_ran
@@ -287,7 +297,7 @@ class Vat:
         for messages in (self.waited, self.ahead, self.settling.forwarded):
             yield from (m.target for m in messages)
         yield from self.settling.queued
-        yield from (self.reference(f.obj) for f in self.turns.fibers)
+        yield from (Ref(self, f.obj) for f in self.turns.fibers)
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""
@@ -336,7 +346,8 @@ class Vat:
 
     # Turns.
 
-    def _deliver(self, message: Message) -> None:
+    def deliver(self, message: Message) -> None:
+        """Run a message whose turn it is, or let it wait for its object, or pass it on."""
         target: Any = message.target
         if isinstance(target, Promise):
             target = message.target = followed(target)
@@ -357,14 +368,14 @@ class Vat:
             try:
                 if type(message.selector) is Delegated:
                     row = message.selector
-                elif message.selector == PLAN:
-                    row = PLAN_ROW
-                elif message.selector == MANY:
-                    run_many(self, obj, message)
-                    return
+                elif message.selector in SPECIALS:
+                    row = SPECIALS[message.selector](self, obj, message)
+                    if row is None:
+                        return
                 else:
                     row, message.args = find(obj, message.selector, message.args)
             except Broken as problem:
+                give_back(message)
                 if message.promise is not None:
                     self.settle_now(message.promise, BROKEN, portable(problem))
                 return

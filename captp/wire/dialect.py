@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Literal, final
 
-from captp.errors import DecodeError, LimitExceeded, LocalProtocolError, Unpassable
+from captp.errors import DecodeError, LimitExceeded, LocalProtocolError
 from captp.limits import Limits
 from captp.model.values import FrozenMap, Symbol
 from captp.wire import canonical
+from captp.wire.bounds import check_references, check_size
 from captp.wire.codec import Refs
 from captp.wire.fields import LAST_POSITION, bad_field, check_answer, check_count
 from captp.wire.ops import (
@@ -58,6 +59,8 @@ _RESOLVERS: Final = (Kind.IMPORT_OBJECT, Kind.IMPORT_PROMISE)
 _PEERS: Final = frozenset(("ocapn-peer", "ocapn-node"))
 _OPAQUE: Final = _PEERS | {"desc:sig-envelope"}
 _NOTHING: Final = (None, None)
+#: Values of op:deliver beside its arguments: itself, a target of two, an answer position, a resolver of two.
+_BESIDE: Final = 6
 
 
 class _Several(bytes):
@@ -101,6 +104,8 @@ class SyrupCodec:
         )
         self._unknown = partial(refs.resolve, Kind.UNKNOWN)
         self._symbols: dict[str, Symbol] = {}
+        # Of the message being written: how many descriptors.
+        self._named = 0
         # Of the message being read: how many descriptors, the first and last; the last location, loose ones.
         self._caps = 0
         self._first: tuple[Any, Any] = _NOTHING
@@ -137,17 +142,18 @@ class SyrupCodec:
         write = _WRITERS.get(op[0])
         if write is None:
             raise LocalProtocolError(f"{OP_NAMES.get(op[0], op[0])} does not exist in OCapN")
+        self._named = 0
         message = write(self, op)
-        limit = self._limits.message_bytes
-        if len(message) > limit:
-            raise Unpassable(f"a message of {len(message)} bytes, over {limit}: send it in parts")
+        check_size(message, self._limits)
         return message
 
     def _write(self, value: Any, at: str) -> bytes:
-        spell, limits = self._spell, self._limits
-        return encode(value, default=spell, limits=limits, at=at, depth=1, for_endo=self.raw_order)
+        spell, limits, for_endo = self._spell, self._limits, self.raw_order
+        return encode(value, default=spell, limits=limits, at=at, depth=1, beside=_BESIDE, for_endo=for_endo)
 
     def _spell(self, value: Any) -> Encoded:
+        self._named += 1
+        check_references(self._named, self._limits)
         desc = value if type(value) is Desc else self._refs.describe(value)
         form = _FORMS.get(desc.kind)
         if form is not None:
@@ -264,8 +270,7 @@ class SyrupCodec:
 
     def _resolve(self, kind: Kind, position: Any) -> object:
         self._caps += 1
-        if self._caps > self._limits.caps_per_message:
-            limit = self._limits.caps_per_message
+        if self._caps > (limit := self._limits.caps_per_message):
             raise LimitExceeded("too-many", f"over {limit} references in one message")
         value = self._refs.resolve(kind, position)
         self._last = (kind, value)
@@ -377,11 +382,8 @@ _WRITERS: Final[dict[int, Callable[[SyrupCodec, Op], bytes]]] = {
     ABORT: SyrupCodec._abort,
     DELIVER: SyrupCodec._deliver,
     LISTEN: SyrupCodec._listen,
-    GET: SyrupCodec._select,
-    INDEX: SyrupCodec._select,
-    UNTAG: SyrupCodec._select,
-    GC_EXPORTS: SyrupCodec._gc,
-    GC_ANSWERS: SyrupCodec._gc,
+    **dict.fromkeys((GET, INDEX, UNTAG), SyrupCodec._select),
+    **dict.fromkeys((GC_EXPORTS, GC_ANSWERS), SyrupCodec._gc),
 }
 _SELECTS: Final = {OP_NAMES[code]: code for code in (GET, INDEX, UNTAG)}
 _READERS: Final[dict[str, Callable[[SyrupCodec, str, tuple[Any, ...]], Op]]] = {
@@ -390,11 +392,7 @@ _READERS: Final[dict[str, Callable[[SyrupCodec, str, tuple[Any, ...]], Op]]] = {
     "op:deliver": SyrupCodec._read_deliver,
     "op:deliver-only": SyrupCodec._read_deliver_only,
     "op:listen": SyrupCodec._read_listen,
-    "op:get": SyrupCodec._read_select,
-    "op:index": SyrupCodec._read_select,
-    "op:untag": SyrupCodec._read_select,
-    "op:gc-export": SyrupCodec._read_gc,
-    "op:gc-exports": SyrupCodec._read_gc,
-    "op:gc-answer": SyrupCodec._read_gc,
-    "op:gc-answers": SyrupCodec._read_gc,
+    **dict.fromkeys(_SELECTS, SyrupCodec._read_select),
+    **dict.fromkeys(("op:gc-export", "op:gc-exports"), SyrupCodec._read_gc),
+    **dict.fromkeys(("op:gc-answer", "op:gc-answers"), SyrupCodec._read_gc),
 }

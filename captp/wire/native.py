@@ -20,9 +20,10 @@ from captp.errors import BadLocator, DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+from captp.wire.bounds import check_native, check_references, check_size
 from captp.wire.codec import Refs
 from captp.wire.native_whole import check_whole
-from captp.wire.ops import CALL, RESOLVE, Desc, Kind, Op
+from captp.wire.ops import CALL, DELIVER, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
@@ -70,6 +71,10 @@ class NativeCodec:
         self._nodes = 0
         self._caps = 0
         self._caps_limit = limits.caps_per_message
+        #: References in the message being written.
+        self._named = 0
+        #: A message of so many bytes has neither a container of more entries nor more values.
+        self._short = min(limits.container_entries, limits.nodes, limits.message_bytes)
         options = self._options()
         #: Made for the first frame that is not short: it takes 40 KiB, and idle connections are many.
         self._unpacker: msgpack.Unpacker | None = None
@@ -123,14 +128,22 @@ class NativeCodec:
     def encode(self, op: Op) -> bytes:
         """Spell one operation; raises Unpassable and keeps nothing of it."""
         try:
-            return self._packer.pack(op)  # type: ignore[no-any-return]
-        except UnicodeEncodeError:
-            self._packer = msgpack.Packer(default=self._encode_other)
-            raise Unpassable("a str with lone surrogates is no text; send bytes") from None
-        except Exception:
+            encoded: bytes = self._packer.pack(op)
+        except Exception as problem:
             # After an error the packer's state is not to be trusted with the next message.
             self._packer = msgpack.Packer(default=self._encode_other)
+            self._named = 0
+            if isinstance(problem, UnicodeEncodeError):
+                raise Unpassable("a str with lone surrogates is no text; send bytes") from None
             raise
+        if self._named:
+            # The target of op:deliver is one of them.
+            named, self._named = self._named + (op[0] == DELIVER), 0
+            check_references(named, self._limits)
+        if len(encoded) > self._short:
+            check_size(encoded, self._limits)
+            check_native(op, self._limits)
+        return encoded
 
     def _encode_other(self, value: Any) -> Any:
         kind = type(value)
@@ -149,6 +162,8 @@ class NativeCodec:
         desc = value if kind is Desc else self._refs.describe(value)
         if desc.kind is Kind.CERTIFICATE:
             return _ExtType(Kind.CERTIFICATE, desc.position)
+        self._named += 1
+        check_references(self._named, self._limits)
         return self.target(desc.kind, desc.position)
 
     def _encode_int(self, value: int) -> Any:
@@ -286,7 +301,7 @@ class NativeCodec:
         if code == EXT_SYMBOL:
             known = self._names.get(data)
             return known if known is not None else self._decode_symbol(data)
-        if 16 <= code <= 19:
+        if 16 <= code <= 19 or Kind.LENT <= code <= Kind.EXPORT_SOLE:
             self._caps += 1
             if self._caps > self._caps_limit:
                 raise LimitExceeded("too-many", f"over {self._caps_limit} references in one message")

@@ -55,6 +55,10 @@ class Kind(IntEnum):
     STURDYREF = 21
     #: A record of another label than these have: only OCapN has such, and it is no ext type.
     UNKNOWN = 22
+    #: Of the extension own1: lent for one call, and unique, from its host or back to it.
+    LENT = 23
+    IMPORT_SOLE = 24
+    EXPORT_SOLE = 25
 
 
 @frozen

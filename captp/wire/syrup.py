@@ -14,6 +14,7 @@ from typing import Any, Final, final
 from captp.errors import DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
+from captp.wire.bounds import too_many_entries, too_many_values
 from captp.wire.quirks import ENDO_RESERVES, raw_key
 from captp.wire.syrup_reader import Reader
 from captp.wire.syrup_values import DOUBLE, NAN, Encoded, Record, write_int
@@ -36,13 +37,15 @@ def encode(
     limits: Limits = _LIMITS,
     at: str = "value",
     depth: int = 0,
+    beside: int = 0,
     for_endo: bool = False,
 ) -> bytes:
     """Write ``value`` in canonical form.
 
     ``default`` turns a value of a type not known here into one that is, or into Encoded bytes; it
     raises Unpassable for what cannot cross. ``at`` names the value in errors, ``depth`` says how
-    many containers already enclose it. ``for_endo`` writes what Endo 1.1 reads, see captp.wire.quirks.
+    many containers already enclose it and ``beside`` how many values its message has besides.
+    ``for_endo`` writes what Endo 1.1 reads, see captp.wire.quirks.
     Raises Unpassable with the path of the culprit.
     """
     out: list[bytes] = []
@@ -53,7 +56,7 @@ def encode(
     closer = b""
     step: _Step = _nowhere
     frames: list[tuple[Iterator[Any], bytes, Sequence[Any], _Step]] = []
-    nodes = 1
+    nodes = 1 + beside
     # A negative zero is one only when it is added to another.
     zero = 0.0 if for_endo else -0.0
     inner: Sequence[Any]
@@ -109,14 +112,16 @@ def encode(
                         made = default(item)
                         if type(made) is Encoded:
                             add(made)
+                            # A reference is a record: it has at most a value in every two bytes.
+                            nodes += len(made) // 2
                             continue
                         entries, inner, end, walk = 1, (made,), b"", _nowhere
                         opening = b""
                     nodes += len(inner)
                     if nodes > limits.nodes:
-                        raise _too_many(limits)
+                        raise too_many_values(limits)
                     if entries > limits.container_entries:
-                        raise Unpassable(f"over {limits.container_entries} entries in a container")
+                        raise too_many_entries(limits)
                     frames.append((rest, closer, source, step))
                     add(opening)
                     rest, closer, source, step = iter(inner), end, inner, walk
@@ -126,7 +131,7 @@ def encode(
                 if frames:
                     rest, closer, source, step = frames.pop()
                 elif nodes > limits.nodes:
-                    raise _too_many(limits)
+                    raise too_many_values(limits)
                 else:
                     return b"".join(out)
     except Unpassable as problem:
@@ -152,10 +157,6 @@ def decode_one(data: bytes, limits: Limits, strict: bool = False) -> Any:
         if written != data:
             raise DecodeError("bad-value", "signed material that is not canonical Syrup")
     return value
-
-
-def _too_many(limits: Limits) -> Unpassable:
-    return Unpassable(f"over {limits.nodes} values in one message")
 
 
 def _nowhere(_source: Sequence[Any], _index: int) -> str:

@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import shlex
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 def members(thing: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a class adds to Python's own, and a function itself."""
+    if typing.get_origin(thing) is not None:
+        return  # a name for annotations
     if not inspect.isclass(thing):
         yield thing.__name__, thing
         return

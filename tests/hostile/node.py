@@ -20,9 +20,10 @@ from captp.net.tcp import TcpNetlayer
 from captp.net.tls import TlsNetlayer, TlsPort
 from captp.wire.dialect import SyrupCodec
 from captp.wire.native import NativeCodec
-from captp.wire.ops import ABORT, BREAK, DELIVER, LISTEN, RESOLVE, START, Desc, Kind
+from captp.wire.ops import ABORT, BREAK, DELIVER, LISTEN, RESOLVE, START, Desc
 from tests.hostile.spell import RESOLVERS, SPEAKERS, Claim, Speaker, Sym
 from tests.hostile.wire import LOOPBACK, Wire, connect, greet
+from tests.names import Names
 
 CALLERS = 8
 PACE_S = 0.02
@@ -188,16 +189,6 @@ class Node:
             yield Hostile(self, SPEAKERS[codec], wire, key)
         finally:
             wire.close()
-
-
-class Names:
-    """Takes every descriptor for what it is."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"{value!r} is not to be sent")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
 
 
 def ears(codec: str) -> NativeCodec | SyrupCodec:

@@ -6,9 +6,7 @@ seed says, at speeds that the seed says. A program that yields a condition goes 
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from random import Random
 from typing import Any
 
@@ -304,19 +302,6 @@ def play_one(case: Case, mix: str, seed: int) -> Failure | None:
     except Exception as problem:
         return Failure(seed, kinds, play.steps, problem, play.world.losses)
     return None
-
-
-@contextmanager
-def own_garbage() -> Iterator[None]:
-    """Collect no garbage that is older than the schedules played inside, and that only at their ends."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 def _expect_all(play: Play) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from captp.peer import order
-from captp.sim.script import as_test
+from captp.sim.script import as_test, own_garbage
 from captp.vat import settling, vat
 from tests.sim.order_cases import (
     Case,
@@ -13,7 +13,6 @@ from tests.sim.order_cases import (
     Play,
     Program,
     link,
-    own_garbage,
     owner,
     play_one,
     promise_at,

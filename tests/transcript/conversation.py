@@ -30,6 +30,7 @@ from captp.vat.effects import CURRENT_VAT, Watch
 from captp.wire import ops
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import Desc, Kind, Op
+from tests.names import Names
 
 BEAT_S = 0.25
 
@@ -51,7 +52,7 @@ class Side:
         self.inbox: deque[bytes] = deque()
         self.hangups: list[str] = []
         self.failures: list[str] = []
-        self._codec = NativeCodec(_Names(), Limits())
+        self._codec = NativeCodec(Names(), Limits())
 
     @property
     def other(self) -> Side:
@@ -214,16 +215,6 @@ def value(promise: Any) -> Any:
     except StopIteration as done:
         return done.value
     raise AssertionError("a settled promise suspended its awaiter")
-
-
-class _Names:
-    """Takes every descriptor for what it is: a name."""
-
-    def describe(self, what: object) -> Desc:
-        raise AssertionError(f"a listener sends nothing, and {what!r} least of all")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
 
 
 def _messages(data: bytes) -> list[bytes]:

@@ -24,21 +24,12 @@ from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import ABORT, BREAK, CALL, DELIVER, RESOLVE, START, Desc, Kind
 from captp.wire.syrup import Encoded, Record, encode
+from tests.names import Names
 from tests.transcript.parties import Root
 
 TRANSPORT = "sim"
 SWISS = b"s" * 32
 CODECS = ["native", "syrup"]
-
-
-class _Names:
-    """Takes every descriptor for what it is."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"{value!r} is not to be sent")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
 
 
 @frozen
@@ -130,9 +121,9 @@ class Stranger:
         limits = Limits()
         self._codec: Any
         if self.is_native:
-            self._codec = NativeCodec(_Names(), limits)
+            self._codec = NativeCodec(Names(), limits)
         else:
-            self._codec = SyrupCodec(_Names(), limits, True)
+            self._codec = SyrupCodec(Names(), limits, True)
             self._codec.vocabulary = "d2"
         key = PrivateKey.from_seed(name.encode().ljust(32))
         where = PeerLocator.make(transport, key.public.designator, {"exts": "mp1", "node": name})

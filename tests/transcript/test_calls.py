@@ -28,11 +28,11 @@ def test_the_dialler_says_hello_first_and_calls_when_it_has_the_answer() -> None
     a.run()
 
     talk.reads("""
-        A>B op:start-session 1.0 memory mp1
+        A>B op:start-session 1.0 memory mp1,own1
     """)
     b.take(2)  # the preamble comes as a piece of its own
     talk.reads("""
-        B>A op:start-session 1.0 memory mp1
+        B>A op:start-session 1.0 memory mp1,own1
     """)
     a.take()
     talk.reads("""
@@ -189,7 +189,7 @@ def test_one_result_that_cannot_leave_breaks_its_own_call_alone() -> None:
 
     assert talk.new_lines()[6:] == [
         "B>A op:resolve q1 = bytes 1",
-        "B>A op:break q2 ! Unpassable: a message of 2006 bytes; 1000 is the most",
+        "B>A op:break q2 ! Unpassable: a message of 2006 bytes; 1000 is the most: send it in parts",
         "B>A op:resolve q3 = bytes 2",
         "B>A op:resolve q4 = 0",
         "B>A op:resolve q5 = 1",

@@ -11,6 +11,7 @@ import captp
 from captp.errors import Refused
 from captp.model.interface import Row, rows_of
 from captp.model.object import Object
+from captp.model.own import Mode
 from captp.model.send import E
 from captp.peer.outputs import Batch, Commit, Load
 from tests.unit.peer.pair import Counter, Host, Net, Shop, outcome, pair
@@ -162,7 +163,7 @@ def test_seam_f_a_row_knows_how_its_method_is_called() -> None:
     assert [row.is_fiber for row in (add, me, never)] == [False, False, True]
     assert me.result is Shop
     assert me.thunk is not None
-    assert (add.modes, add.needs) == ((), ())
+    assert (add.modes, add.needs) == ({}, ())
 
 
 def test_seam_f_dispatch_calls_what_the_row_says() -> None:
@@ -179,7 +180,7 @@ def test_seam_f_dispatch_calls_what_the_row_says() -> None:
         seen.append((type(obj).__name__, args, kwargs))
         return made
 
-    row.thunk, row.result, row.modes, row.needs = thunk, Shop, ("borrowed",), ("clock",)
+    row.thunk, row.result, row.modes, row.needs = thunk, Shop, {"what": Mode.BORROWED}, ("clock",)
     result = a.want(E(a.vat.reference(Borrower())).take(1))
     net.rest()
 

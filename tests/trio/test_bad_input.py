@@ -35,6 +35,7 @@ from captp.wire.ops import (
     Desc,
     Kind,
 )  # fmt: skip
+from tests.names import Names
 
 
 class Counter(captp.Object):
@@ -46,18 +47,8 @@ class Counter(captp.Object):
         return self.count
 
 
-class _Names:
-    """Takes every descriptor for what it is: a name."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"a stranger sends descriptors, not {value!r}")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
-
-
 def codec() -> NativeCodec:
-    return NativeCodec(_Names(), Limits(message_bytes=32 * 1024 * 1024, depth=10_000))
+    return NativeCodec(Names(), Limits(message_bytes=32 * 1024 * 1024, depth=10_000))
 
 
 def framed(*ops: Any) -> bytes:

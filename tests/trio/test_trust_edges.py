@@ -105,10 +105,10 @@ async def test_a_poisoned_object_waits_to_be_healed() -> None:
         spoils(box)
 
     async with captp.open_vat() as vat:
-        for spoil in (lambda: box.apply(spoils), lambda: box.launch(spoils_later)):
+        for is_async in (False, True):
             box = vat.entrust(Box(), on_error="poison")
             with pytest.raises(KeyError):
-                await spoil()
+                await (box.launch(spoils_later) if is_async else box.apply(spoils))
             with pytest.raises(captp.Poisoned, match="half done"):
                 await box.apply(Box.run)
             with pytest.raises(captp.Poisoned):

@@ -12,23 +12,14 @@ from captp.session.inbound import Ended
 from captp.session.session import Established, Session
 from captp.vat.vat import Vat
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import ABORT, CALL, Desc, Kind, Op
+from captp.wire.ops import ABORT, CALL, Op
+from tests.names import Names
 
 MINE = PrivateKey.from_seed(b"m" * 32)
 THEIRS = PrivateKey.from_seed(b"t" * 32)
 PLACE = PeerLocator.make("memory", THEIRS.public.designator, {"exts": "mp1"})
 CHANNEL = Channel(THEIRS.public.raw, b"binding", "memory")
 LIMITS = Limits()
-
-
-class Names:
-    """Takes every descriptor for what it is."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"{value!r} is not to be sent")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
 
 
 def spelled(*ops: Op) -> bytes:

@@ -18,6 +18,7 @@ from captp.session.handshake import Channel, make_hello
 from captp.vat.effects import CURRENT_VAT
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import CALL, DELIVER, GC_ANSWERS, LISTEN, RESOLVE, START, Desc, Kind, Op
+from tests.names import Names
 
 SWISS = b"s" * 32
 
@@ -55,16 +56,6 @@ class Door(captp.Object):
     @captp.method(latch=False)
     async def wait(self, what: Any) -> Any:
         return await what
-
-
-class Names:
-    """Takes every descriptor for what it is."""
-
-    def describe(self, value: object) -> Desc:
-        raise AssertionError(f"{value!r} is not to be sent")
-
-    def resolve(self, kind: Kind, position: Any) -> object:
-        return Desc(Kind(kind), position)
 
 
 CODEC = NativeCodec(Names(), Limits())

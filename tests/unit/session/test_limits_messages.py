@@ -79,7 +79,7 @@ def test_a_message_over_the_limit_does_not_leave(more: int) -> None:
     talk.settle()
 
     if more:
-        with pytest.raises(Unpassable, match="a message of 1001 bytes; 1000 is the most"):
+        with pytest.raises(Unpassable, match="a message of 1001 bytes; 1000 is the most: send it in parts"):
             value(call)
         talk.reads("")
     else:

@@ -218,6 +218,9 @@ VALUES: list[tuple[Any, str]] = [
     (Reference(Kind.ANSWER, 2**56 - 1), "c70713ffffffffffffff"),
     # ext 20: a certificate is opaque
     (Reference(Kind.CERTIFICATE, b"<1'x>"), "c70514 3c3127783e"),
+    (Reference(Kind.LENT, 5), "d41705"),
+    (Reference(Kind.IMPORT_SOLE, 300), "d518012c"),
+    (Reference(Kind.EXPORT_SOLE, 1), "d41901"),
     # ext 21: [transport, designator, hints, swiss number]
     (STURDYREF, "c71715 94 a3746c73 a26162 81a4686f7374a168 c4057377697373"),
 ]

@@ -1,0 +1,322 @@
+"""How long a reference may be held: shared, unique or borrowed; what holds it stands before its vat.
+
+Shared is the default: counted, and the only one that may be stored. A unique reference has one holder:
+passing it on consumes it. A borrowed one lives for the turn or the fiber that it was lent to. Both are
+references whose home is a ``Hold``, which lets calls through to the vat and everything else not.
+
+loan: fresh --in a message--> lent --its turn, fiber or call ends--> over; unique: held --passed on--> moved,
+moved --the message could not leave, or its turn was rolled back--> held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
+
+from captp.errors import BorrowEscape, Moved, UsageError
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference
+from captp.model.ref import HOLDS, Far, Ref, settled
+
+T = TypeVar("T")
+
+__all__ = [
+    "MAKE_UNIQUE",
+    "SHARE",
+    "Borrowed",
+    "Exclusive",
+    "Lent",
+    "Mode",
+    "Sole",
+    "Unique",
+    "give_back",
+    "lend",
+    "lent",
+    "sole",
+]
+
+#: Asks the host of an object for a unique reference to it, and tells it that one is shared.
+MAKE_UNIQUE: Final = "captp:make-unique"
+SHARE: Final = "captp:share"
+
+
+#: What a reference reaches that was passed on.
+GONE: Final = Far(None, None)
+
+
+class Mode(Enum):
+    """How a parameter or a result is held; without one it is shared."""
+
+    UNIQUE = "unique"
+    BORROWED = "borrowed"
+    EXCLUSIVE = "exclusive"
+
+
+#: A parameter or a result that has one holder: passing it consumes it.
+Unique: TypeAlias = Annotated[T, Mode.UNIQUE]
+#: A parameter that lives for the turn or the fiber it was given to.
+Borrowed: TypeAlias = Annotated[T, Mode.BORROWED]
+#: A parameter that arrives as a unique reference: a unique one moves in, a shared one is cloned.
+Exclusive: TypeAlias = Annotated[T, Mode.EXCLUSIVE]
+
+
+class Hold:
+    """A home that stands before the vat for one reference."""
+
+    __slots__ = ("plain", "vat")
+
+    #: What keeps it, in words.
+    kind: ClassVar[str]
+
+    def __init__(self, vat: Any, anchor: Any) -> None:
+        self.vat = vat
+        #: What the vat sends to; nobody else sees it.
+        self.plain = Ref(vat, anchor)
+
+    def look(self) -> None:
+        """Raise what says that the reference cannot be used any more."""
+        raise NotImplementedError
+
+    def cross(self, ref: Ref) -> Ref:
+        """Return what travels when ``ref`` is passed on; raises what says that it cannot be."""
+        raise NotImplementedError
+
+    def stored(self, where: str) -> Exception:
+        """Return the error for one who keeps the reference."""
+        raise NotImplementedError
+
+    # What references call; see promise.Home.
+
+    def send(self, _ref: Reference, *rest: Any) -> Any:
+        self.look()
+        return self.vat.send(self.plain, *rest)
+
+    def delegate(self, _ref: Reference, *rest: Any) -> Any:
+        self.look()
+        return self.vat.delegate(self.plain, *rest)
+
+    def send_only(self, _ref: Reference, *rest: Any) -> None:
+        self.look()
+        self.vat.send_only(self.plain, *rest)
+
+    def call_now(self, _ref: Reference, *rest: Any) -> Any:
+        self.look()
+        return self.vat.call_now(self.plain, *rest)
+
+
+class Lent(Hold):
+    """The home of a borrowed reference."""
+
+    __slots__ = ("_ends", "_kept", "is_fresh", "is_over", "where")
+
+    kind = "borrowed"
+
+    def __init__(self, vat: Any, anchor: Any, where: str, *, is_fresh: bool = False) -> None:
+        super().__init__(vat, anchor)
+        self.where = where
+        #: Whether it may still go into one message.
+        self.is_fresh = is_fresh
+        self.is_over = False
+        self._ends: list[Callable[[], None]] = []
+        self._kept: Promise[Any] | None = None
+
+    def look(self) -> None:
+        if self.is_over:
+            raise BorrowEscape(
+                f"this reference was {self.where}, which is over: ask for a shared one to keep it"
+            )
+
+    def cross(self, ref: Ref) -> Ref:
+        self.look()
+        if not self.is_fresh:
+            raise BorrowEscape(
+                f"this reference was {self.where}, and is not passed on: give it to a parameter that borrows,"
+                " with captp.lend(), or ask for a shared one"
+            )
+        self.is_fresh = False
+        self.vat.crossed.append(self)
+        return ref
+
+    def stored(self, where: str) -> Exception:
+        return BorrowEscape(
+            f"{where}: this reference was {self.where}, and cannot be kept: ask for a shared one"
+        )
+
+    def undo(self) -> None:
+        """Take it back: the message it was in did not leave."""
+        self.is_fresh = True
+
+    def carried(self, promise: Promise[Any] | None) -> None:
+        """Note the message that it is in: it is over when the result of that settles ``promise``."""
+        if promise is not None:
+            self.vat.owning.when_settled(promise, self)
+
+    def keeps(self, promise: Promise[Any] | None) -> None:
+        """Keep the promise of the result, which nobody else does: a promise that goes cancels its call."""
+        self._kept = promise
+
+    def on_end(self, act: Callable[[], None]) -> None:
+        """Have ``act`` called when the loan is over."""
+        self._ends.append(act)
+
+    def end(self) -> None:
+        """End the loan, and all that were made of it."""
+        if not self.is_over:
+            self.is_over = True
+            self._kept = None
+            ends, self._ends = self._ends, []
+            for act in ends:
+                act()
+
+
+class Sole(Hold):
+    """The home of a unique reference."""
+
+    __slots__ = ("_giver", "_heir", "_how", "_promise", "_ref")
+
+    kind = "unique"
+
+    def __init__(self, vat: Any, anchor: Any, giver: Sole | None = None) -> None:
+        super().__init__(vat, anchor)
+        self._giver = giver
+        #: How it was given away; empty while it is held.
+        self._how = ""
+        self._promise: Promise[Any] | None = None
+        self._ref: Ref | None = None
+        self._heir: Sole | None = None
+
+    def look(self) -> None:
+        if self._how:
+            raise Moved(f"this unique reference was {self._how}{self._fate()}: use what its new holder gives")
+
+    def _fate(self) -> str:
+        promise = self._promise
+        if promise is None or promise._state == FULFILLED:
+            return ""
+        if promise._state == BROKEN:
+            return ", and that call broke, so that it may be there or gone"
+        return ", in a call that is not answered yet"
+
+    def cross(self, ref: Ref) -> Ref:
+        self.look()
+        self.move("passed on")
+        self._ref = ref
+        self.vat.crossed.append(self)
+        self.vat.on_roll_back(self.undo)
+        self._heir = Sole(self.vat, ref._anchor, self)
+        return type(ref)(self._heir, ref._anchor)
+
+    def move(self, how: str) -> None:
+        """Say how it was given away; it cannot be used from now on."""
+        self._how = how
+
+    def stored(self, where: str) -> Exception:
+        return Moved(
+            f"{where}: a unique reference cannot be state, as state is shared: captp.share() it first"
+        )
+
+    def undo(self) -> None:
+        """Take it back: the message it was in did not leave, or its turn was rolled back."""
+        self._how = ""
+        self._promise = None
+
+    def carried(self, promise: Promise[Any] | None) -> None:
+        """Note the message that it is in, whose result settles ``promise``."""
+        self._promise = promise
+        if promise is not None:
+            self.vat.owning.when_settled(promise, self)
+        else:
+            self._part()
+
+    def end(self) -> None:
+        """Let go of what was given away, once it has arrived or is lost."""
+        if self._how and self._ref is not None and self._heir is not None:
+            self._part()
+            self._ref._anchor = self.plain._anchor = GONE
+
+    def _part(self) -> None:
+        heir, self._heir = self._heir, None
+        if heir is not None:
+            heir._giver = None
+
+    def give_back(self) -> None:
+        """Return it to who passed it on."""
+        if self._giver is not None:
+            self._giver.undo()
+
+
+HOLDS.update((Lent, Sole))
+
+
+def give_back(message: Message) -> None:
+    """Return the unique references in a message that did not get to its turn to those who passed them on."""
+    stack: list[Any] = [message.args, message.kwargs]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, tuple):
+            stack += part
+        elif isinstance(part, dict):
+            stack += part.values()
+        elif isinstance(part, Ref):
+            home: Any = part._home
+            if type(home) is Sole:
+                home.give_back()
+
+
+def sole(vat: Any, anchor: Any, cls: type[Ref] = Ref) -> Ref:
+    """Return a unique reference; what other references to the same thing there are, are consumed."""
+    made = cls(Sole(vat, anchor), anchor)
+    known = anchor._views
+    for view in known.values() if type(known) is dict else () if known is None else (known,):
+        shared = view()
+        if shared is not None:
+            old = Sole(vat, anchor)
+            old.move("made unique")
+            shared._home = old
+    anchor._views = None
+    return made
+
+
+def lent(vat: Any, value: Ref, where: str, cls: type[Ref] | None = None) -> Ref:
+    """Return a borrowed reference to what ``value`` reaches; it is over no later than ``value`` is."""
+    return _loan(vat, value, where, cls, is_fresh=False)
+
+
+def _loan(vat: Any, value: Ref, where: str, cls: type[Ref] | None, *, is_fresh: bool) -> Ref:
+    home = Lent(vat, value._anchor, where, is_fresh=is_fresh)
+    outer = value._home
+    if isinstance(outer, Hold):
+        outer.look()
+    if isinstance(outer, Lent):
+        outer.on_end(home.end)
+    return (cls or type(value))(home, value._anchor)
+
+
+def lend(reference: T) -> T:
+    """Return a reference that can be passed in one call, and ends with it; nothing is counted for it.
+
+    Parameters annotated ``Borrowed`` do this by themselves. Raises UsageError for a promise that is
+    pending, as nobody knows yet what to lend.
+    """
+    value: Any = settled(reference) if isinstance(reference, Reference) else reference
+    if not isinstance(value, Ref):
+        raise UsageError(f"a {type(value).__name__} cannot be lent: await it, or export the object first")
+    vat = value._home.vat if isinstance(value._home, Hold) else value._home
+    return _loan(vat, value, "lent for a call", None, is_fresh=True)  # type: ignore[return-value]
+
+
+def share(reference: T) -> T:
+    """Return a shared reference in place of a unique one, which is consumed; its host is told.
+
+    A shared reference is returned as it is. Raises Moved, and BorrowEscape for a borrowed one.
+    """
+    value: Any = reference
+    home = getattr(value, "_home", None)
+    if isinstance(home, Lent):
+        raise home.stored("captp.share()")
+    if not isinstance(home, Sole):
+        return reference
+    home.look()
+    home.move("shared")
+    home.vat.on_roll_back(home.undo)
+    return home.vat.owning.shared(value)  # type: ignore[no-any-return]

@@ -1,0 +1,183 @@
+"""References that a session passes under other terms than shared: lent for one call, or given away.
+
+A loan has a position among the exports and is counted nowhere: given --the call is answered--> taken back;
+taken --its call is answered, or released--> over. The borrower uses it before its answer alone, so the
+lender may use the position again once it has that. Peers without the extension ``own1`` get counted
+references that go dead when the loan is over. Invariant: each loan stands at one question or one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from captp.errors import Broken, DecodeError, InvariantBroken, LimitExceeded, Overloaded, Unpassable
+from captp.model.object import Object
+from captp.model.own import Lent, sole
+from captp.model.promise import broken
+from captp.model.ref import Far, Ref
+from captp.session.entries import Export
+from captp.wire.ops import Desc, Kind
+
+#: Announced by vats that know unique references and loans.
+OWN: Final = "own1"
+
+_SOLE: Final = {Kind.IMPORT_OBJECT: Kind.IMPORT_SOLE, Kind.EXPORT: Kind.EXPORT_SOLE}
+
+
+class Loans:
+    """The loans and unique references of one session."""
+
+    __slots__ = ("_count", "_tables", "given", "lending", "taken", "taking")
+
+    def __init__(self, tables: Any) -> None:
+        self._tables = tables
+        #: In the message that is encoded, and in the one that is decoded.
+        self.lending: list[tuple[Export, Lent]] = []
+        self.taking: list[tuple[Lent, Far]] = []
+        #: By the position of the question, and of the answer.
+        self.given: dict[int, list[tuple[Export, Lent]]] = {}
+        self.taken: dict[int, list[tuple[Lent, Far]]] = {}
+        self._count = 0
+
+    # Out.
+
+    def describe(self, value: Ref) -> Desc:
+        """Name a unique or borrowed reference for the peer."""
+        home: Any = value._home
+        anchor, session = value._anchor, self._tables.session
+        is_theirs = type(anchor) is Far and anchor.session is session
+        if type(home) is Lent:
+            desc: Desc = self._tables.describe(home.plain) if is_theirs else self._lend(home)
+            return desc
+        if type(anchor) is Far and not is_theirs:
+            raise Unpassable(
+                "a unique reference moves between its host and one other peer only: captp.share() it, or pass"
+                " it to its host"
+            )
+        desc = self._tables.describe(home.plain)
+        return Desc(_SOLE[desc.kind], desc.position) if OWN in session.extensions else desc
+
+    def _lend(self, home: Lent) -> Desc:
+        tables = self._tables
+        if len(tables.exports) > tables.limits.exports:
+            raise Overloaded(f"this session holds {tables.limits.exports} references already")
+        position = tables.export_positions.take()
+        entry = tables.exports[position] = tables.account.export(position, home.plain)
+        entry.lent = True
+        self.lending.append((entry, home))
+        if OWN in tables.session.extensions:
+            return Desc(Kind.LENT, position)
+        given: Desc = tables.give(entry)
+        return given
+
+    def sent(self, question: int) -> None:
+        """Note that the message has left: what it lends comes back with the answer to ``question``."""
+        for entry, home in self.lending:
+            home.on_end(_cutter(entry, self._tables.home))
+        self.given[question] = self.lending
+        self.lending = []
+
+    def roll_back(self) -> None:
+        """Forget what a message would have lent that could not be encoded."""
+        for entry, _home in self.lending:
+            self._remove(entry)
+        self.lending = []
+
+    def answered(self, question: int) -> None:
+        """Take back what a call lent that is answered."""
+        for entry, home in self.given.pop(question, ()):
+            home.end()
+            if entry.wire == 0:
+                self._remove(entry)
+
+    def _remove(self, entry: Export) -> None:
+        if self._tables.exports.get(entry.position) is entry:
+            del self._tables.exports[entry.position]
+            self._tables.export_positions.free.append(entry.position)
+
+    # In.
+
+    def resolve(self, kind: int, position: int) -> Any:
+        """Return what the peer lends or gives away."""
+        tables = self._tables
+        if OWN not in tables.session.extensions:
+            raise DecodeError("bad-value", f"ext {kind} belongs to the extension {OWN}")
+        if kind == Kind.LENT:
+            if self._count >= tables.limits.imports:
+                raise LimitExceeded("too-many", f"more than {tables.limits.imports} loans")
+            self._count += 1
+            far = Far(tables.session, tables.codec.target(Kind.EXPORT, position))
+            far.entry = tables.account.import_(position, far, _forget)
+            home = Lent(tables.home, far, "lent by a peer for a call")
+            self.taking.append((home, far))
+            return Ref(home, far)
+        if kind == Kind.IMPORT_SOLE:
+            return sole(tables.home, tables.import_object(position)._anchor)
+        target = tables.target(position)
+        obj = target._anchor if isinstance(target, Ref) else None
+        if not isinstance(obj, Object) or not obj._entry.sole:
+            return target
+        # It has come home: whoever had it may go on sending, to nobody.
+        entry = tables.exports[position]
+        del tables.by_anchor[id(obj)]
+        entry.lent = True
+        _cutter(entry, tables.home)()
+        return sole(tables.home, obj)
+
+    def came(self, answer: int) -> None:
+        """Note that the loans of the message just decoded end with the answer at that position."""
+        if answer < 0:
+            raise DecodeError("bad-value", "what is lent has to come back with an answer")
+        self.taken[answer] = self.taking
+        self.taking = []
+
+    def over(self, answer: int) -> None:
+        """End the loans of a call that is answered, or that nobody waits for."""
+        for home, far in self.taken.pop(answer, ()):
+            self._count -= 1
+            home.end()
+            far.broken = Broken("the loan of this reference is over: ask for a shared one to keep it")
+
+    def end(self, reason: Broken) -> None:
+        """End every loan with its session."""
+        for loans in self.taken.values():
+            for home, far in loans:
+                home.end()
+                far.broken = reason
+        for given in self.given.values():
+            for _entry, home in given:
+                home.end()
+        self.given.clear()
+        self.taken.clear()
+        self._count = 0
+
+    # For tests and tools.
+
+    def check(self) -> None:
+        """Raise InvariantBroken unless each loan stands at an open question or an answer that is there."""
+        tables = self._tables
+        if self.lending or sum(map(len, self.taken.values())) + len(self.taking) != self._count:
+            raise InvariantBroken(f"{self._count} loans of the peer's were counted")
+        if stray := self.given.keys() - tables.questions.keys():
+            raise InvariantBroken(f"loans of the questions {sorted(stray)}, which are over")
+        if stray := self.taken.keys() - tables.answers.keys():
+            raise InvariantBroken(f"loans for the answers {sorted(stray)}, which are gone")
+
+    def dump(self) -> list[str]:
+        """Return one line per call that lends."""
+        given = [f"q{q} lends {[e for e, _ in loans]}" for q, loans in self.given.items()]
+        return given + [f"a{a} borrows {len(loans)}" for a, loans in self.taken.items()]
+
+
+def _forget(_entry: Any) -> None:
+    """Report no drop: the peer has counted nothing."""
+
+
+def _cutter(entry: Export, home: Any) -> Callable[[], None]:
+    def cut() -> None:
+        entry.target = broken(
+            home, Broken("this reference was lent or given away, and is not yours any more")
+        )
+
+    return cut

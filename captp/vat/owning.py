@@ -1,0 +1,218 @@
+"""Unique references at the host of their object, and what a message does with those that it carries."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from copy import copy
+from typing import Any, Final, TypeVar
+
+from captp.errors import BorrowEscape, InvariantBroken, Refused, UsageError
+from captp.model.guards import compile_thunk
+from captp.model.interface import Method, Row, interface_of, promise_class, ref_class
+from captp.model.object import Object
+from captp.model.own import MAKE_UNIQUE, SHARE, Hold, Lent, Sole, sole
+from captp.model.passable import freeze_args, freeze_kwargs
+from captp.model.promise import Message, Promise, Reference, add_waiter
+from captp.model.ref import Far, Ref, settled, view
+from captp.vat.effects import CURRENT_VAT
+
+T = TypeVar("T")
+
+__all__ = ["SHARE_ROW", "Owning", "make_unique", "unique_row"]
+
+
+class Owning:
+    """The terms on which one vat's references cross its borders."""
+
+    __slots__ = ("_vat",)
+
+    def __init__(self, vat: Any) -> None:
+        self._vat = vat
+
+    def frozen(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+        """Freeze arguments; what they give away or lend is taken back if one of them cannot cross."""
+        vat = self._vat
+        try:
+            return freeze_args(args, vat), None if kwargs is None else freeze_kwargs(kwargs, vat)
+        except BaseException:
+            self._undo()
+            raise
+
+    def bind(self, promise: Promise[Any] | None) -> None:
+        """Tell what was frozen into a message whose result settles ``promise``."""
+        crossed, self._vat.crossed = self._vat.crossed, []
+        for hold in crossed:
+            hold.carried(promise)
+
+    def unasked(self) -> Promise[Any] | None:
+        """Return the promise for a result that nobody asked for, if loans come back with it."""
+        loans = [hold for hold in self._vat.crossed if type(hold) is Lent]
+        promise: Promise[Any] | None = Promise(self._vat) if loans else None
+        self.bind(promise)
+        for loan in loans:
+            loan.keeps(promise)
+        return promise
+
+    def _undo(self) -> None:
+        crossed, self._vat.crossed = self._vat.crossed, []
+        for hold in crossed:
+            hold.undo()
+
+    def refuse_loans(self) -> None:
+        """Let unique references leave with a result, and loans not."""
+        for hold in self._vat.crossed:
+            if type(hold) is Lent:
+                self._undo()
+                raise BorrowEscape(f"a result has a reference that was {hold.where}: return a shared one")
+        self.bind(None)
+
+    def when_settled(self, promise: Promise[Any], hold: Hold) -> None:
+        """Have a loan, or what was given away, end when ``promise`` is settled."""
+        add_waiter(promise, hold)
+
+    def shared(self, ref: Ref) -> Ref:
+        """Return a shared reference in the place of a unique one, and tell the host of its object."""
+        vat, anchor = self._vat, ref._anchor
+        if type(anchor) is Far:
+            vat.send_only(Ref(vat, anchor), SHARE, (), None)
+        else:
+            anchor._entry.sole = False
+            vat.on_roll_back(setattr, anchor._entry, "sole", True)
+        return view(vat, anchor, type(ref))
+
+    def owned(self, obj: Object, interface: type | None = None) -> Ref:
+        """Return the first unique reference to an object that nobody has a reference to."""
+        if _views(obj):
+            raise Refused(f"this {type(obj).__name__} has references already, so it cannot be unique")
+        vat = self._vat
+        vat.trustee.reference(obj)
+        obj._entry.sole = True
+        vat.on_roll_back(setattr, obj._entry, "sole", False)
+        return sole(vat, obj, Ref if interface is None else ref_class(interface))
+
+    def clone(self, obj: Object) -> Ref:
+        """Return a unique reference to what ``__captp_clone__()`` makes of an object."""
+        name = type(obj).__name__
+        make = getattr(obj, "__captp_clone__", None)
+        if make is None:
+            raise Refused(
+                f"others have this {name} too, and it has no __captp_clone__() that makes a new one"
+            )
+        made = make()
+        if not isinstance(made, Object) or made is obj:
+            raise Refused(f"__captp_clone__() of {name} gives no new object")
+        return self.owned(made)
+
+
+# What becomes unique.
+
+
+def make_unique(reference: T) -> Promise[T]:
+    """Ask for a unique reference to what a shared one reaches, which is consumed if nobody else has it.
+
+    Where others do, the object's ``__captp_clone__()`` makes a new one; without one the promise breaks
+    as Refused. Raises Moved and BorrowEscape for what is not shared.
+    """
+    value: Any = settled(reference) if isinstance(reference, Reference) else reference
+    if isinstance(value, Object):
+        value = _current(value).reference(value)
+    if not isinstance(value, Ref):
+        raise UsageError(f"a {type(value).__name__} cannot be made unique: await it first")
+    home: Any = value._home
+    if type(home) is Sole:
+        home.look()
+        raise UsageError("this reference is unique already")
+    if type(home) is Lent:
+        raise home.stored("captp.make_unique()")
+    entry = value._anchor.entry if type(value._anchor) is Far else None
+    interface = interface_of(type(value))
+    promised = Promise if interface is None else promise_class(interface)
+    return home.send(value, MAKE_UNIQUE, (0 if entry is None else entry.wire,), None, promised)  # type: ignore[no-any-return]
+
+
+def _current(obj: Object) -> Any:
+    vat = getattr(obj._home, "vat", None) or CURRENT_VAT.get(None)
+    if vat is None:
+        raise UsageError(f"this {type(obj).__name__} belongs to no vat yet: vat.export() it")
+    return vat
+
+
+def _views(obj: Any) -> list[Ref]:
+    known = obj._views
+    slots = () if known is None else known.values() if type(known) is dict else (known,)
+    return [ref for slot in slots if (ref := slot()) is not None]
+
+
+class _Probe(Object):
+    """Shows how many references the machinery itself has to an object that is being made unique."""
+
+
+#: Those references, to the object and to the reference that was sent to, in this Python.
+_BASE: list[tuple[int, int]] = []
+
+
+def unique_row(vat: Any, obj: Object, message: Message) -> Row:
+    """Return what a request for a unique reference does here: give the object out, or a clone of it."""
+    ref = message.target
+    counts = (sys.getrefcount(obj), sys.getrefcount(ref))
+    if type(obj) is _Probe:
+        _BASE.append(counts)
+    elif not _BASE:
+        vat.deliver(
+            Message(view(vat, vat.trustee.reference(_Probe())._anchor, Ref), MAKE_UNIQUE, (0,), None, None)
+        )
+        if not _BASE:
+            raise InvariantBroken("no reference counts were taken")
+    row = copy(GIVE_ROW if _is_sole(obj, message, counts) else CLONE_ROW)
+    row.result = interface_of(type(message.promise))
+    return row
+
+
+def _is_sole(obj: Object, message: Message, counts: tuple[int, int]) -> bool:
+    """Whether the one who asks has the only reference: held by its session, or by one variable here."""
+    if type(obj) is _Probe or obj._entry.sole or len(_views(obj)) != 1:
+        return False
+    if counts[0] > _BASE[0][0] or counts[1] > _BASE[0][1] + 1:
+        return False
+    session = getattr(getattr(message.promise, "account", None), "session", None)
+    if session is None:
+        return True
+    entry = session.tables.by_anchor.get(id(obj))
+    return (
+        entry is not None
+        and (entry.wire, entry.pending) == (message.args[0], 0)
+        and entry.target is message.target
+    )
+
+
+def _share(self: Object) -> None:
+    self._entry.sole = False
+    self._home.vat.on_roll_back(setattr, self._entry, "sole", True)
+
+
+def _give_out(self: Object, _count: int) -> Any:
+    self._entry.sole = True
+    self._home.vat.on_roll_back(setattr, self._entry, "sole", False)
+    return sole(self._home.vat, self)
+
+
+def _give_clone(self: Object, _count: int) -> Any:
+    if self._entry.sole:
+        raise Refused(f"this {type(self).__name__} has an owner already")
+    return self._home.vat.owning.clone(self)
+
+
+def _row(function: Callable[..., Any], name: str) -> Row:
+    row = Row(Method(function, latch=True), Object)
+    row.name = name
+    compile_thunk(row)
+    return row
+
+
+#: What tells a host that its object's owner shares it, and what makes one unique.
+SHARE_ROW: Final = _row(_share, SHARE)
+GIVE_ROW: Final = _row(_give_out, MAKE_UNIQUE)
+CLONE_ROW: Final = _row(_give_clone, MAKE_UNIQUE)
