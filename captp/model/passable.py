@@ -53,6 +53,7 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise Unpassable(f"nested deeper than {MAX_DEPTH} levels, or a cycle: send a flat form")
     if kind is tuple and ATOMS.issuperset(map(type, value)):
+        # All of it in C: most lists are long or flat, and few hold references.
         return value
     if kind is tuple or kind is list or kind is List:
         items = [_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from captp.errors import UsageError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -105,6 +107,11 @@ class Trust(Generic[T]):
     ) -> R:
         """Run an ``async def`` on the object, which is latched meanwhile: others wait until it is done."""
         raise NotImplementedError
+
+    @property
+    def blocking(self) -> Any:
+        """The verbs for OS threads, which they block; handles of a thread trustee alone have them."""
+        raise UsageError("OS threads take handles of a thread trustee: vat.trustee('thread') opens one")
 
     def heal(self) -> None:
         """Let an object be used again that was entrusted with ``on_error="poison"``, after a turn raised."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 import trio
 
 from captp.errors import BadLocator, StillShared, Unreachable, UsageError
-from captp.limits import Limits
+from captp.limits import MIB, Limits
 from captp.model.interface import Interface
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator, SturdyRef, announcing, parse_sturdyref, read_cap_file
@@ -24,8 +24,13 @@ from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
+from captp.run.unwrapped import unwrapped
 from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
+
+if TYPE_CHECKING:
+    from captp.run.process import ProcessTrustee
+    from captp.run.threads import ThreadTrustee
 
 I = TypeVar("I", bound=Interface)  # noqa: E741
 T = TypeVar("T")
@@ -75,6 +80,38 @@ class LiveVat:
                 " in the call itself, or let go of it first"
             )
         return entrust(self._peer.vat, obj, poisons=on_error == "poison")
+
+    @overload
+    def trustee(
+        self, kind: Literal["thread"], *, quota: int = 64, max_inflight: int = 4096
+    ) -> AbstractAsyncContextManager[ThreadTrustee]: ...
+    @overload
+    def trustee(
+        self,
+        kind: Literal["process"],
+        classes: Sequence[type[Object]],
+        *,
+        memory_bytes: int = 512 * MIB,
+        turn_s: float = 5.0,
+    ) -> AbstractAsyncContextManager[ProcessTrustee]: ...
+    def trustee(self, kind: Literal["thread", "process"], *args: Any, **options: Any) -> Any:
+        """Open a trustee beside this vat's own loop, for the length of an ``async with`` block.
+
+        "thread" is an OS thread that owns plain Python objects, for what blocks in C or the OS: calls of
+        one client are at most ``quota`` at a time while others wait, and ``max_inflight`` are unanswered.
+        "process" is a child process for Objects of ``classes``, which it imports: it may take
+        ``memory_bytes`` more than it starts with, and ``turn_s`` seconds for a turn. When it ends its
+        objects are lost, and another one is started.
+        """
+        if kind == "thread":
+            from captp.run.threads import open_thread_trustee  # noqa: PLC0415 - most vats need none
+
+            return open_thread_trustee(*args, **options)
+        if kind == "process":
+            from captp.run.process import open_process_trustee  # noqa: PLC0415
+
+            return open_process_trustee(self._peer, self._netlayers, *args, **options)
+        raise UsageError(f"a trustee is 'thread' or 'process', not {kind!r}; vat.entrust() is this loop")
 
     def mint(
         self,
@@ -194,7 +231,7 @@ async def open_vat(
             layer = layers[locator.transport] = default_netlayer(locator.transport, key, peer.limits)
         return await layer.dial(locator)
 
-    with _unwrapped():
+    with unwrapped():
         async with trio.open_nursery() as nursery:
             pump = Pump(peer, nursery, dial)
             try:
@@ -209,18 +246,6 @@ async def open_vat(
             finally:
                 await pump.close()
                 nursery.cancel_scope.cancel()
-
-
-@contextmanager
-def _unwrapped() -> Iterator[None]:
-    """Let a single error leave a nursery as itself: callers write ``except captp.Disconnected``."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        inner: BaseException = group
-        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
-            inner = inner.exceptions[0]
-        raise inner from inner.__cause__
 
 
 async def _serve(

@@ -1,7 +1,9 @@
 """Runs a batch of calls that came as one delivery, each as a turn of its own; one may fail alone.
 
-The batch is a peer's word, ``(names, arguments)`` and perhaps keyword arguments, one of each per call.
-The answer is ``(values, ((index, fault), ...))``.
+The batch is a peer's word: ``(names, counts, arguments)``, and perhaps keyword arguments. There is one
+name for all calls or a list of them, how many arguments each has in the same way, and the arguments of
+all of them in one list; what is one for all must leave no doubt how many calls there are. The answer is
+``(values, ((index, fault), ...))``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ __all__ = ["failures", "run_many"]
 #: Bytes that each call of a batch may have in its answer at least: that its result is too large.
 SHORT: Final = 256
 
+#: Results that count for nothing.
+SMALL: Final = frozenset({int, bool, type(None), float})
+
 
 def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
     """Run the calls of a batch, one turn after the other, and answer it."""
@@ -33,27 +38,26 @@ def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
 
 
 def _answer(vat: Any, obj: Object, batch: tuple[Any, ...]) -> Any:
-    turns, limits = vat.turns, vat.limits
-    kwargses: Any
-    match batch:
-        case (tuple(names), tuple(argses)):
-            kwargses = (None,) * len(names)
-        case (tuple(names), tuple(argses), tuple(kwargses)):
-            pass
-        case _:
-            return BadArguments("bad-args: a batch has names and arguments, one of each per call")
-    if not len(names) == len(argses) == len(kwargses):
-        return BadArguments("bad-args: a batch has as many names as arguments")
-    if len(names) > limits.plan_steps:
-        return BadArguments(f"bad-args: a batch has at most {limits.plan_steps} calls")
+    turns, limits, rows = vat.turns, vat.limits, rows_of(type(obj))
+    calls = _calls(batch, limits.plan_steps)
+    if isinstance(calls, Broken):
+        return calls
     # Each counts as a delivery of its own: others have their go as soon.
-    vat.also_ran += len(names)
+    vat.also_ran += len(calls)
+    turn = turns.turn
     values: list[Any] = []
     broken: list[Any] = []
     # The calls may be small and what they give large, and all of it is one message.
-    left = limits.message_bytes - SHORT * len(names)
-    for name, args, kwargs in zip(names, argses, kwargses, strict=True):
-        value = _run(turns, obj, name, args, kwargs)
+    left = limits.message_bytes - SHORT * len(calls)
+    for name, args, kwargs in calls:
+        row = rows.get(name)
+        if row is None or row.is_fiber:
+            value = _run(turns, obj, name, args, kwargs)
+        else:
+            value = turn(obj, row, args, kwargs)
+        if type(value) in SMALL:
+            values.append(value)
+            continue
         fault = to_wire(value) if isinstance(value, Broken) else None
         weight = weight_of(fault or value) if fault or type(value) in SIZED else 0
         if weight > left:
@@ -67,18 +71,56 @@ def _answer(vat: Any, obj: Object, batch: tuple[Any, ...]) -> Any:
     return tuple(values), tuple(broken)
 
 
-def _run(turns: Turns, obj: Object, name: Any, args: Any, kwargs: Any) -> Any:
-    row = rows_of(type(obj)).get(name) if type(name) is str else None
-    if type(args) is not tuple or not (kwargs is None or type(kwargs) is FrozenMap):
-        return BadArguments("bad-args: a call in a batch has a list of arguments")
-    if row is None:
-        try:
-            row, args = find(obj, name, args)
-        except Broken as problem:
-            return portable(problem)
+def _calls(batch: tuple[Any, ...], most: int) -> list[tuple[str, tuple[Any, ...], Any]] | BadArguments:
+    """Return name, arguments and keyword arguments of each call, or what is wrong with them."""
+    match batch:
+        case (names, counts, tuple(given), *more) if len(more) <= 1:
+            kwargses = more[0] if more else None
+        case _:
+            return BadArguments("bad-args: a batch has names, counts and arguments")
+    lists = [part for part in (names, counts, kwargses) if type(part) is tuple]
+    if lists:
+        size = len(lists[0])
+    elif type(counts) is int and counts > 0:
+        size = len(given) // counts
+    else:
+        return BadArguments("bad-args: how many calls a batch has shows in a list, or in its arguments")
+    if size > most:
+        return BadArguments(f"bad-args: a batch has at most {most} calls")
+    if type(names) is str:
+        names = (names,) * size
+    if type(counts) is int and counts >= 0:
+        counts = (counts,) * size
+    if kwargses is None:
+        kwargses = (None,) * size
+    parts: tuple[Any, ...] = (names, counts, kwargses)
+    if not all(type(part) is tuple and len(part) == size for part in parts):
+        return BadArguments("bad-args: a batch has as many names as counts")
+    calls: list[tuple[str, tuple[Any, ...], Any]] = []
+    end = 0
+    for name, count, kwargs in zip(*parts, strict=True):
+        if type(count) is not int or count < 0 or type(name) is not str:
+            return BadArguments("bad-args: a call in a batch has a name, and so many arguments")
+        if kwargs is not None:
+            if type(kwargs) is not FrozenMap:
+                return BadArguments("bad-args: keyword arguments are a struct")
+            kwargs = dict(kwargs) or None
+        start, end = end, end + count
+        calls.append((name, given[start:end], kwargs))
+    if end != len(given):
+        return BadArguments("bad-args: the counts of a batch are those of its arguments")
+    return calls
+
+
+def _run(turns: Turns, obj: Object, name: str, args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Run a call of a method that is not in the table, or that may wait."""
+    try:
+        row, args = find(obj, name, args)
+    except Broken as problem:
+        return portable(problem)
     if row.is_fiber:
         return portable(NotNow(f"{row.name}() may wait, so it cannot be called in a batch: send to it"))
-    return turns.turn(obj, row, args, dict(kwargs) if kwargs else None)
+    return turns.turn(obj, row, args, kwargs)
 
 
 def failures(broken: tuple[Any, ...], count: int) -> Iterator[tuple[int, Broken]]:

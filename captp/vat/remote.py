@@ -120,22 +120,39 @@ class FarTrust(Trust[T]):
         handed = list(calls)
         ref = self._held()
         vat: Any = ref._home
-        rows = [self._row(call.fn) for call in handed]
-        if any(row is None or row.is_fiber or row.selector is None for row in rows):
+        names = self._names(handed)
+        if names is None:
             promises = [self._send(call.fn, call.args, call.kwargs) for call in handed]
             return [await self._outcome(promise) for promise in promises]
         sent = []
         for start in range(0, len(handed), MOST_CALLS):
             some = handed[start : start + MOST_CALLS]
-            names = tuple([row.selector for row in rows[start : start + MOST_CALLS] if row is not None])
-            args = (names, tuple([call.args for call in some]))
-            if any(call.kwargs for call in some):
-                args = (*args, tuple([call.kwargs for call in some]))  # type: ignore[assignment]
+            given = tuple([arg for call in some for arg in call.args])
+            counts = tuple([len(call.args) for call in some])
+            some_names = tuple(names[start : start + MOST_CALLS])
+            args: tuple[Any, ...] = (one_for_all(some_names), one_for_all(counts) or counts, given)
+            if any([call.kwargs for call in some]):  # noqa: C419 - it is faster so
+                args = (*args, tuple([call.kwargs for call in some]))
             sent.append((len(some), vat.send(ref, MANY, args, None, Promise)))
         outcomes: list[Outcome[R]] = []
         for count, promise in sent:
             outcomes += await self._outcomes(promise, count)
         return outcomes
+
+    def _names(self, calls: list[Call[R]]) -> list[str] | None:
+        """Return the method that each call is of; None if one of them cannot be in a batch."""
+        names: list[str] = []
+        last: Any = None
+        name: str | None = None
+        for call in calls:
+            if call.fn is not last:
+                last = call.fn
+                row = self._row(last)
+                name = None if row is None or row.is_fiber else row.selector
+            if name is None:
+                return None
+            names.append(name)
+        return names
 
     async def launch(
         self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
@@ -216,6 +233,11 @@ class FarTrust(Trust[T]):
         for at, problem in failures(broken, count):
             outcomes[at] = Outcome(None, problem)
         return outcomes
+
+
+def one_for_all(parts: tuple[Any, ...]) -> Any:
+    """Return what all parts are, if they are the same."""
+    return parts[0] if len(set(parts)) == 1 else parts
 
 
 def _outcome(promise: Promise[Any], explain: Callable[[Broken], Exception] | None) -> Outcome[Any]:

@@ -55,11 +55,11 @@ class Trustee:
                 f"{name} belongs to a vat and changes only inside its own methods; send it a message"
             )
         entry = obj._entry
-        saved = (obj, obj._captp_snap(), entry, entry.version, entry.dirty)  # type: ignore[attr-defined]
-        self.journal.append((_restore, saved))
+        version = entry.version
+        self.journal.append((_restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]
         obj._turn = self.token
         entry.dirty = True
-        entry.version += 1
+        entry.version = version + 1
 
     def container_write(self, owner: Object, undo: Callable[..., Any], args: Any) -> None:
         """Journal the inverse of one change to a container in the state of ``owner``."""

@@ -27,6 +27,8 @@ class Turns:
         self.fibers: dict[Fiber, None] = {}
         self._results: dict[int, Fiber] = {}
         self.fiber_runs = False
+        #: Turns and steps of fibers that have begun.
+        self.count = 0
         self.faults: list[tuple[str, BaseException]] = []
 
     def run(self, obj: Object, row: Row, message: Message) -> None:
@@ -46,6 +48,7 @@ class Turns:
         """
         outbox, trustee = self.vat.outbox, self.trustee
         mark = len(outbox)
+        self.count += 1
         trustee.in_turn = obj
         try:
             if trustee.steps:
@@ -214,6 +217,7 @@ class Turns:
             thrown = Cancelled(f"{row.name}() was cancelled: nobody waits for its result")
         trustee = self.trustee
         mark = len(self.vat.outbox)
+        self.count += 1
         trustee.in_turn, self.fiber_runs = obj, True
         waits_for: Promise[Any] | None = None
         value = None

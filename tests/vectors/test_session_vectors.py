@@ -24,9 +24,7 @@ SIDE_IDS = {
     "C": "d525481faa33a4a394f5f489fabcbe0860f851bf3d7ddc17b284a441320857d1",
 }
 SESSION_AB = "f6621a0e8f7d543c617c4958cc5a13ebef8d7638b714bd527e8f94ec0beddef0"
-MY_LOCATION = (
-    b'<11\'my-location<10\'ocapn-peer16\'tcp-testing-only5"alice{4"host9"127.0.0.14"port5"22045}>>'
-)
+MY_LOCATION = b'<11\'my-location<10\'ocapn-peer16\'tcp-testing-only5"alice{4"host9"127.0.0.14"port5"22045}>>'
 MY_LOCATION_BY_A = (
     "53be4509d2e97ba9954d66c8d129ce8334b5508ac8a62f472bd76743a5e613c2"
     "28bc2fb3ad2f56acfeae03e1c97e24720895d234ebe43d9ca48412cbb53c5902"

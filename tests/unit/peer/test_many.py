@@ -29,11 +29,24 @@ def ask(*batch: Any, limits: Limits | None = None) -> Any:
     [
         (),
         (1,),
-        ("add", ((1,),)),
-        (("add",), ((1,),), ()),
-        (("add", "add"), ((1,),)),
-        (("add",), ((1,),), (None,), ()),
-        (("add",), "x"),
+        ("add", 1),
+        ("add", 1, 2),
+        ("add", 0, ()),
+        ("add", -1, (1,)),
+        ("add", True, (1,)),
+        ("add", (1, "x"), (1,)),
+        ("add", (1, True), (1, 2)),
+        ("add", (2, -1), (1,)),
+        ("add", 2, (1, 2, 3)),
+        ("add", (1, 1), (1,)),
+        ("add", (1,), (1, 2)),
+        (("add", "add"), (1,), (1,)),
+        (("add", 7), 1, (1, 2)),
+        (7, 1, (1,)),
+        (("add",), 1, (1,), ()),
+        (("add",), 0, (), (7,)),
+        (("add",), 0, (), 7),
+        (("add",), 1, (1,), (None,), ()),
     ],
 )
 def test_what_is_no_batch_is_refused_whole(batch: tuple[Any, ...]) -> None:
@@ -44,9 +57,9 @@ def test_what_is_no_batch_is_refused_whole(batch: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("name", "args", "error"),
     [
-        ("add", 1, captp.BadArguments),
         ("add", ("x",), captp.BadArguments),
-        (7, (1,), captp.NoSuchMethod),
+        ("add", (), captp.BadArguments),
+        ("", (1,), captp.NoSuchMethod),
         ("_on_add", (), captp.NoSuchMethod),
         ("captp:plan", (((), 1),), captp.NoSuchMethod),
         ("captp:many", ((), ()), captp.NoSuchMethod),
@@ -54,7 +67,7 @@ def test_what_is_no_batch_is_refused_whole(batch: tuple[Any, ...]) -> None:
     ],
 )
 def test_a_call_that_does_not_fit_breaks_alone(name: Any, args: Any, error: type) -> None:
-    values, broken = ask(("add", name, "add"), ((1,), args, (2,)))
+    values, broken = ask(("add", name, "add"), (1, len(args), 1), (1, *args, 2))
 
     assert values == (1, None, 2)
     assert [at for at, _fault in broken] == [1]
@@ -63,7 +76,7 @@ def test_a_call_that_does_not_fit_breaks_alone(name: Any, args: Any, error: type
 
 @pytest.mark.parametrize("count", [4, 5])
 def test_a_batch_has_a_limit(count: int) -> None:
-    batch = (("add",) * count, ((1,),) * count)
+    batch = ("add", 1, (1,) * count)
 
     if count == 4:
         assert len(ask(*batch, limits=Limits(plan_steps=4))[0]) == 4
@@ -73,7 +86,17 @@ def test_a_batch_has_a_limit(count: int) -> None:
 
 
 def test_keyword_arguments_are_checked() -> None:
-    values, broken = ask(("add", "add"), ((), ()), ({"number": 2}, {"other": 2}))
+    values, broken = ask("add", 0, (), ({"number": 2}, {"other": 2}))
 
     assert values == (2, None)
     assert [at for at, _fault in broken] == [1]
+
+
+@pytest.mark.parametrize("names", ["add", ("add", "add")])
+@pytest.mark.parametrize("counts", [1, (1, 1)])
+def test_what_all_calls_have_may_be_said_once(names: Any, counts: Any) -> None:
+    assert ask(names, counts, (1, 2)) == ((1, 2), ())
+
+
+def test_a_batch_of_no_calls_does_nothing() -> None:
+    assert ask((), (), ()) == ((), ())

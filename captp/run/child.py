@@ -1,0 +1,106 @@
+"""The main program of a child process, ``python -m captp.run.child``: a vat on the socket it inherited.
+
+It listens nowhere and reaches nobody but its parent, which alone says what it makes instances of. It ends
+with its socket, or by the kernel's timer: not even as an orphan does it stay.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve
+
+from captp.model.interface import method
+from captp.model.keys import PrivateKey
+from captp.model.object import Object
+from captp.net.seqpacket_socket import PACKET
+from captp.peer.peer import Peer
+from captp.run.child_driver import Deadline, Driver
+from captp.run.child_opening import EXIT_MEMORY, READY, START_S, TRANSPORT, Opening
+from captp.session.handshake import Channel
+
+__all__ = ["main"]
+
+#: File descriptors that the process may have open.
+FILES: Final = 64
+
+
+def workshop(classes: Sequence[type[Object]]) -> Object:
+    """Return the object that the parent finds by its swiss number: it makes instances, by index."""
+
+    class Workshop(Object):
+        @method
+        def make(self, index: int, args: Any, kwargs: Any) -> Any:
+            return classes[index](*args, **kwargs)
+
+    return Workshop()
+
+
+def main() -> None:
+    """Be a child until the parent closes the socket, whose number is the one argument."""
+    # Whatever the parent does with this signal: here it kills.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.setitimer(signal.ITIMER_REAL, START_S)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    sock.set_inheritable(False)
+    opening = Opening.decode(sock.recv(PACKET))
+    try:
+        _serve(sock, opening)
+    except MemoryError:
+        # What would be said or cleaned up needs memory too.
+        os._exit(EXIT_MEMORY)
+    # Cleaning up is the last turn.
+    signal.setitimer(signal.ITIMER_REAL, opening.turn_s)
+
+
+def _serve(sock: socket.socket, opening: Opening) -> None:
+    # Nobody else can be at the other end, so a silent parent is one that is busy.
+    limits = evolve(opening.limits, ping_interval_s=math.inf, ping_dead_s=math.inf)
+    peer = Peer(key=PrivateKey.from_seed(opening.seed), entropy=os.urandom, limits=limits)
+    _limit(opening.memory_bytes)
+    try:
+        classes = [_find(path) for path in opening.classes]
+    except Exception as problem:
+        sock.send(f"{type(problem).__name__}: {problem}".encode()[:PACKET])
+        raise
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    peer.mint(workshop(classes), TRANSPORT, swiss=opening.swiss)
+    sock.send(READY)
+    deadline = Deadline(opening.turn_s, peer.vat.turns)
+    Driver(peer, sock, deadline).run(Channel(opening.parent, opening.binding, TRANSPORT))
+
+
+def _find(path: str) -> type[Object]:
+    module, _, name = path.partition(":")
+    found: type[Object] = attrgetter(name)(import_module(module))
+    return found
+
+
+def _limit(memory_bytes: int) -> None:
+    """Give up, for good, what the classes shall not have."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    for limit, most in (
+        (resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, FILES),
+    ):
+        _, hard = resource.getrlimit(limit)
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(limit, (most, most))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Drives a child's vat on its one socket, blocking, without trio or tasks; it knows no parent but that.
+
+Between turns it waits in one place. A kernel timer kills the process when one turn takes too long, also
+inside C code.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import select
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any, Final
+
+from captp.errors import Unreachable, UsageError
+from captp.model.promise import BROKEN, FULFILLED
+from captp.net.seqpacket_socket import PacketSocket
+from captp.peer import pressure
+from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
+from captp.peer.peer import Peer
+from captp.session.handshake import Channel
+from captp.vat.effects import CURRENT_VAT
+from captp.vat.turns import Turns
+
+__all__ = ["Deadline", "Driver"]
+
+#: Deliveries between two writes: at most this many, and one alone after some that took longer than this.
+SLICE: Final = 128
+SLICE_S: Final = 0.005
+#: Bytes of stack for the thread that watches: it calls next to nothing.
+STACK: Final = 128 * 1024
+#: Seconds between looks at what time alone changes.
+BEAT_S: Final = 0.25
+
+log = logging.getLogger("captp")
+
+
+class Deadline:
+    """The kernel's timer, which kills the process unless it is set again in time.
+
+    A thread sets it while turns go by or nothing runs. In a turn that does not end it does not, and where C
+    code keeps the interpreter it cannot. So a turn dies between ``turn_s`` and a quarter more.
+    """
+
+    def __init__(self, turn_s: float, turns: Turns) -> None:
+        self._turns = turns
+        self._tick = turn_s / 16
+        self._limit = turn_s + 4 * self._tick
+        #: Whether the driver waits for its socket.
+        self.is_idle = False
+
+    def start(self) -> None:
+        """Set the timer, and begin to watch."""
+        signal.setitimer(signal.ITIMER_REAL, self._limit)
+        threading.stack_size(STACK)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        seen = -1
+        while True:
+            sleep(self._tick)
+            count = self._turns.count
+            if self.is_idle or count != seen:
+                seen = count
+                signal.setitimer(signal.ITIMER_REAL, self._limit)
+
+
+class Driver:
+    """Drives one peer on one socket; ``run`` returns when its session is over."""
+
+    def __init__(self, peer: Peer, sock: socket.socket, deadline: Deadline) -> None:
+        self.peer = peer
+        self._packets = PacketSocket(sock)
+        self._deadline = deadline
+        self._conn = peer.router.new_conn()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._watched = select.POLLIN
+        self._slice = 1
+        self._is_full = False
+        self._is_over = False
+
+    def run(self, channel: Channel) -> None:
+        """Work until the other end closes the socket, or the session breaks off."""
+        CURRENT_VAT.set(self.peer.vat)
+        self._deadline.start()
+        self.peer.connected(self._conn, channel, monotonic())
+        pause = self._work()
+        while not self._is_over:
+            is_behind = pressure.is_behind(self.peer, self._conn)
+            ready = self._wait(pause, 0 if is_behind else select.POLLIN)
+            if self._packets.pending:
+                self._packets.push()
+                self._look_at_pending()
+            if ready & select.POLLIN or (pause and is_behind and not ready):
+                # The parent may wait for us to read before it reads: then a little is read all the same.
+                self._read()
+            elif ready & ~select.POLLOUT:
+                return
+            elif pause and not ready:
+                self.peer.tick(monotonic())
+            pause = self._work()
+
+    def _wait(self, seconds: float, events: int) -> int:
+        """Wait for the socket, with the timer off; return what it is ready for."""
+        if self._packets.pending:
+            events |= select.POLLOUT
+        if events != self._watched:
+            self._watched = events
+            self._poll.modify(self._packets.sock, events)
+        if seconds:
+            # Whether what comes is quick is not known: its first results leave before the rest has run.
+            self._slice = 1
+        self._deadline.is_idle = True
+        ready = self._poll.poll(math.ceil(seconds * 1000))
+        self._deadline.is_idle = False
+        return ready[0][1] if ready else 0
+
+    def _read(self) -> None:
+        data = self._packets.receive()
+        if data:
+            self.peer.received(self._conn, data, monotonic())
+        elif data is not None:
+            self._is_over = True
+
+    def _work(self) -> float:
+        """Run one part of what there is and write what it gave; return for how long there is no more."""
+        peer = self.peer
+        began = peer.now = monotonic()
+        peer.run(self._slice)
+        batch = peer.drain()
+        for output in batch.outputs:
+            _ACTIONS[type(output)](self, output)
+        now = monotonic()
+        self._slice = min(2 * self._slice, SLICE) if now - began < SLICE_S else 1
+        if batch.more or peer.vat.awake:
+            return 0.0
+        if batch.wake_at is None:
+            return BEAT_S
+        return min(max(batch.wake_at - now, 0.001), BEAT_S)
+
+    # Actions.
+
+    def _write(self, output: Write) -> None:
+        self._packets.send(output.data)
+        if self._packets.pending:
+            self._look_at_pending()
+
+    def _look_at_pending(self) -> None:
+        pending, limits = self._packets.pending, self.peer.limits
+        if pending > limits.send_buffer // 2:
+            self._is_full = True
+            pressure.congested(self.peer, self._conn, pending)
+        elif self._is_full:
+            self._is_full = False
+            pressure.drained(self.peer, self._conn)
+
+    def _hangup(self, output: Hangup) -> None:  # noqa: ARG002
+        self._is_over = True
+
+    def _dial(self, output: Dial) -> None:
+        nobody = Unreachable(
+            "a process trustee reaches nobody but the vat that started it: let that vat call, and pass it"
+            " a reference to an object of its own"
+        )
+        self.peer.dial_failed(output.conn, nobody, monotonic())
+
+    def _call(self, output: Call) -> None:
+        function, vat = output.function, self.peer.vat
+        vat.turns.count += 1
+        try:
+            if inspect.iscoroutinefunction(function):
+                raise UsageError(
+                    "a process trustee runs no trio: give captp.outside() a plain function, which runs"
+                    " before the next turn"
+                )
+            vat.settle(output.promise, FULFILLED, function(*output.args))
+        except Exception as problem:  # the function's own error, or a result that cannot cross
+            vat.settle(output.promise, BROKEN, problem)
+
+    def _load(self, output: Load) -> None:
+        self.peer.loaded(output.oids, monotonic())
+
+    def _wake(self, output: Woken) -> None:
+        for waiter in output.waiters:
+            waiter.wake()
+
+    def _trace(self, output: Trace) -> None:
+        level = logging.getLevelNamesMapping()[output.level.upper()]
+        log.log(level, "%s %s", output.event, output.fields, exc_info=output.error)
+
+
+_ACTIONS: Final[dict[type, Callable[[Driver, Any], None]]] = {
+    Write: Driver._write,
+    Dial: Driver._dial,
+    Hangup: Driver._hangup,
+    Call: Driver._call,
+    Load: Driver._load,
+    Woken: Driver._wake,
+    Trace: Driver._trace,
+}

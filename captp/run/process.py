@@ -1,0 +1,287 @@
+"""Process trustees: objects in a child process that may crash, and is then started anew.
+
+For processor-bound Python, which gets a core of its own, and for code that must not take this process
+along. A handle is an ordinary reference to an object in an ordinary vat; what is lost stays lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+import trio
+from attrs import frozen
+
+from captp.errors import Broken, BrokenTrustee, Closed, UsageError
+from captp.limits import MIB
+from captp.model.object import Object
+from captp.model.promise import Reference
+from captp.model.send import E
+from captp.model.trust import Trust
+from captp.net.base import Netlayer
+from captp.net.seqpacket import ChildNetlayer
+from captp.peer.peer import Peer
+from captp.run.child_opening import TRANSPORT
+from captp.run.process_child import ChildProcess, Plan
+from captp.run.unwrapped import unwrapped
+from captp.vat.remote import FarTrust
+
+T = TypeVar("T", bound=Object)
+
+__all__ = ["ProcessStats", "ProcessTrustee", "State", "open_process_trustee"]
+
+#: Seconds before a process is started again: the first time, and at most, doubling from end to end.
+FIRST_REST_S: Final = 0.05
+LONGEST_REST_S: Final = 5.0
+#: Ends in so many seconds that are one too many; who lived as long begins with the first rest again.
+MOST_ENDS: Final = 5
+WINDOW_S: Final = 60.0
+#: What a kernel's limits and timers can hold, and nobody means.
+MOST_BYTES: Final = 1 << 50
+MOST_S: Final = 1e6
+
+log = logging.getLogger("captp")
+
+
+class State(Enum):
+    """Where a process trustee is in its life.
+
+    starting --its workshop answers--> up --the process ends, however--> down;
+    starting --it ends before--> down --a rest, longer each time--> starting;
+    down --more than MOST_ENDS ends in WINDOW_S--> failed, for good; any --its block ends--> closed.
+    """
+
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+@frozen
+class ProcessStats:
+    """What is known of a process trustee from outside."""
+
+    state: str
+    #: The number of its process, None while there is none.
+    pid: int | None
+    #: How many processes have ended under it.
+    restarts: int
+    #: Objects there that this vat has references to.
+    live: int
+    #: Calls that are not answered yet.
+    waiting: int
+    #: Processor time of this process in seconds, and its memory in bytes.
+    cpu_s: float
+    memory_bytes: int
+
+
+class ProcessTrustee:
+    """Objects in a child process of their own; opened by ``open_process_trustee``."""
+
+    def __init__(self, plan: Plan, classes: Sequence[type[Object]]) -> None:
+        self._plan = plan
+        self._classes = list(classes)
+        self._state = State.STARTING
+        self._changed = trio.Event()
+        self._child: ChildProcess | None = None
+        self._workshop: Any = None
+        self._why: str | None = None
+        self._ends = 0
+
+    async def entrust_new(self, cls: type[T], /, *args: Any, **kwargs: Any) -> Trust[T]:
+        """Make a ``cls(*args, **kwargs)`` in the process and return a handle on it.
+
+        Waits while the process is being started again. Raises UsageError for a class that this trustee
+        was not opened with, and BrokenTrustee when its processes end too often.
+        """
+        child, reference = await self._new(cls, args, kwargs)
+        return FarTrust(reference, cls, child.explain)
+
+    async def _new(
+        self, cls: type[Object], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[ChildProcess, Reference]:
+        if cls not in self._classes:
+            known = ", ".join(c.__name__ for c in self._classes)
+            raise UsageError(
+                f"{cls.__name__} is none of this trustee's classes ({known}): name it when you open it"
+            )
+        child, workshop = await self._up()
+        try:
+            made = await E(workshop).make(self._classes.index(cls), args, kwargs)
+        except Broken as problem:
+            explained = child.explain(problem)
+            if explained is problem:
+                raise
+            raise explained from None
+        assert isinstance(made, Reference)
+        return child, made
+
+    async def _up(self) -> tuple[ChildProcess, Any]:
+        # Callers learn that a session is broken before the process is reaped.
+        while self._state is not State.UP or self._workshop._anchor.broken is not None:
+            if self._state is State.FAILED:
+                raise BrokenTrustee(
+                    f"this trustee's process ended more than {MOST_ENDS} times in {WINDOW_S:g} s and is not"
+                    f" started again; the last one {self._why}: mend its classes, and open another trustee",
+                    may_have_run=False,
+                )
+            if self._state is State.CLOSED:
+                raise Closed("this process trustee is closed: it works only inside its block")
+            await self._changed.wait()
+        assert self._child is not None
+        return self._child, self._workshop
+
+    def why_broken(self) -> str | None:
+        """Return how the last process ended, None while one is up or none has ended."""
+        return None if self._state is State.UP else self._why
+
+    def stats(self) -> ProcessStats:
+        """Return the figures as they are now."""
+        child = None if self._child is None or self._child.gone.is_set() else self._child
+        live, waiting = (0, 0) if child is None else child.load()
+        cpu_s, memory_bytes = (0.0, 0) if child is None else child.usage()
+        return ProcessStats(
+            state=self._state.value,
+            pid=None if child is None else child.pid,
+            restarts=self._ends,
+            live=live,
+            waiting=waiting,
+            cpu_s=cpu_s,
+            memory_bytes=memory_bytes,
+        )
+
+    # The supervisor.
+
+    async def supervise(self) -> None:
+        """Keep a process alive, until there is no sense in it."""
+        recent: deque[float] = deque()
+        rest = FIRST_REST_S
+        while True:
+            began = trio.current_time()
+            await self._live()
+            if self._state is State.CLOSED:
+                return
+            now = trio.current_time()
+            recent.append(now)
+            while recent[0] <= now - WINDOW_S:
+                recent.popleft()
+            self._ends += 1
+            if len(recent) > MOST_ENDS:
+                self._enter(State.FAILED)
+                return
+            self._enter(State.DOWN)
+            if now - began >= WINDOW_S:
+                rest = FIRST_REST_S
+            await trio.sleep(rest)
+            rest = min(2 * rest, LONGEST_REST_S)
+            self._enter(State.STARTING)
+
+    async def _live(self) -> None:
+        """Start a process and stay with it to its end."""
+        try:
+            child = await ChildProcess.start(self._plan)
+        except BrokenTrustee as problem:
+            self._why = str(problem)
+            return
+        self._child = child
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(child.watch)
+                await self._serve(child, nursery)
+                await child.parted()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._child = None
+        self._why = child.end
+        if self._state is not State.CLOSED:
+            fields = {"pid": child.pid, "end": child.end, "stderr": child.tail}
+            log.warning("the process of a trustee has ended", extra={"captp": fields})
+
+    async def _serve(self, child: ChildProcess, nursery: trio.Nursery) -> None:
+        try:
+            self._workshop = await child.open()
+        except BrokenTrustee:
+            return
+        if self._state is State.STARTING:
+            self._enter(State.UP)
+        nursery.start_soon(child.follow)
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def started(self) -> None:
+        """Wait for the first process; raises BrokenTrustee when it does not come up."""
+        if self._state is State.STARTING:
+            await self._changed.wait()
+        if self._state is not State.UP:
+            raise BrokenTrustee(f"the process of this trustee {self._why}", may_have_run=False)
+
+    async def close(self) -> None:
+        """End the process, by force if it is busy, and start no other."""
+        self._enter(State.CLOSED)
+        if self._child is not None:
+            await self._child.close()
+
+
+@asynccontextmanager
+async def open_process_trustee(
+    peer: Peer,
+    netlayers: dict[str, Netlayer],
+    classes: Sequence[type[Object]],
+    *,
+    memory_bytes: int = 512 * MIB,
+    turn_s: float = 5.0,
+) -> AsyncIterator[ProcessTrustee]:
+    """Open a trustee whose objects, of these classes, live in a child process; it ends with the block.
+
+    The process may take ``memory_bytes`` more than it starts with, and is killed when one turn takes
+    longer than ``turn_s`` seconds, also inside C code. It inherits one socket, no environment and no
+    files, and writes none. When it ends its objects are lost, and another one is started.
+    """
+    if platform.system() != "Linux":
+        raise UsageError("process trustees need Linux: use vat.entrust(), or a thread trustee")
+    if not 0 < memory_bytes < MOST_BYTES or not 0 < turn_s < MOST_S:
+        raise UsageError(
+            f"memory_bytes is between 0 and {MOST_BYTES}, turn_s between 0 and {MOST_S:g} seconds; got"
+            f" {memory_bytes} and {turn_s}"
+        )
+    layer: Any = netlayers.setdefault(TRANSPORT, ChildNetlayer())
+    plan = Plan(peer, layer, [_path_of(cls) for cls in classes], memory_bytes, turn_s)
+    trustee = ProcessTrustee(plan, classes)
+    with unwrapped():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trustee.supervise)
+            try:
+                await trustee.started()
+                yield trustee
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trustee.close()
+                nursery.cancel_scope.cancel()
+
+
+def _path_of(cls: type[Object]) -> str:
+    """Return how a child process imports a class; raises UsageError where it could not."""
+    if not (isinstance(cls, type) and issubclass(cls, Object)):
+        raise UsageError(f"{cls!r} is no class of captp.Object")
+    module, name = cls.__module__, cls.__qualname__
+    try:
+        found = attrgetter(name)(sys.modules[module])
+    except (KeyError, AttributeError):
+        found = None
+    if module == "__main__" or found is not cls:
+        raise UsageError(
+            f"{module}:{name} cannot be imported by another process: put the class at the top of a module"
+            " that is imported by its name"
+        )
+    return f"{module}:{name}"

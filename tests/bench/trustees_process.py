@@ -1,0 +1,213 @@
+"""Figures of process trustees against what the standard library has, in alternating rounds; medians.
+
+Each function opens what it measures, takes a few seconds and returns a dict. Ratios are of medians of
+rounds that alternate, so that a neighbour on the machine disturbs both sides.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.managers import BaseManager
+from typing import Any
+
+import trio
+
+import captp
+
+ROUNDS = 7
+#: Calls of one round, one by one.
+CALLS = 2000
+#: Iterations of one burn, about two milliseconds, and burns per round and process.
+BURN = 20_000
+BURNS = 40
+
+Figures = dict[str, float]
+
+
+def burn(iterations: int) -> int:
+    """Work in plain Python."""
+    value = 1
+    for i in range(iterations):
+        value = (value * 1103515245 + i) & 0x7FFFFFFF
+    return value
+
+
+class Account(captp.Object):
+    """What the trustee owns."""
+
+    total: int = 0
+
+    @captp.method
+    def add(self, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+    @captp.method
+    def burn(self, iterations: int) -> int:
+        return burn(iterations)
+
+
+class PlainAccount:
+    """The same for a Manager."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+
+class Manager(BaseManager):
+    """The standard library's way to own an object in another process."""
+
+
+Manager.register("PlainAccount", PlainAccount)
+
+
+@contextmanager
+def managed() -> Iterator[Any]:
+    """A proxy of an account in a Manager's process, which is spawned: this one may run trio."""
+    with Manager(ctx=multiprocessing.get_context("spawn")) as manager:
+        yield manager.PlainAccount()  # type: ignore[attr-defined]
+
+
+def _against_manager(
+    calls: int, by_trustee: Callable[[captp.Trust[Account], int], Awaitable[None]], names: tuple[str, str]
+) -> Figures:
+    ours: list[float] = []
+    theirs: list[float] = []
+
+    async def main() -> None:
+        with managed() as proxy:
+            async with captp.open_vat() as vat, vat.trustee("process", [Account]) as trustee:
+                account = await trustee.entrust_new(Account)
+                for number in range(ROUNDS + 1):
+                    began = time.perf_counter()
+                    await by_trustee(account, calls)
+                    middle = time.perf_counter()
+                    for _ in range(CALLS):
+                        proxy.add(1)
+                    ended = time.perf_counter()
+                    if number:  # the first round is a rehearsal
+                        ours.append(calls / (middle - began))
+                        theirs.append(CALLS / (ended - middle))
+
+    trio.run(main)
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    return {names[0]: round(mine), names[1]: round(other), "ratio": round(mine / other, 3)}
+
+
+def one_by_one() -> Figures:
+    """One task that awaits each call before the next, against a Manager's proxy."""
+
+    async def call(account: captp.Trust[Account], calls: int) -> None:
+        for _ in range(calls):
+            await account.apply(Account.add, 1)
+
+    return _against_manager(CALLS, call, ("trustee_calls_per_s", "manager_calls_per_s"))
+
+
+def many(batch: int) -> Figures:
+    """Batches of so many calls by ``apply_many``, against a Manager's proxy, which has no batches."""
+
+    async def call(account: captp.Trust[Account], calls: int) -> None:
+        some = [captp.Call(Account.add, 1) for _ in range(batch)]
+        for _ in range(calls // batch):
+            await account.apply_many(some)
+
+    return _against_manager(
+        max(40 * batch, CALLS // batch * batch), call, ("trustee_calls_per_s", "manager_calls_per_s")
+    )
+
+
+def _control(commands: Connection) -> None:
+    while True:
+        count = commands.recv()
+        if not count:
+            return
+        for _ in range(count):
+            burn(BURN)
+        commands.send(count)
+
+
+@contextmanager
+def controls() -> Iterator[list[Connection]]:
+    """Two bare processes that burn when told to, once a round."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(2)]
+    processes = [context.Process(target=_control, args=(there,), daemon=True) for _, there in pipes]
+    for process in processes:
+        process.start()
+    try:
+        yield [here for here, _ in pipes]
+    finally:
+        for here, _ in pipes:
+            here.send(0)
+        for process in processes:
+            process.join()
+
+
+def cpu_bound() -> Figures:
+    """Processor-bound calls: two trustees and two bare processes, each against one of its kind."""
+    rates: dict[str, list[float]] = {"one": [], "two": [], "bare_one": [], "bare_two": []}
+
+    def bare(pipes: list[Connection]) -> None:
+        for pipe in pipes:
+            pipe.send(BURNS)
+        for pipe in pipes:
+            pipe.recv()
+
+    async def work(accounts: list[captp.Trust[Account]]) -> None:
+        async def keep_busy(account: captp.Trust[Account]) -> None:
+            # Two tasks: while one reads its result, the other's call runs.
+            for _ in range(BURNS // 2):
+                await account.apply(Account.burn, BURN)
+
+        async with trio.open_nursery() as nursery:
+            for account in accounts:
+                nursery.start_soon(keep_busy, account)
+                nursery.start_soon(keep_busy, account)
+
+    async def main() -> None:
+        with controls() as pipes:
+            async with AsyncExitStack() as stack:
+                vat = await stack.enter_async_context(captp.open_vat())
+                accounts = []
+                for _ in range(2):
+                    trustee = await stack.enter_async_context(vat.trustee("process", [Account]))
+                    accounts.append(await trustee.entrust_new(Account))
+                for number in range(ROUNDS + 1):
+                    for name, count in (("one", 1), ("two", 2)):
+                        began = time.perf_counter()
+                        await work(accounts[:count])
+                        middle = time.perf_counter()
+                        bare(pipes[:count])
+                        ended = time.perf_counter()
+                        if number:
+                            rates[name].append(count * BURNS / (middle - began))
+                            rates[f"bare_{name}"].append(count * BURNS / (ended - middle))
+
+    trio.run(main)
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    return {
+        **{f"{name}_per_s": round(value) for name, value in median.items()},
+        "speedup": round(median["two"] / median["one"], 2),
+        "bare_speedup": round(median["bare_two"] / median["bare_one"], 2),
+        "share_of_bare": round(median["two"] / median["bare_two"], 3),
+    }
+
+
+if __name__ == "__main__":
+    # By its name: a child process could not import the class from here.
+    from tests.bench import trustees_process as bench
+
+    print("one_by_one", bench.one_by_one())
+    for size in (16, 256):
+        print(f"many({size})", bench.many(size))
+    print("cpu_bound", bench.cpu_bound())
