@@ -15,6 +15,8 @@ PART: Final = 64
 #: The kinds of values that can be large.
 SIZED: Final = frozenset({str, bytes, tuple, FrozenMap, Tagged, Fault})
 
+_LIGHT: Final = frozenset({int, bool, type(None), float})
+
 
 def weight_of(*values: Any) -> int:
     """Return roughly how many bytes values keep in memory."""
@@ -24,6 +26,8 @@ def weight_of(*values: Any) -> int:
         parts = work.pop()
         weight += PART * len(parts)
         for part in parts.values() if isinstance(parts, dict) else parts:
+            if type(part) in _LIGHT:
+                continue
             if isinstance(part, str | bytes):
                 weight += len(part)
             elif isinstance(part, tuple | dict):

@@ -61,6 +61,16 @@ class SeqpacketConduit:
             if data is not None:
                 raise Disconnected(f"{self.remote} {await self._why()}")
 
+    def receive_now(self) -> bytes | None:
+        """Return what has come, None if nothing has; the end and what breaks show where one waits."""
+        if self.closing.is_set():
+            return None
+        try:
+            return self._packets.receive() or None
+        except Disconnected:
+            self._packets.stop_reading()
+            return None
+
     def send_nowait(self, data: bytes) -> None:
         # Where the other end is gone, this says nothing: reading comes to the end, and learns why.
         self._check()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from contextlib import suppress
 from typing import Final, final
 
 from attrs import define, field
@@ -107,6 +108,11 @@ class PacketSocket:
         if size > PACKET:
             raise Disconnected(f"the other end sent a packet of {size} bytes; expected at most {PACKET}")
         return bytes(memoryview(self._buffer)[:size])
+
+    def stop_reading(self) -> None:
+        """Have whoever reads come to the end."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RD)
 
     def shutdown(self) -> None:
         """Tell the other end that no more comes."""

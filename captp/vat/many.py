@@ -87,6 +87,11 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[tuple[str, tuple[Any, ...]
         return BadArguments("bad-args: how many calls a batch has shows in a list, or in its arguments")
     if size > most:
         return BadArguments(f"bad-args: a batch has at most {most} calls")
+    if type(names) is str and type(counts) is int and counts > 0 and kwargses is None:
+        if size * counts != len(given):
+            return BadArguments("bad-args: the counts of a batch are those of its arguments")
+        # The way of nearly all batches: cut into pieces of one length, in C.
+        return [(names, args, None) for args in zip(*[iter(given)] * counts, strict=True)]
     if type(names) is str:
         names = (names,) * size
     if type(counts) is int and counts >= 0:

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from captp.errors import BadClass, Broken, Dropped, NotNow, Overloaded, UsageError
 from captp.model.captures import check_captures
 from captp.model.interface import Method, Row, rows_of
+from captp.model.passable import ATOMS
 from captp.model.plan import MANY, PLAN, record
 from captp.model.promise import BROKEN, Promise, Reference, add_waiter
 from captp.model.trust import Call, Outcome, Trust
@@ -227,9 +228,10 @@ class FarTrust(Trust[T]):
                 problem = Broken("bad-args: the host's answer is not that of a batch")
                 return [Outcome(None, problem)] * count
         outcomes = list(map(Outcome, values))
-        for at, value in enumerate(values):
-            if isinstance(value, Promise):
-                outcomes[at] = await self._outcome(value)
+        if not ATOMS.issuperset(map(type, values)):
+            for at, value in enumerate(values):
+                if isinstance(value, Promise):
+                    outcomes[at] = await self._outcome(value)
         for at, problem in failures(broken, count):
             outcomes[at] = Outcome(None, problem)
         return outcomes

@@ -23,7 +23,7 @@ from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.bounds import check_native, check_references, check_size
 from captp.wire.codec import Refs
 from captp.wire.native_whole import check_whole
-from captp.wire.ops import CALL, DELIVER, RESOLVE, Desc, Kind, Op
+from captp.wire.ops import CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
@@ -244,12 +244,14 @@ class NativeCodec:
                     check_shape(op, self._limits)
                     op = build(op)
                 else:
-                    # The two that are nearly all: their other parts are checked by their handlers.
+                    # Those that are nearly all: their other parts are checked by their handlers.
                     code = op[0]
                     if code == CALL and len(op) > 3:
                         part = op[3]
                     elif code == RESOLVE and len(op) == 3:
                         part = op[2]
+                    elif code == GC_ANSWERS and len(op) == 2:
+                        part = op[1]
                     else:
                         part = op
                     if type(part) is tuple:

@@ -1,0 +1,58 @@
+"""Waits awake for the answer of a child process, which is there sooner than a task that sleeps wakes up.
+
+looking --an answer came, some times in a row | none came in time--> resting --so many waits later--> looking.
+It rests so that other tasks have their go, and longer where answers take longer than it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import sched_yield
+from time import monotonic
+from typing import Any, Final
+
+from captp.model.idents import ConnId
+from captp.model.promise import PENDING, Promise
+
+#: Seconds of one look: about what it costs to sleep and to be woken, twice.
+LOOK_S: Final = 0.0002
+#: Answers in a row that are waited for awake, and waits that rest after a look in vain.
+MOST: Final = 16
+REST: Final = 32
+
+
+class Awake:
+    """The connections of one pump whose answers are worth a look, and how it goes."""
+
+    __slots__ = ("_answers", "_received", "_rest", "conduits")
+
+    def __init__(self, received: Callable[[ConnId, bytes], None]) -> None:
+        self._received = received
+        #: By connection, for those to processes on this machine that are at work when they are called.
+        self.conduits: dict[ConnId, Any] = {}
+        self._answers = 0
+        self._rest = 0
+
+    def look(self, conn: ConnId, promise: Promise[Any]) -> None:
+        """Take in what comes on a connection until ``promise`` is settled, for a moment."""
+        conduit = self.conduits.get(conn)
+        if conduit is None:
+            return
+        if self._rest:
+            self._rest -= 1
+            return
+        until = monotonic() + LOOK_S
+        while monotonic() < until:
+            data = conduit.receive_now()
+            if not data:
+                # Where both share a core, the other one has it now.
+                sched_yield()
+                continue
+            self._received(conn, data)
+            if promise._state != PENDING:
+                self._answers += 1
+                if self._answers == MOST:
+                    self._answers = 0
+                    self._rest = 1
+                return
+        self._rest = REST

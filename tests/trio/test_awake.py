@@ -1,0 +1,82 @@
+"""Waiting awake for a child process: for a moment only, and never so that others wait long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+import captp
+from captp.model.idents import ConnId
+from captp.model.promise import FULFILLED, Promise
+from captp.run.awake import MOST, REST, Awake
+from tests.e2e.process_things import Tally
+
+CONN = ConnId(1)
+
+
+class Answers:
+    """A conduit on which an answer comes at the so-many-th look, or none at all."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.looks = 0
+
+    def receive_now(self) -> bytes | None:
+        self.looks += 1
+        return b"answer" if self.looks % self.at == 0 else None
+
+
+def waits(conduit: Answers, count: int) -> list[int]:
+    """Let so many promises wait; return how often each looked."""
+    promise: Promise[Any]
+
+    def received(_conn: ConnId, _data: bytes) -> None:
+        promise._state = FULFILLED
+
+    awake = Awake(received)
+    awake.conduits[CONN] = conduit
+    looked = []
+    for _ in range(count):
+        promise = Promise(None)
+        before = conduit.looks
+        awake.look(CONN, promise)
+        looked.append(conduit.looks - before)
+    return looked
+
+
+def test_an_answer_that_comes_soon_is_taken_in_and_some_waits_in_a_row_are_followed_by_a_rest() -> None:
+    assert waits(Answers(3), 2 * (MOST + 1)) == [*[3] * MOST, 0] * 2
+
+
+def test_a_look_in_vain_is_followed_by_a_long_rest() -> None:
+    looked = waits(Answers(10**9), REST + 2)
+
+    assert looked[0] >= 1
+    assert looked[1:-1] == [0] * REST
+    assert looked[-1] >= 1
+
+
+def test_who_is_no_child_process_is_not_looked_at() -> None:
+    awake = Awake(lambda _conn, _data: None)
+    awake.look(CONN, Promise(None))
+
+
+async def test_others_have_their_go_beside_a_task_that_calls_one_by_one() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with captp.open_vat() as vat, vat.trustee("process", [Tally]) as trustee:
+        tally = await trustee.entrust_new(Tally)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            for number in range(1, 1001):
+                assert await tally.apply(Tally.add, 1) == number
+            nursery.cancel_scope.cancel()
+
+    assert turns >= 1000 // (MOST + 1)
