@@ -48,7 +48,7 @@ class Cell:
     a latched object, so that no call runs at once, and ``error`` is what those raise that ask for one.
     """
 
-    __slots__ = ("door", "error", "obj", "poisons", "ref", "target", "trustee", "vat")
+    __slots__ = ("checked", "door", "error", "obj", "poisons", "ref", "target", "trustee", "vat")
 
     def __init__(self, vat: Any, target: Any, obj: Object, ref: Ref, *, poisons: bool) -> None:
         self.vat = vat
@@ -57,9 +57,26 @@ class Cell:
         self.door: Any = obj
         self.target = target
         self.poisons = poisons
+        #: The function that was found to capture nothing, last.
+        self.checked: Any = None
         self.error: Exception | None = None
         #: Keeps the object alive, and is what queued calls are sent to.
         self.ref = ref
+
+    def check(self, fn: Callable[..., Any]) -> None:
+        """Raise CaptureError for a function that brings along what others may change."""
+        check_captures(fn)
+        if type(fn) is FunctionType and not fn.__closure__:
+            # It captures nothing, now and ever: what a closure has may be another thing next time.
+            self.checked = fn
+
+    def fail(self, problem: BaseException, mark: int) -> None:
+        """Undo the turn that raised, and what it sent since the outbox had ``mark`` effects."""
+        del self.vat.outbox[mark:]
+        self.trustee.in_turn = None
+        self.trustee.roll_back()
+        if self.poisons and isinstance(problem, Exception):
+            self.poison(problem)
 
     def poison(self, error: Exception) -> None:
         """Let nobody use the object until it is healed."""
@@ -196,13 +213,34 @@ class LoopTrust(Trust[T]):
 
     async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
-        trustee, vat = cell.trustee, cell.vat
-        if not (vat.awake or trustee.steps or trustee.in_turn is not None) and cell.door._latch is None:
+        vat, trustee = cell.vat, cell.trustee
+        while not vat.awake and trustee.in_turn is None and cell.door._latch is None and not trustee.steps:
+            if not vat.budget:
+                vat.budget = BUDGET
+                await vat.pause()
+                cell = self._cell or _dropped()
+                continue
             vat.budget -= 1
-            if vat.budget:
-                return _turn(cell, fn, args, kwargs)  # type: ignore[no-any-return]
-            vat.budget = BUDGET
-            await vat.pause()
+            # What follows is _turn(), in place: to call it would cost a quarter more.
+            if fn is not cell.checked:
+                cell.check(fn)
+            if CURRENT_VAT.get(None) is not vat:
+                CURRENT_VAT.set(vat)
+            mark = len(vat.outbox)
+            trustee.in_turn = cell.obj
+            try:
+                value = fn(cell.target, *args, **kwargs) if kwargs else fn(cell.target, *args)  # type: ignore[call-arg]
+                if type(value) not in ATOMS:
+                    value = checked(value, cell.target, cell.obj)
+                if vat.awake:
+                    vat.turns.check_sends(mark)
+            except BaseException as problem:
+                cell.fail(problem, mark)
+                raise
+            trustee.in_turn = None
+            if trustee.journal:
+                trustee.commit()
+            return value
         return await self._queued(cell, fn, args, kwargs)  # type: ignore[no-any-return]
 
     def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -278,8 +316,8 @@ class LoopTrust(Trust[T]):
 def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a function on an object as a turn, now, before anything else does; raises what it raises."""
     trustee, vat = cell.trustee, cell.vat
-    if type(fn) is not FunctionType or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
-        check_captures(fn)
+    if fn is not cell.checked:
+        cell.check(fn)
     # It stays set in this task: what needs it works inside turns only.
     if CURRENT_VAT.get(None) is not vat:
         CURRENT_VAT.set(vat)
@@ -292,11 +330,7 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         if vat.awake:
             vat.turns.check_sends(mark)
     except BaseException as problem:
-        del vat.outbox[mark:]
-        trustee.in_turn = None
-        trustee.roll_back()
-        if cell.poisons and isinstance(problem, Exception):
-            cell.poison(problem)
+        cell.fail(problem, mark)
         raise
     trustee.in_turn = None
     if trustee.journal:

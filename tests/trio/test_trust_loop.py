@@ -334,4 +334,4 @@ async def test_others_have_their_go_beside_a_task_that_never_waits() -> None:
                 await plain.apply(Plain.note, 0)
             nursery.cancel_scope.cancel()
 
-        assert beside >= 9
+        assert beside >= 8
