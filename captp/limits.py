@@ -64,6 +64,8 @@ class Limits:
     turn_sends: int = 10_000
     # A peer's steps in one turn of ours, or calls in one delivery.
     plan_steps: int = 256
+    # A method that has its object to itself while it waits for another vat's.
+    launch_s: float = 60.0
     # One source of deliveries before the next one has its go.
     quantum: int = 32
     # A peer that went silent.

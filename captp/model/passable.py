@@ -16,6 +16,7 @@ from captp.model.locator import SturdyRef
 from captp.model.object import Object
 from captp.model.promise import Promise, Reference
 from captp.model.ref import HOLDS
+from captp.model.trust import Trust
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 
 ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, SturdyRef})
@@ -73,6 +74,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
     if kind is Fault:
         data = None if value.data is None else _item(value.data, home, depth, ".data")
         return Fault(value.message, data, value.incident)
+    if isinstance(value, Trust):
+        return freeze(value.reference, home, depth)
     if kind is bytearray or kind is memoryview:
         return bytes(value)
     raise Unpassable(f"a {_name(kind)} cannot cross a border; {_FIXES}")

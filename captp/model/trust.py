@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from captp.errors import UsageError
+from captp.errors import Unpassable, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,6 +112,14 @@ class Trust(Generic[T]):
     def blocking(self) -> Any:
         """The verbs for OS threads, which they block; handles of a thread trustee alone have them."""
         raise UsageError("OS threads take handles of a thread trustee: vat.trustee('thread') opens one")
+
+    @property
+    def reference(self) -> Any:
+        """The reference to the object; passing the handle passes this. Raises Unpassable if there is none."""
+        raise Unpassable(
+            "a handle on an object that is no captp.Object stays in its vat: pass what it gives, or entrust"
+            " an Object"
+        )
 
     def heal(self) -> None:
         """Let an object be used again that was entrusted with ``on_error="poison"``, after a turn raised."""

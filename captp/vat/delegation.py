@@ -303,6 +303,11 @@ class LoopTrust(Trust[T]):
         await _settled(call, promise)
         return call.outcome(promise).unwrap()
 
+    @property
+    def reference(self) -> Any:
+        cell = self._cell or _dropped()
+        return cell.ref if cell.target is cell.obj else super().reference
+
     def heal(self) -> None:
         (self._cell or _dropped()).heal()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from captp.errors import BadClass, Broken, Dropped, NotNow, Overloaded, UsageError
+from captp.errors import BadClass, Broken, Deadlock, Dropped, NotNow, Overloaded, Timeout, UsageError
 from captp.model.captures import check_captures
 from captp.model.interface import Method, Row, rows_of
 from captp.model.passable import ATOMS
@@ -17,6 +17,7 @@ from captp.model.plan import MANY, PLAN, record
 from captp.model.promise import BROKEN, Promise, Reference, add_waiter
 from captp.model.trust import Call, Outcome, Trust
 from captp.vat.many import failures
+from captp.vat.powers import within
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,7 +167,23 @@ class FarTrust(Trust[T]):
                 " apply a function, await here, and apply another"
             )
         promise = self._send(fn, args, kwargs)
-        return await self._awaited(promise)  # type: ignore[no-any-return]
+        vat: Any = promise._home
+        if not vat.turns.fiber_runs:
+            return await self._awaited(promise)  # type: ignore[no-any-return]
+        seconds = vat.limits.launch_s
+        try:
+            return await within(seconds, promise)
+        except Timeout:
+            if promise.settled:
+                raise
+            raise Deadlock(
+                f"{_name_of(fn)}() has not ended in {seconds:g} s, and this method has its object to itself"
+                " meanwhile: perhaps it waits for that; call before or after the await"
+            ) from None
+
+    @property
+    def reference(self) -> Any:
+        return self._held()
 
     def heal(self) -> None:
         """Do nothing: a far object's turn that raised has been undone."""

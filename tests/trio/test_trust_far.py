@@ -217,3 +217,53 @@ async def test_what_a_plan_captures_is_checked_as_everywhere() -> None:
         config = {"step": 1}
         with pytest.raises(captp.CaptureError, match="'config'"):
             await counter.apply(lambda c: c.add(config["step"]))
+
+
+class Keeper(captp.Object):
+    kept: Any = None
+
+    @captp.method
+    def keep(self, what: Any) -> None:
+        self.kept = what
+
+    @captp.method
+    async def add_to_kept(self, number: int) -> int:
+        total: int = await captp.E(self.kept).add(number)
+        return total
+
+
+async def test_a_handle_that_is_passed_arrives_as_its_reference() -> None:
+    class Plain:
+        pass
+
+    async with far_counter() as (vat, counter):
+        keeper: Any = captp.E(vat.export(Keeper()))
+        near = vat.entrust(Counter())
+        for handle in (counter, near):
+            await keeper.keep(handle)
+            assert await keeper.add_to_kept(4) == 4
+            assert await handle.apply(Counter.now) == 4
+        with pytest.raises(captp.Unpassable):
+            keeper.keep(vat.entrust(Plain()))
+
+
+async def test_a_method_that_waits_too_long_for_another_host_is_told() -> None:
+    class Waiter(captp.Object):
+        @captp.method
+        async def wait_for(self, counter: Any, promise: captp.Promise[int]) -> str:
+            try:
+                await captp.trust(counter, Counter).launch(Counter.wait, promise)
+            except captp.Deadlock as problem:
+                return str(problem)
+            return "it came"
+
+    key = captp.PrivateKey.from_seed(os.urandom(32))
+    async with (
+        captp.open_vat(key=key, listen=[TcpNetlayer()]) as host,
+        captp.open_vat(limits=Limits(launch_s=0.05)) as vat,
+    ):
+        counter, waiter = vat.enliven(host.mint(Counter())), captp.E(vat.export(Waiter()))
+        promise, resolver = vat.promise()
+        assert "has not ended in 0.05 s" in await waiter.wait_for(counter, promise)
+        resolver.fulfill(5)
+        assert await waiter.wait_for(counter, promise) == "it came"

@@ -39,6 +39,7 @@ DEFAULTS = {
     "pipeline_depth": 256,
     "resolution_chain": 1_024,
     "latch_queue": 16_384,
+    "launch_s": 60.0,
     "backlog": 4_096,
     "in_flight_bytes": 16_777_216,
     "gc_entries": 4_096,
