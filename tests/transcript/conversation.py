@@ -237,6 +237,9 @@ _FORMS = {
     Kind.IMPORT_PROMISE: "promise e{}",
     Kind.EXPORT: "your e{}",
     Kind.ANSWER: "q{}",
+    Kind.LENT: "lent e{}",
+    Kind.IMPORT_SOLE: "sole e{}",
+    Kind.EXPORT_SOLE: "your sole e{}",
 }
 
 
