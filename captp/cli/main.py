@@ -21,6 +21,7 @@ captp: live Python objects shared between hosts that do not trust each other
   captp new MODULE:CLASS --name NAME    make an object in the daemon
   captp share NAME                      write NAME.cap: who has the file has the object
   captp ls                              list the daemon's objects
+  captp trustees                        show how busy the daemon's trustees are
   captp call TARGET METHOD [ARG ...]    call a method of a name, a .cap file, or -
 
   captp new captp.examples.bank:Vault --name bank
@@ -30,7 +31,7 @@ captp: live Python objects shared between hosts that do not trust each other
 captp VERB --help says more; the daemon has a command of its own: captpd --help
 """
 
-VERBS: Final = ("call", "demo", "ls", "new", "share")
+VERBS: Final = ("call", "demo", "ls", "new", "share", "trustees")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -40,6 +40,11 @@ class Control(Interface):
         ...
 
     @method
+    def trustees(self) -> list[dict[str, Any]]:
+        """Give the figures of every trustee: the loop of each vat, its threads and its processes."""
+        ...
+
+    @method
     async def stop(self) -> None:
         """Drain and stop the daemon."""
         ...

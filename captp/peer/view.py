@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from attrs import frozen
 
 from captp.model.promise import PENDING
+from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
 from captp.peer.router import Link
 
@@ -43,10 +46,16 @@ class VatView:
     labels: tuple[str, ...]
     sessions: tuple[SessionView, ...]
     is_idle: bool
+    #: The figures of its own loop, and those of each trustee that is open beside it, by name.
+    load: LoopStats
+    trustees: Mapping[str, Any]
 
 
-def view_of(peer: Peer) -> VatView:
-    """Take the picture."""
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def view_of(peer: Peer, meter: Meter | None = None, trustees: Mapping[str, Any] = _NONE) -> VatView:
+    """Take the picture; without the driver's ``meter`` its load is what the vat itself counts."""
     vat = peer.vat
     sessions = tuple(_session(peer, link) for link in peer.router.links.values())
     owed = any(s.answers.get("open") for s in sessions)
@@ -58,6 +67,8 @@ def view_of(peer: Peer) -> VatView:
         labels=tuple(peer.registry.labels()),
         sessions=sessions,
         is_idle=not (vat.has_work or vat.turns.fibers or owed),
+        load=(meter or Meter(peer, peer.now)).view(peer.now),
+        trustees=trustees,
     )
 
 

@@ -20,6 +20,7 @@ from captp.model.object import Object
 from captp.model.promise import Promise, Resolver
 from captp.model.trust import Trust
 from captp.net.base import Conduit, Netlayer
+from captp.peer.load import Meter
 from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
@@ -42,9 +43,13 @@ Source: TypeAlias = SturdyRef | str | os.PathLike[str]
 class LiveVat:
     """An open vat: objects live in it, references belong to it, and it ends with its block."""
 
-    def __init__(self, peer: Peer, netlayers: dict[str, Netlayer]) -> None:
+    def __init__(self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter) -> None:
         self._peer = peer
         self._netlayers = netlayers
+        self._meter = meter
+        #: Those that are open, by name, and how many have been.
+        self._trustees: dict[str, ThreadTrustee | ProcessTrustee] = {}
+        self._opened = 0
 
     @property
     def designator(self) -> str:
@@ -101,17 +106,29 @@ class LiveVat:
         one client are at most ``quota`` at a time while others wait, and ``max_inflight`` are unanswered.
         "process" is a child process for Objects of ``classes``, which it imports: it may take
         ``memory_bytes`` more than it starts with, and ``turn_s`` seconds for a turn. When it ends its
-        objects are lost, and another one is started.
+        objects are lost, and another one is started. ``view()`` has the figures of those that are open.
         """
         if kind == "thread":
             from captp.run.threads import open_thread_trustee  # noqa: PLC0415 - most vats need none
 
-            return open_thread_trustee(*args, **options)
+            return self._listed(kind, open_thread_trustee(*args, **options))
         if kind == "process":
             from captp.run.process import open_process_trustee  # noqa: PLC0415
 
-            return open_process_trustee(self._peer, self._netlayers, *args, **options)
+            opening = open_process_trustee(self._peer, self._netlayers, *args, **options)
+            return self._listed(kind, opening)
         raise UsageError(f"a trustee is 'thread' or 'process', not {kind!r}; vat.entrust() is this loop")
+
+    @asynccontextmanager
+    async def _listed(self, kind: str, opening: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+        async with opening as trustee:
+            self._opened += 1
+            name = f"{kind}-{self._opened}"
+            self._trustees[name] = trustee
+            try:
+                yield trustee
+            finally:
+                del self._trustees[name]
 
     def mint(
         self,
@@ -156,7 +173,8 @@ class LiveVat:
     def view(self) -> VatView:
         """Return a picture of the vat and its sessions as they are now: counts and names, no values."""
         self._peer.now = trio.current_time()
-        return view_of(self._peer)
+        stats = {name: trustee.stats() for name, trustee in self._trustees.items()}
+        return view_of(self._peer, self._meter, stats)
 
     def promise(self) -> tuple[Promise[Any], Resolver]:
         """Return a new promise and the resolver that settles it."""
@@ -223,7 +241,8 @@ async def open_vat(
     key = key or PrivateKey.from_seed(os.urandom(32))
     peer = Peer(key=key, entropy=os.urandom, limits=limits)
     layers: dict[str, Netlayer] = {n.transport: n for n in (*dialled, *served)}
-    vat = LiveVat(peer, layers)
+    meter = Meter(peer, trio.current_time())
+    vat = LiveVat(peer, layers, meter)
 
     async def dial(locator: PeerLocator) -> Conduit:
         layer = layers.get(locator.transport)
@@ -233,7 +252,7 @@ async def open_vat(
 
     with unwrapped():
         async with trio.open_nursery() as nursery:
-            pump = Pump(peer, nursery, dial)
+            pump = Pump(peer, nursery, dial, meter)
             try:
                 nursery.start_soon(pump.run)
                 nursery.start_soon(pump.beat)

@@ -21,8 +21,11 @@ from captp.model.locator import PeerLocator
 from captp.model.promise import PENDING, Promise, add_waiter
 from captp.net.admission import HalfOpen
 from captp.net.base import Conduit
+from captp.net.seqpacket import SeqpacketConduit
+from captp.peer.load import Meter
 from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.peer import Peer
+from captp.run.awake import Awake
 from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
 from captp.run.outside import run_outside
@@ -61,14 +64,18 @@ class AfterSteps(trio.abc.Instrument):
 class Pump:
     """Drives one peer on trio; owns its connections."""
 
-    def __init__(self, peer: Peer, nursery: trio.Nursery, dial: Callable[[PeerLocator], Any]) -> None:
+    def __init__(
+        self, peer: Peer, nursery: trio.Nursery, dial: Callable[[PeerLocator], Any], meter: Meter
+    ) -> None:
         self.peer = peer
         self.nursery = nursery
+        self._meter = meter
         self._dial_conduit = dial
         self._connections: dict[ConnId, Connection] = {}
         #: Held by a connection that goes on with what it has read, while others wait to do so.
         self.turn = trio.Lock()
         self._half_open = HalfOpen(peer.limits)
+        self._awake = Awake(self._received)
         self._waiting = 0
         self._running = False
         self._closing = False
@@ -80,7 +87,7 @@ class Pump:
         self._sleeper: trio.CancelScope | None = None
         vat = peer.vat
         vat.parker = self._park
-        vat.pause = trio.lowlevel.checkpoint
+        vat.pause = self._pause
         vat.doorbell = self.ring
         vat.flusher = self.flush
         vat.nudge = self._nudge
@@ -99,6 +106,8 @@ class Pump:
         add_waiter(promise, waiter)
         if self._waiting < EAGER_WAITERS:
             self.flush()
+            if self._awake.conduits:
+                self._look(promise)
         if promise._state != PENDING:
             return
         waiter.task = trio.lowlevel.current_task()
@@ -108,6 +117,16 @@ class Pump:
         finally:
             self._waiting -= 1
 
+    def _look(self, promise: Promise[Any]) -> None:
+        route = promise._route
+        link = None if route is None else self.peer.links.get(route.session)
+        if link is not None:
+            self._awake.look(link.conn, promise)
+
+    def _received(self, conn: ConnId, data: bytes) -> None:
+        self.peer.received(conn, data, trio.current_time())
+        self.flush()
+
     # The step.
 
     def flush(self) -> None:
@@ -116,8 +135,9 @@ class Pump:
             return
         self._running = True
         self.rung = False
-        peer = self.peer
-        peer.now = trio.current_time()
+        peer, meter = self.peer, self._meter
+        began = peer.now = trio.current_time()
+        meter.begin(began)
         try:
             slices, size = (1, SHARE) if self.has_many else (SLICES, SLICE)
             while True:
@@ -131,12 +151,17 @@ class Pump:
                     break
         finally:
             self._running = False
+        meter.end(began, trio.current_time())
         if batch.wake_at is not None and batch.wake_at < self._wake_at:
             self._wake_at = batch.wake_at
             if self._sleeper is not None:
                 self._sleeper.cancel()
         if batch.more:
             peer.vat.ring()
+
+    async def _pause(self) -> None:
+        self._meter.refills += 1
+        await trio.lowlevel.checkpoint()
 
     def ring(self) -> None:
         """Have a flush after the task step that runs now, or with many waiters in the next tick."""
@@ -242,6 +267,8 @@ class Pump:
             conn = self.peer.router.new_conn()
         channel = Channel(conduit.proved, conduit.binding, transport, conduit.framed)
         connection = self._connections[conn] = Connection(self, conn, conduit)
+        if isinstance(conduit, SeqpacketConduit):
+            self._awake.conduits[conn] = conduit
         why = "the other end closed it"
         try:
             self.peer.connected(conn, channel, trio.current_time(), dialled)
@@ -255,6 +282,7 @@ class Pump:
             why = str(problem)
         finally:
             self._connections.pop(conn, None)
+            self._awake.conduits.pop(conn, None)
             self.peer.disconnected(conn, why, trio.current_time())
             if not self._closing:
                 self.flush()

@@ -38,6 +38,10 @@ class Host(Protocol):
         """Count the tables of every session."""
         ...
 
+    def trustees(self) -> list[dict[str, Any]]:
+        """Give the figures of every trustee of every vat."""
+        ...
+
     async def stop(self) -> None:
         """Begin to drain."""
         ...
@@ -76,6 +80,10 @@ class Admin(captp.Object, Control):
     @captp.method
     def tables(self) -> dict[str, Any]:
         return self._host.tables()
+
+    @captp.method
+    def trustees(self) -> list[dict[str, Any]]:
+        return self._host.trustees()
 
     @captp.method
     async def stop(self) -> None:

@@ -29,6 +29,7 @@ from captpd.daemon.host import STORE, Hosting, Listening, OpenVat
 from captpd.daemon.identity import control_key, read_identity, vat_key
 from captpd.daemon.memory import watch_memory
 from captpd.daemon.notify import notify
+from captpd.daemon.watchdog import watch_turns
 
 __all__ = ["serve"]
 
@@ -76,6 +77,7 @@ async def _serve(config: Config, state: StateFolder, announce: Callable[[str], N
             await stack.enter_async_context(_control(config, state, seed, hosting))
             lives = [vat.live for vat in vats.values()]
             nursery.start_soon(watch_memory, config.process, door, lives)
+            stack.enter_context(watch_turns({v.name: v.live.peer.vat for v in hosting.all_vats}))
             # Not before: who came earlier would hear that objects do not exist which are still made.
             door.is_open = True
             # What is there now stays: the collector need not go through it each time, while peers wait.

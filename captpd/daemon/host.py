@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import trio
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
 import captp
 from captp.model.interface import shown_as
-from captp.peer.view import SessionView
+from captp.peer.view import SessionView, VatView
 from captp.version import __version__
 from captpd.config.problems import ConfigError
 from captpd.config.schema import Config
@@ -201,15 +201,19 @@ class Hosting:
         return hosted.sturdyref
 
     def tables(self) -> dict[str, Any]:
-        return {v.name: [_session_tables(s) for s in v.live.view().sessions] for v in self._all_vats}
+        return {v.name: [_session_tables(s) for s in v.live.view().sessions] for v in self.all_vats}
+
+    def trustees(self) -> list[dict[str, Any]]:
+        return [row for v in self.all_vats for row in _trustee_rows(v.name, v.live.view())]
 
     @property
     def is_busy(self) -> bool:
         """Whether any call in any vat is unfinished."""
-        return any(v.is_busy for v in self._all_vats)
+        return any(v.is_busy for v in self.all_vats)
 
     @property
-    def _all_vats(self) -> list[OpenVat]:
+    def all_vats(self) -> list[OpenVat]:
+        """Those of the configuration, and that of the control plane."""
         return [*self.vats.values(), *([self.control] if self.control is not None else [])]
 
     async def stop(self) -> None:
@@ -249,6 +253,14 @@ def _session_tables(session: SessionView) -> dict[str, Any]:
         "questions": dict(session.questions),
         "answers": dict(session.answers),
     }
+
+
+def _trustee_rows(vat: str, view: VatView) -> list[dict[str, Any]]:
+    rows = []
+    for name, stats in {"loop": view.load, **view.trustees}.items():
+        figures = {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(stats).items()}
+        rows.append({"vat": vat, "trustee": name, **figures})
+    return rows
 
 
 def _fields(**fields: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from captp.cli.main import VERBS
 from captp.limits import Limits
 from captp.model.faults import from_wire, portable, to_wire
 from captp.peer import care, router
+from captp.peer.load import LoopStats
 from captp.peer.view import SessionView, VatView
 from captp.session import outbound
 from captp.wire import canonical, native
@@ -106,7 +107,7 @@ def test_the_section_of_a_name_has_its_members_and_their_parameters(name: str) -
                     assert has_word(section, parameter.name), f"{name}.{member}: no word of {parameter.name}"
 
 
-@pytest.mark.parametrize("record", [VatView, SessionView])
+@pytest.mark.parametrize("record", [VatView, SessionView, LoopStats])
 def test_the_section_of_a_live_vat_says_what_view_gives(record: type) -> None:
     for field in fields(record):
         assert has_word(API_SECTIONS["LiveVat"], field.name), f"{record.__name__}.{field.name}"

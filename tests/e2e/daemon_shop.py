@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import captp
 
 
@@ -12,6 +14,11 @@ class Till(captp.Object):
     def add(self, amount: int) -> int:
         self.total += amount
         return self.total
+
+    @captp.method
+    def grind(self, seconds: float) -> str:
+        time.sleep(seconds)
+        return "done"
 
     @captp.method
     async def slow(self, seconds: float) -> str:

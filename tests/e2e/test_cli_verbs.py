@@ -62,6 +62,32 @@ def test_ls_as_json_is_a_list_of_objects(host: Host) -> None:
     assert "bank" in [row["name"] for row in rows]
 
 
+def test_trustees_is_a_table_of_the_loops_of_all_vats(host: Host) -> None:
+    assert host.captp("call", "bank", "open", "busy", "./deposit", "amount:=1").returncode == 0
+    done = host.captp("trustees")
+
+    title, *rows = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert title.split() == [
+        *("vat", "trustee", "load", "busy", "turns", "zero-hop", "waiting", "most"),
+        *("longest-wait", "longest-batch"),
+    ]
+    assert [row.split()[:2] for row in rows] == [["main", "loop"], ["control", "loop"]]
+    assert secret_of(host) not in done.stdout
+
+
+def test_trustees_as_json_is_a_list_with_figures_that_grow(host: Host) -> None:
+    before, control = json.loads(host.captp("trustees", "--json").stdout)
+    host.captp("call", "bank", "open", "busy", "./deposit", "amount:=1")
+    after, _ = json.loads(host.captp("trustees", "--json", "-q").stdout)
+
+    assert (before["vat"], before["trustee"], control["vat"]) == ("main", "loop", "control")
+    assert after["turns"] - before["turns"] == 2
+    assert after["batches"] > before["batches"]
+    assert 0 < after["busy_s"] - before["busy_s"] < after["age_s"] - before["age_s"]
+    assert (after["depth"], after["zero_hop"]) == (0, 0)
+
+
 def test_share_writes_a_file_for_its_owner_alone_and_shows_no_secret(host: Host) -> None:
     done = host.captp("share", "bank", "--out", "given.cap")
 

@@ -1,0 +1,61 @@
+"""``captp trustees``: how busy each trustee of the daemon is, and how long calls wait there, as a table."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from captp.cli.daemon import ask
+from captp.cli.ls import table
+from captp.cli.options import Json, Quiet, run
+
+__all__ = ["shown", "trustees"]
+
+#: Title, and the fields that may have the figure, by kind of trustee: the first that is there counts.
+COLUMNS: Final = (
+    ("vat", ("vat",)),
+    ("trustee", ("trustee",)),
+    ("state", ("state",)),
+    ("load", ("load",)),
+    ("busy", ("busy_s", "cpu_s")),
+    ("turns", ("turns",)),
+    ("zero-hop", ("zero_hop",)),
+    ("waiting", ("depth", "waiting")),
+    ("most", ("high_water",)),
+    ("longest-wait", ("longest_wait_s",)),
+    ("longest-batch", ("longest_batch_s",)),
+    ("overloads", ("overloads",)),
+    ("restarts", ("restarts",)),
+)
+
+
+def trustees(*, json: Json = False, quiet: Quiet = False) -> None:  # noqa: ARG001 - it has no notes
+    """Show load, queue and waits of the daemon's trustees."""
+    found = run(lambda: ask(lambda control: control.trustees()))
+    if json:
+        print(json_format.dumps(found, indent=1))
+    else:
+        print(shown(found))
+
+
+def shown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the table of what the daemon says of its trustees."""
+    return table([[title for title, _ in COLUMNS], *map(_cells, rows)])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """Return what the table says of one trustee."""
+    known = dict(row)
+    if row.get("age_s"):
+        known["load"] = f"{row['busy_s'] / row['age_s']:.1%}"
+    return [
+        next((_cell(name, known[name]) for name in names if known.get(name) is not None), "")
+        for _, names in COLUMNS
+    ]
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in ("busy_s", "cpu_s"):
+        return f"{value:.2f} s"
+    return f"{1000 * value:.1f} ms" if name.endswith("_s") else str(value)

@@ -1,0 +1,138 @@
+"""How busy a vat's own loop is: looked at once a batch, never for each message; it reads no clock."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from typing import Any, Final, final
+
+from attrs import frozen
+
+from captp.model.promise import PENDING, Message, Promise
+from captp.peer.peer import Peer
+from captp.vat.delegation import BUDGET
+
+__all__ = ["LoopStats", "Meter"]
+
+#: Sources with calls that are all looked at in each batch; with more of them, once in so many batches.
+FEW: Final = 32
+SELDOM: Final = 16
+
+
+@final
+@frozen(kw_only=True)
+class LoopStats:
+    """What a vat's own loop has done so far, and what it has before it."""
+
+    #: Turns and steps of fibers that came by the queues, and calls of handles that needed no queue.
+    turns: int
+    zero_hop: int
+    #: Batches with turns in them.
+    batches: int
+    #: Calls that wait for their turn or for a busy object: now, and at most so far at the begin of a batch.
+    depth: int
+    high_water: int
+    #: Seconds spent in batches, in all and in the longest one; what arrives is decoded before them.
+    busy_s: float
+    longest_batch_s: float
+    #: The longest that a call waited which was followed to its turn: one at a time is, the last of several
+    #: at the begin of a batch, or of those behind a busy object.
+    longest_wait_s: float
+    #: Seconds since the vat was opened.
+    age_s: float
+
+
+@final
+class Meter:
+    """Keeps the figures of one loop; its driver calls ``begin`` and ``end`` around each batch."""
+
+    __slots__ = (
+        "_batches",
+        "_busy_s",
+        "_followed",
+        "_high_water",
+        "_latched",
+        "_longest_batch_s",
+        "_longest_wait_s",
+        "_opened_at",
+        "_peer",
+        "_ring",
+        "_since",
+        "_turns",
+        "refills",
+    )
+
+    def __init__(self, peer: Peer, now: float) -> None:
+        self._peer = peer
+        self._opened_at = now
+        self._ring = peer.vat.queues.ring
+        self._latched = peer.vat.latches._waiting
+        self._turns = self._batches = self._high_water = 0
+        self._busy_s = self._longest_batch_s = self._longest_wait_s = 0.0
+        #: The call that is followed to its turn, weakly: who drops a result must be heard at once.
+        self._followed: weakref.ref[Message] | None = None
+        self._since = 0.0
+        #: How often the budget for calls that run at once was used up.
+        self.refills = 0
+
+    def begin(self, now: float) -> None:
+        """Look at what waits, before a batch runs."""
+        ring, depth = self._ring, len(self._latched)
+        if ring:
+            if len(ring) <= FEW or self._batches % SELDOM == 0:
+                for source in ring:
+                    depth += len(source.messages)
+            if depth > 1 and self._followed is None:
+                self._follow(ring[-1].messages, now)
+        if depth > self._high_water:  # noqa: PLR1730 - for every batch
+            self._high_water = depth
+
+    def end(self, began: float, now: float) -> None:
+        """Note what a batch took."""
+        took = now - began
+        self._busy_s += took
+        if took > self._longest_batch_s:  # noqa: PLR1730 - for every batch
+            self._longest_batch_s = took
+        turns = self._peer.vat.turns.count
+        if turns != self._turns:
+            self._turns = turns
+            self._batches += 1
+        if self._followed is not None:
+            if not self._waits():
+                self._followed = None
+                self._longest_wait_s = max(self._longest_wait_s, now - self._since)
+        elif self._latched:
+            self._follow(next(reversed(self._latched.values()))._latch, began)
+
+    def _follow(self, messages: deque[Any], now: float) -> None:
+        """Follow the last call of a queue, if its end can be seen and it waits for its turn alone."""
+        newest = messages[-1] if messages else None
+        if type(newest) is not Message or newest.promise is None:
+            return
+        if not (isinstance(newest.target, Promise) and newest.target._state == PENDING):
+            self._followed = weakref.ref(newest)
+            self._since = now
+
+    def _waits(self) -> bool:
+        message = None if self._followed is None else self._followed()
+        # The traceback of a turn that raised keeps its message for as long as somebody keeps that.
+        return message is not None and message.promise is not None and message.promise._state == PENDING
+
+    def view(self, now: float) -> LoopStats:
+        """Return the figures as they are now."""
+        vat, longest_wait_s = self._peer.vat, self._longest_wait_s
+        depth = sum(len(source.messages) for source in vat.queues.sources)
+        depth += sum(len(obj._latch) for obj in vat.heap.objects() if obj._latch is not None)
+        if self._waits():
+            longest_wait_s = max(longest_wait_s, now - self._since)
+        return LoopStats(
+            turns=vat.turns.count,
+            zero_hop=(self.refills + 1) * BUDGET - vat.budget,
+            batches=self._batches,
+            depth=depth,
+            high_water=max(self._high_water, depth),
+            busy_s=self._busy_s,
+            longest_batch_s=self._longest_batch_s,
+            longest_wait_s=longest_wait_s,
+            age_s=max(now - self._opened_at, 0.0),
+        )

@@ -1,0 +1,92 @@
+"""What an open vat tells of its load, and of the trustees beside its loop."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import trio
+
+import captp
+from captp.net.tcp import TcpNetlayer
+from captp.vat.delegation import BUDGET
+
+
+class Till(captp.Object):
+    total: int = 0
+
+    @captp.method
+    def add(self, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+    @captp.method
+    def grind(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+async def test_the_loop_of_a_vat_tells_of_its_turns_and_of_a_batch_that_took_long() -> None:
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host, captp.open_vat() as client:
+        till = captp.E(client.enliven(host.mint(Till())))
+        before = host.view().load
+        await till.add(1)
+        quick = host.view().load
+        await till.grind(0.06)
+        slow = host.view().load
+        there = client.view().load
+
+    assert (quick.turns - before.turns, slow.turns - quick.turns) == (1, 1)
+    assert (quick.batches - before.batches, slow.batches - quick.batches) == (1, 1)
+    assert quick.longest_batch_s < 0.06 <= slow.longest_batch_s
+    assert 0.06 <= slow.busy_s - quick.busy_s < slow.age_s - quick.age_s + 0.01
+    assert (there.turns, there.busy_s > 0) == (0, True)
+
+
+async def test_what_arrives_at_once_shows_as_high_water_and_as_a_wait() -> None:
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host, captp.open_vat() as client:
+        till = captp.E(client.enliven(host.mint(Till())))
+        await till.add(1)
+        calls = [till.grind(0.05), *(till.add(1) for _ in range(20))]
+        await calls[-1]
+        load = host.view().load
+
+    assert load.high_water == 21
+    assert load.depth == 0
+    assert 0.05 <= load.longest_wait_s < load.age_s
+
+
+@pytest.mark.parametrize("calls", [BUDGET - 1, BUDGET, BUDGET + 1, 3 * BUDGET + 1])
+async def test_calls_that_run_at_once_are_counted_though_nothing_is_done_for_each(calls: int) -> None:
+    async with captp.open_vat() as vat:
+        trust = vat.entrust(Till())
+        for _ in range(calls):
+            await trust.apply(Till.add, 1)
+        load = vat.view().load
+
+    assert (load.zero_hop, load.turns) == (calls, 0)
+
+
+async def test_trustees_are_listed_by_name_with_their_figures_while_they_are_open() -> None:
+    async with captp.open_vat() as vat:
+        alone = vat.view().trustees
+        async with vat.trustee("thread") as first, vat.trustee("thread", quota=1):
+            await (await first.entrust_new(list)).apply(len)
+            both = vat.view().trustees
+            assert both["thread-1"] == first.stats()
+        async with vat.trustee("thread"):
+            later = list(vat.view().trustees)
+
+    assert (list(alone), list(both), later) == ([], ["thread-1", "thread-2"], ["thread-3"])
+    assert (both["thread-1"].turns, both["thread-2"].turns) == (2, 0)
+
+
+async def test_a_trustee_whose_block_fails_is_listed_no_more() -> None:
+    async with captp.open_vat() as vat:
+        with pytest.raises(ValueError, match="enough"):
+            async with vat.trustee("thread"):
+                raise ValueError("enough")
+        with trio.move_on_after(0):
+            async with vat.trustee("thread"):
+                await trio.sleep_forever()
+
+        assert list(vat.view().trustees) == []
