@@ -37,7 +37,7 @@ def check_captures(function: Any) -> None:
             name = type(owner).__name__
             raise CaptureError(f"a bound method captures 'self' ({name}): give {name}.{function.__name__}")
         function = function.__func__
-    if not isinstance(function, FunctionType):
+    if not isinstance(function, FunctionType) or hasattr(function, "_captp_marked"):
         return
     names = function.__code__.co_freevars
     for name, cell in zip(names, function.__closure__ or (), strict=True):
@@ -45,9 +45,11 @@ def check_captures(function: Any) -> None:
             _check(name, cell.cell_contents, {id(function)})
         except ValueError:
             continue  # it is not assigned yet, so nothing is captured
-    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for value in defaults:
-        _check("a default", value, {id(function)})
+    code, given = function.__code__, function.__defaults__ or ()
+    positional = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
+    defaults = {**dict(zip(positional, given, strict=True)), **(function.__kwdefaults__ or {})}
+    for name, value in defaults.items():
+        _check(name, value, {id(function)})
 
 
 def _check(name: str, value: Any, seen: set[int]) -> None:

@@ -12,6 +12,7 @@ from captp.model.annotations import as_float, members_of
 from captp.model.containers import List, Map, Set, Tracked, parts_of
 from captp.model.interface import InterfaceMeta, LocalCall, as_promise, is_interface, ref_class
 from captp.model.locator import SturdyRef
+from captp.model.own import Mode
 from captp.model.promise import Promise, Reference
 from captp.model.ref import HOLDS, Ref, shown
 from captp.model.values import Fault, FrozenMap, Null, Symbol, Tagged
@@ -53,8 +54,11 @@ class Field:
             names = {self.owner_name: self.owner}
             module = sys.modules.get(self.owner.__module__)
             bare = type("_", (), {"__annotations__": {self.name: self.annotation}})
-            hints = typing.get_type_hints(bare, vars(module) if module else {}, names)
-            self.annotation = hints[self.name]
+            scope = vars(module) if module else {}
+            whole = typing.get_type_hints(bare, scope, names, include_extras=True)[self.name]
+            if any(isinstance(mark, Mode) for mark in getattr(whole, "__metadata__", ())):
+                raise BadClass(f"{self.where}: state is shared; terms are for the parameters of methods")
+            self.annotation = typing.get_type_hints(bare, scope, names)[self.name]
             self._convert = converter(self.annotation, self.where)
         return self._convert
 

@@ -303,6 +303,8 @@ def plain_call(row: Row) -> Callable[..., Any]:
             value = function(self, *args, **kwargs)
         return value if result is None else _adopted(self, value, result, "result")
 
+    # What it captures is ours: a trustee that is given the method need not look.
+    call._captp_marked = True  # type: ignore[attr-defined]
     return call
 
 

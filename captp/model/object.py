@@ -240,6 +240,7 @@ def _check_and_wrap(cls: type, row: Row) -> None:
             setattr(cls, row.name, wrapper)
         return wrapper(self, *args, **kwargs)
 
+    first._captp_marked = True  # type: ignore[attr-defined]
     setattr(cls, row.name, first)
 
 

@@ -10,11 +10,12 @@ moved --the message could not leave, or its turn was rolled back--> held.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
-from captp.errors import BorrowEscape, Moved, UsageError
+from captp.errors import BorrowEscape, Broken, Moved, UsageError
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference
 from captp.model.ref import HOLDS, Far, Ref, settled
 
@@ -29,6 +30,7 @@ __all__ = [
     "Mode",
     "Sole",
     "Unique",
+    "consume",
     "give_back",
     "lend",
     "lent",
@@ -42,6 +44,7 @@ SHARE: Final = "captp:share"
 
 #: What a reference reaches that was passed on.
 GONE: Final = Far(None, None)
+GONE.broken = Broken("this unique reference was passed on: use what its new holder gives")
 
 
 class Mode(Enum):
@@ -70,7 +73,7 @@ class Hold:
 
     def __init__(self, vat: Any, anchor: Any) -> None:
         self.vat = vat
-        #: What the vat sends to; nobody else sees it.
+        #: A reference without these terms; nobody else sees it.
         self.plain = Ref(vat, anchor)
 
     def look(self) -> None:
@@ -85,29 +88,33 @@ class Hold:
         """Return the error for one who keeps the reference."""
         raise NotImplementedError
 
+    def reached(self, _ref: Reference) -> Reference:
+        """Return what the vat sends to."""
+        return self.plain
+
     # What references call; see promise.Home.
 
-    def send(self, _ref: Reference, *rest: Any) -> Any:
+    def send(self, ref: Reference, *rest: Any) -> Any:
         self.look()
-        return self.vat.send(self.plain, *rest)
+        return self.vat.send(self.reached(ref), *rest)
 
-    def delegate(self, _ref: Reference, *rest: Any) -> Any:
+    def delegate(self, ref: Reference, *rest: Any) -> Any:
         self.look()
-        return self.vat.delegate(self.plain, *rest)
+        return self.vat.delegate(self.reached(ref), *rest)
 
-    def send_only(self, _ref: Reference, *rest: Any) -> None:
+    def send_only(self, ref: Reference, *rest: Any) -> None:
         self.look()
-        self.vat.send_only(self.plain, *rest)
+        self.vat.send_only(self.reached(ref), *rest)
 
-    def call_now(self, _ref: Reference, *rest: Any) -> Any:
+    def call_now(self, ref: Reference, *rest: Any) -> Any:
         self.look()
-        return self.vat.call_now(self.plain, *rest)
+        return self.vat.call_now(self.reached(ref), *rest)
 
 
 class Lent(Hold):
     """The home of a borrowed reference."""
 
-    __slots__ = ("_ends", "_kept", "is_fresh", "is_over", "where")
+    __slots__ = ("_ends", "_kept", "has_left", "is_fresh", "is_over", "where")
 
     kind = "borrowed"
 
@@ -116,8 +123,10 @@ class Lent(Hold):
         self.where = where
         #: Whether it may still go into one message.
         self.is_fresh = is_fresh
+        #: Whether it is in a message that a session has sent: it is in no other one.
+        self.has_left = False
         self.is_over = False
-        self._ends: list[Callable[[], None]] = []
+        self._ends: tuple[Callable[[], None], ...] = ()
         self._kept: Promise[Any] | None = None
 
     def look(self) -> None:
@@ -142,6 +151,10 @@ class Lent(Hold):
             f"{where}: this reference was {self.where}, and cannot be kept: ask for a shared one"
         )
 
+    def reached(self, ref: Reference) -> Reference:
+        """Return the loan itself: who answers a message can tell that it came by a loan."""
+        return ref
+
     def undo(self) -> None:
         """Take it back: the message it was in did not leave."""
         self.is_fresh = True
@@ -157,14 +170,14 @@ class Lent(Hold):
 
     def on_end(self, act: Callable[[], None]) -> None:
         """Have ``act`` called when the loan is over."""
-        self._ends.append(act)
+        self._ends = (*self._ends, act)
 
     def end(self) -> None:
         """End the loan, and all that were made of it."""
         if not self.is_over:
             self.is_over = True
             self._kept = None
-            ends, self._ends = self._ends, []
+            ends, self._ends = self._ends, ()
             for act in ends:
                 act()
 
@@ -182,7 +195,8 @@ class Sole(Hold):
         #: How it was given away; empty while it is held.
         self._how = ""
         self._promise: Promise[Any] | None = None
-        self._ref: Ref | None = None
+        #: The reference that it was, weakly: they would be garbage together, for the collector to find.
+        self._ref: weakref.ref[Ref] | None = None
         self._heir: Sole | None = None
 
     def look(self) -> None:
@@ -200,7 +214,7 @@ class Sole(Hold):
     def cross(self, ref: Ref) -> Ref:
         self.look()
         self.move("passed on")
-        self._ref = ref
+        self._ref = weakref.ref(ref)
         self.vat.crossed.append(self)
         self.vat.on_roll_back(self.undo)
         self._heir = Sole(self.vat, ref._anchor, self)
@@ -232,7 +246,11 @@ class Sole(Hold):
         """Let go of what was given away, once it has arrived or is lost."""
         if self._how and self._ref is not None and self._heir is not None:
             self._part()
-            self._ref._anchor = self.plain._anchor = GONE
+            ref = self._ref()
+            if ref is not None:
+                ref._anchor = GONE
+            # Messages that it sent before may still wait for their turn: theirs is left as it is.
+            self.plain = Ref(self.vat, GONE)
 
     def _part(self) -> None:
         heir, self._heir = self._heir, None
@@ -264,8 +282,12 @@ def give_back(message: Message) -> None:
 
 
 def sole(vat: Any, anchor: Any, cls: type[Ref] = Ref) -> Ref:
-    """Return a unique reference; what other references to the same thing there are, are consumed."""
-    made = cls(Sole(vat, anchor), anchor)
+    """Return a unique reference."""
+    return cls(Sole(vat, anchor), anchor)
+
+
+def consume(vat: Any, anchor: Any) -> None:
+    """Consume the shared references to what has become unique."""
     known = anchor._views
     for view in known.values() if type(known) is dict else () if known is None else (known,):
         shared = view()
@@ -274,7 +296,6 @@ def sole(vat: Any, anchor: Any, cls: type[Ref] = Ref) -> Ref:
             old.move("made unique")
             shared._home = old
     anchor._views = None
-    return made
 
 
 def lent(vat: Any, value: Ref, where: str, cls: type[Ref] | None = None) -> Ref:

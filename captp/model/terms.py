@@ -3,43 +3,89 @@
 from __future__ import annotations
 
 import inspect
+import re
+import typing
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from captp.errors import BadArguments, BadClass
-from captp.model.own import Borrowed, Exclusive, Lent, Mode, Sole, Unique, lend, lent
+from captp.model.own import Hold, Lent, Mode, Sole, lend, lent
 from captp.model.promise import Promise, Reference
 from captp.model.ref import Far, Ref, settled
 
 if TYPE_CHECKING:
     from captp.model.interface import Row
 
-_MODES = {id(Unique): Mode.UNIQUE, id(Borrowed): Mode.BORROWED, id(Exclusive): Mode.EXCLUSIVE}
+_NAME = re.compile(r"[^\W\d][\w.]*")
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def modes_of(function: Callable[..., Any]) -> dict[str, Mode]:
     """Return how a method's parameters are held, and its result as ``return``; left out: shared."""
     annotations = getattr(function, "__annotations__", {})
-    found = {name: _mode_of(a, function.__globals__) for name, a in annotations.items()}
+    found = {name: _mode_of(a, function, name) for name, a in annotations.items()}
     modes = {name: mode for name, mode in found.items() if mode is not None}
     if modes.get("return") in (Mode.BORROWED, Mode.EXCLUSIVE):
         raise BadClass(f"{function.__qualname__}: a result is shared or captp.Unique, it cannot be borrowed")
+    if modes:
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name in modes and parameter.kind in _VARIABLE:
+                raise BadClass(
+                    f"{function.__qualname__}(): {parameter} stands for any number of arguments, and those"
+                    " are shared: give each one that is not a parameter of its own"
+                )
     return modes
 
 
-def _mode_of(annotation: Any, names: dict[str, Any]) -> Mode | None:
+def _mode_of(annotation: Any, function: Callable[..., Any], name: str) -> Mode | None:
     """Return the mode of an annotation, which may be text whose inner names are not there yet."""
-    if not isinstance(annotation, str):
-        marks = getattr(annotation, "__metadata__", ())
-        return next((mark for mark in marks if isinstance(mark, Mode)), None)
-    head, bracket, _ = annotation.partition("[")
-    if not bracket:
-        return None
-    first, *path = head.strip().split(".")
+    if isinstance(annotation, str):
+        text = annotation.strip("'\" ")
+        inside = [_mark(_value_of(word, function.__globals__)) for word in _NAME.findall(text)]
+        outer = inside[0] if inside and _is_whole(text) else None
+    else:
+        inside, outer = _marks_in(annotation), _mark(annotation)
+    count = sum(mark is not None for mark in inside)
+    if count > (outer is not None):
+        raise BadClass(
+            f"{function.__qualname__}(): {name} is {annotation}; a term stands around the whole annotation,"
+            " as in captp.Borrowed[Table], and not in a union, in a list or in another term"
+        )
+    return outer
+
+
+def _mark(value: Any) -> Mode | None:
+    marks = getattr(value, "__metadata__", ())
+    return next((mark for mark in marks if isinstance(mark, Mode)), None)
+
+
+def _marks_in(annotation: Any) -> list[Mode | None]:
+    """Return all marks in an annotation, however deep."""
+    found = [mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Mode)]
+    inner = typing.get_args(annotation)
+    if isinstance(annotation, list):
+        inner = tuple(annotation)
+    return [*found, *(mark for part in inner for mark in _marks_in(part))]
+
+
+def _value_of(word: str, names: dict[str, Any]) -> Any:
+    first, *path = word.split(".")
     value = names.get(first)
     for name in path:
         value = getattr(value, name, None)
-    return _MODES.get(id(value))
+    return value
+
+
+def _is_whole(text: str) -> bool:
+    """Whether text is one name, or one name with brackets that are closed at its end."""
+    word = _NAME.match(text)
+    rest = "" if word is None else text[word.end() :].strip()
+    depth = 0
+    for at, char in enumerate(rest):
+        depth += (char == "[") - (char == "]")
+        if depth == 0 and at != len(rest) - 1:
+            return False
+    return word is not None
 
 
 def on_their_way(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -104,6 +150,8 @@ def _arrived(mode: Mode, value: Any, obj: Any, where: str) -> Ref:
     """Return an argument on the terms of its parameter."""
     vat = obj._home.vat
     target = settled(value) if isinstance(value, Promise) else value
+    if mode is not Mode.BORROWED and target is not value and isinstance(target._home, Hold):
+        raise BadArguments(f"{where} takes a {mode.value} reference, not a promise for one: await it first")
     if not isinstance(target, Reference) and hasattr(target, "_captp_rows"):
         target = vat.reference(target)
     if not isinstance(target, Ref):

@@ -66,7 +66,7 @@ class Meter:
         self._peer = peer
         self._opened_at = now
         self._ring = peer.vat.queues.ring
-        self._latched = peer.vat.latches._waiting
+        self._latched = peer.vat.latches.waiting
         self._turns = self._batches = self._high_water = 0
         self._busy_s = self._longest_batch_s = self._longest_wait_s = 0.0
         #: The call that is followed to its turn, weakly: who drops a result must be heard at once.

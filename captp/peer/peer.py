@@ -20,6 +20,7 @@ from captp.model.interface import promise_class
 from captp.model.keys import PrivateKey, PublicKey, derive
 from captp.model.locator import PeerLocator, SturdyRef, announcing
 from captp.model.object import Object
+from captp.model.own import Hold
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
@@ -251,6 +252,8 @@ class Peer:
     ) -> SturdyRef:
         """Return a sturdyref to an object; ``expires`` is a time of the driver's clock."""
         ref = self.vat.reference(target) if isinstance(target, Object) else target
+        if isinstance(ref._home, Hold):
+            raise ref._home.stored("mint()")
         number = mint(self.entropy) if swiss is None else swiss
         self.registry.register(number, Registration(ref, label, expires, uses))
         return SturdyRef(self.location(transport), number)

@@ -36,6 +36,8 @@ SLICE_S: Final = 0.005
 #: Seconds that the next message is waited for awake, where one came within so many before.
 SPIN_S: Final = 0.0002
 QUICK_S: Final = 0.0005
+#: Seconds of one look and a yield that say that nobody else wants this core.
+SHARED_S: Final = 0.00001
 #: Bytes of stack for the thread that watches: it calls next to nothing.
 STACK: Final = 128 * 1024
 #: Seconds between looks at what time alone changes.
@@ -132,10 +134,15 @@ class Driver:
         return ready[0][1] if ready else 0
 
     def _spun(self) -> list[tuple[int, int]]:
-        """Look for the next message for a moment, and let others run between: it is cheaper than to sleep."""
-        until = monotonic() + SPIN_S
-        while not (ready := self._poll.poll(0)) and monotonic() < until:
+        """Look for the next message for a moment: where a core is free, it is cheaper than to sleep."""
+        now = monotonic()
+        until = now + SPIN_S
+        while not (ready := self._poll.poll(0)) and now < until:
             sched_yield()
+            before, now = now, monotonic()
+            if now - before > SHARED_S:
+                # Somebody else had this core meanwhile, perhaps who is to send: it is his.
+                break
         return ready
 
     def _read(self) -> None:

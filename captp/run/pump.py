@@ -18,7 +18,7 @@ import trio
 from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
-from captp.model.promise import PENDING, Promise, add_waiter
+from captp.model.promise import BROKEN, PENDING, Promise, add_waiter
 from captp.net.admission import HalfOpen
 from captp.net.base import Conduit
 from captp.net.seqpacket import SeqpacketConduit
@@ -77,6 +77,7 @@ class Pump:
         self._half_open = HalfOpen(peer.limits)
         self._awake = Awake(self._received)
         self._waiting = 0
+        self._parked: dict[TaskWaiter, Promise[Any]] = {}
         self._running = False
         self._closing = False
         self._task: trio.lowlevel.Task | None = None
@@ -112,10 +113,12 @@ class Pump:
             return
         waiter.task = trio.lowlevel.current_task()
         self._waiting += 1
+        self._parked[waiter] = promise
         try:
             yield from trio.lowlevel.wait_task_rescheduled(waiter.cancel).__await__()  # noqa: ASYNC105
         finally:
             self._waiting -= 1
+            del self._parked[waiter]
 
     def _look(self, promise: Promise[Any]) -> None:
         route = promise._route
@@ -329,6 +332,11 @@ class Pump:
                 _ACTIONS[type(output)](self, output)
         with self._hidden:
             self.peer.vat.close()
+        for waiter, promise in self._parked.items():
+            # Nothing settles it any more.
+            if promise._state == PENDING:
+                self.peer.vat.settle_now(promise, BROKEN, self.peer.vat.closed())
+            waiter.wake()
         with trio.CancelScope(shield=True, deadline=now + 2):
             async with trio.open_nursery() as nursery:
                 for connection in list(self._connections.values()):

@@ -169,11 +169,11 @@ class ThreadTrust(Trust[T]):
         return await self.apply(fn, frozen(payload), *args)
 
     async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
-        client, handed = self._trustee._client(), check_calls(calls)
+        client, handed, keep = self._trustee._client(), check_calls(calls), self._hold.get()
         if not handed:
             await trio.lowlevel.checkpoint()
             return []
-        job = Many(self._hold.get(), client, handed)
+        job = Many(keep, client, handed)
         await self._wait(job)
         return list(job.result())
 

@@ -10,10 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakSet
 
-from captp.errors import Broken, DecodeError, InvariantBroken, LimitExceeded, Overloaded, Unpassable
+from captp.errors import (
+    BorrowEscape,
+    Broken,
+    DecodeError,
+    InvariantBroken,
+    LimitExceeded,
+    Moved,
+    Overloaded,
+    Unpassable,
+)
 from captp.model.object import Object
-from captp.model.own import Lent, sole
+from captp.model.own import Lent, consume, sole
 from captp.model.promise import broken
 from captp.model.ref import Far, Ref
 from captp.session.entries import Export
@@ -28,7 +38,7 @@ _SOLE: Final = {Kind.IMPORT_OBJECT: Kind.IMPORT_SOLE, Kind.EXPORT: Kind.EXPORT_S
 class Loans:
     """The loans and unique references of one session."""
 
-    __slots__ = ("_count", "_tables", "given", "lending", "taken", "taking")
+    __slots__ = ("_tables", "asked", "count", "given", "lending", "taken", "taking")
 
     def __init__(self, tables: Any) -> None:
         self._tables = tables
@@ -38,7 +48,10 @@ class Loans:
         #: By the position of the question, and of the answer.
         self.given: dict[int, list[tuple[Export, Lent]]] = {}
         self.taken: dict[int, list[tuple[Lent, Far]]] = {}
-        self._count = 0
+        #: How many references are taken; they count with the imports.
+        self.count = 0
+        #: What this side has asked to be unique: only then a host may consume references here.
+        self.asked: WeakSet[Far] = WeakSet()
 
     # Out.
 
@@ -47,6 +60,11 @@ class Loans:
         home: Any = value._home
         anchor, session = value._anchor, self._tables.session
         is_theirs = type(anchor) is Far and anchor.session is session
+        try:
+            home.look()
+        except (BorrowEscape, Moved) as problem:
+            # Frozen values are on their terms; what a promise became may be on others by now.
+            raise Unpassable(str(problem)) from None
         if type(home) is Lent:
             desc: Desc = self._tables.describe(home.plain) if is_theirs else self._lend(home)
             return desc
@@ -56,14 +74,21 @@ class Loans:
                 " it to its host"
             )
         desc = self._tables.describe(home.plain)
+        if not is_theirs:
+            # It may have been exported before, by a reference that was consumed since.
+            self._tables.exports[desc.position].target = home.plain
+        # A promise that became this may be told to others too, who must not get it again.
+        home.move("passed on")
         return Desc(_SOLE[desc.kind], desc.position) if OWN in session.extensions else desc
 
     def _lend(self, home: Lent) -> Desc:
         tables = self._tables
+        if home.has_left:
+            raise Unpassable(f"a reference that was {home.where} is in one call alone: lend it for another")
         if len(tables.exports) > tables.limits.exports:
             raise Overloaded(f"this session holds {tables.limits.exports} references already")
         position = tables.export_positions.take()
-        entry = tables.exports[position] = tables.account.export(position, home.plain)
+        entry = tables.exports[position] = tables.account.export(position, Ref(home, home.plain._anchor))
         entry.lent = True
         self.lending.append((entry, home))
         if OWN in tables.session.extensions:
@@ -74,6 +99,7 @@ class Loans:
     def sent(self, question: int) -> None:
         """Note that the message has left: what it lends comes back with the answer to ``question``."""
         for entry, home in self.lending:
+            home.has_left = True
             home.on_end(_cutter(entry, self._tables.home))
         self.given[question] = self.lending
         self.lending = []
@@ -81,7 +107,8 @@ class Loans:
     def roll_back(self) -> None:
         """Forget what a message would have lent that could not be encoded."""
         for entry, _home in self.lending:
-            self._remove(entry)
+            if entry.pending == 0:
+                self._remove(entry)
         self.lending = []
 
     def answered(self, question: int) -> None:
@@ -104,22 +131,26 @@ class Loans:
         if OWN not in tables.session.extensions:
             raise DecodeError("bad-value", f"ext {kind} belongs to the extension {OWN}")
         if kind == Kind.LENT:
-            if self._count >= tables.limits.imports:
-                raise LimitExceeded("too-many", f"more than {tables.limits.imports} loans")
-            self._count += 1
+            if self.count + len(tables.imports) >= tables.limits.imports:
+                raise LimitExceeded("too-many", f"more than {tables.limits.imports} imports and loans")
+            self.count += 1
             far = Far(tables.session, tables.codec.target(Kind.EXPORT, position))
             far.entry = tables.account.import_(position, far, _forget)
             home = Lent(tables.home, far, "lent by a peer for a call")
             self.taking.append((home, far))
             return Ref(home, far)
         if kind == Kind.IMPORT_SOLE:
-            return sole(tables.home, tables.import_object(position)._anchor)
-        target = tables.target(position)
+            far = tables.import_object(position)._anchor
+            if far in self.asked:
+                self.asked.discard(far)
+                consume(tables.home, far)
+            return sole(tables.home, far)
+        target = tables.resolve(Kind.EXPORT.value, position)
         obj = target._anchor if isinstance(target, Ref) else None
-        if not isinstance(obj, Object) or not obj._entry.sole:
+        entry = tables.exports[position]
+        if not isinstance(obj, Object) or not obj._entry.sole or entry.lent:
             return target
         # It has come home: whoever had it may go on sending, to nobody.
-        entry = tables.exports[position]
         del tables.by_anchor[id(obj)]
         entry.lent = True
         _cutter(entry, tables.home)()
@@ -135,13 +166,13 @@ class Loans:
     def over(self, answer: int) -> None:
         """End the loans of a call that is answered, or that nobody waits for."""
         for home, far in self.taken.pop(answer, ()):
-            self._count -= 1
+            self.count -= 1
             home.end()
             far.broken = Broken("the loan of this reference is over: ask for a shared one to keep it")
 
     def end(self, reason: Broken) -> None:
         """End every loan with its session."""
-        for loans in self.taken.values():
+        for loans in (*self.taken.values(), self.taking):
             for home, far in loans:
                 home.end()
                 far.broken = reason
@@ -150,15 +181,16 @@ class Loans:
                 home.end()
         self.given.clear()
         self.taken.clear()
-        self._count = 0
+        self.taking = []
+        self.count = 0
 
     # For tests and tools.
 
     def check(self) -> None:
         """Raise InvariantBroken unless each loan stands at an open question or an answer that is there."""
         tables = self._tables
-        if self.lending or sum(map(len, self.taken.values())) + len(self.taking) != self._count:
-            raise InvariantBroken(f"{self._count} loans of the peer's were counted")
+        if self.lending or sum(map(len, self.taken.values())) + len(self.taking) != self.count:
+            raise InvariantBroken(f"{self.count} loans of the peer's were counted")
         if stray := self.given.keys() - tables.questions.keys():
             raise InvariantBroken(f"loans of the questions {sorted(stray)}, which are over")
         if stray := self.taken.keys() - tables.answers.keys():

@@ -12,6 +12,7 @@ from typing import Any, Final
 from captp.errors import Broken, Cancelled, InvariantBroken, NoSuchMethod, Overloaded, Unpassable
 from captp.limits import Limits
 from captp.model.faults import portable, to_wire
+from captp.model.own import MAKE_UNIQUE, SHARE
 from captp.model.passable import KWARGS_TAG
 from captp.model.plan import MANY, PLAN
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Select
@@ -36,8 +37,11 @@ from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE
 #: A call that no object answers: peers that speak natively break it where it arrives.
 PROBE: Final = "captp:probe"
 
+#: On whose terms an object is held; who asks for another vat must not change them.
+_TERMS: Final = frozenset({MAKE_UNIQUE, SHARE})
+
 #: Methods that only peers that speak natively know; another's object could take them for its own.
-_OURS: Final = frozenset({PLAN, MANY})
+_OURS: Final = frozenset({PLAN, MANY}) | _TERMS
 
 #: Releases that are worth a write of their own.
 RELEASES: Final = 512
@@ -112,8 +116,8 @@ class Outbound:
             most = self.limits.held_bytes
             return Overloaded(f"{most} bytes wait for this peer to read them already; await some results")
         promise, selector = message.promise, message.selector
-        if not self.native and selector in _OURS:
-            return NoSuchMethod("this peer speaks OCapN and knows no plans and no batches: call methods")
+        if selector in _OURS and (not self.native or (message.is_foreign and selector in _TERMS)):
+            return NoSuchMethod("this is between an object's host and its caller, both vats of captp")
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:
             if compact:

@@ -279,13 +279,15 @@ class Session:
         return self.take_effects()
 
     def _handle(self, ops: Iterator[Op]) -> None:
-        op = None
+        op, loans = None, self.tables.loans
         for op in ops:
             if self.state is OPEN:
                 handler = HANDLERS.get(op[0])
                 if handler is None:
                     raise DecodeError("unknown-op", f"operation {op[0]!r}")
                 handler(self, op)
+                if loans.taking:
+                    raise DecodeError("bad-value", "what is lent stands among the arguments of a call")
             elif not self._opening(op):
                 break
             elif self.state is State.VERIFIED:

@@ -135,6 +135,8 @@ class Tables:
             raise Unpassable("a reference of another vat")
         target = settled(value)
         if isinstance(target, Ref):
+            if type(target._home) in HOLDS:
+                raise Unpassable(f"a promise for a {target._home.kind} reference: await it, and pass that")  # type: ignore[attr-defined]
             anchor = target._anchor
             if type(anchor) is Far and anchor.session is self.session and anchor.broken is None:
                 entry = anchor.entry

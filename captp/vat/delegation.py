@@ -1,24 +1,22 @@
 """Delegation in the vat's own loop: a Trust whose turns run where they are asked for, if nothing waits.
 
-A cell stands for one entrusted object: held --the last handle goes--> left in ``vat.let_go`` --driver-->
-gone. Its handles are counted by the interpreter, exactly, in whatever thread they are made and go. A
-call that cannot run at once travels as a message whose selector is the ``Delegated`` function, through
+A call that cannot run at once travels as a message whose selector is the ``Delegated`` function, through
 the same queues as any other, and keeps its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from types import FunctionType
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from inspect import iscoroutinefunction
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Poisoned, Reentrant
+from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Poisoned, Reentrant, UsageError
 from captp.model.captures import check_captures
 from captp.model.object import Object
-from captp.model.passable import ATOMS, freeze
+from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
-from captp.model.ref import Ref
 from captp.model.trust import Call, Outcome, Trust
+from captp.vat.cells import Cell, Holder
 from captp.vat.effects import CURRENT_VAT
 
 P = ParamSpec("P")
@@ -29,77 +27,6 @@ __all__ = ["Delegated", "LoopTrust", "entrust"]
 
 #: Calls that run at once between two checkpoints.
 BUDGET: Final = 128
-
-
-class Holder(Object):
-    """Stands in the vat for an entrusted object that is no Object; nothing of it can be called."""
-
-
-class Shut:
-    """Stands in the door of a poisoned object, as busy as a latched one."""
-
-    _latch = ()
-
-
-class Cell:
-    """One entrusted object: what stands for it in the vat, and what a turn is given; its handles hold it.
-
-    sound --a turn raises, if it ``poisons``--> poisoned --heal--> sound. While it is poisoned ``door`` is
-    a latched object, so that no call runs at once, and ``error`` is what those raise that ask for one.
-    """
-
-    __slots__ = ("checked", "door", "error", "obj", "poisons", "ref", "target", "trustee", "vat")
-
-    def __init__(self, vat: Any, target: Any, obj: Object, ref: Ref, *, poisons: bool) -> None:
-        self.vat = vat
-        self.trustee = vat.trustee
-        self.obj = obj
-        self.door: Any = obj
-        self.target = target
-        self.poisons = poisons
-        #: The function that was found to capture nothing, last.
-        self.checked: Any = None
-        self.error: Exception | None = None
-        #: Keeps the object alive, and is what queued calls are sent to.
-        self.ref = ref
-
-    def check(self, fn: Callable[..., Any]) -> None:
-        """Raise CaptureError for a function that brings along what others may change."""
-        check_captures(fn)
-        if type(fn) is FunctionType and not fn.__closure__:
-            # It captures nothing, now and ever: what a closure has may be another thing next time.
-            self.checked = fn
-
-    def fail(self, problem: BaseException, mark: int) -> None:
-        """Undo the turn that raised, and what it sent since the outbox had ``mark`` effects."""
-        del self.vat.outbox[mark:]
-        self.trustee.in_turn = None
-        self.trustee.roll_back()
-        if self.poisons and isinstance(problem, Exception):
-            self.poison(problem)
-
-    def poison(self, error: Exception) -> None:
-        """Let nobody use the object until it is healed."""
-        self.error = error
-        self.door = Shut
-
-    def heal(self) -> None:
-        """Let the object be used again."""
-        self.error = None
-        self.door = self.obj
-
-    def look(self) -> None:
-        """Raise Poisoned if the object is."""
-        if self.error is not None:
-            raise Poisoned(
-                f"a turn on this {type(self.target).__name__} raised {self.error!r} and may have left it"
-                " half done: look at it with heal() and apply(), or drop it"
-            )
-
-    def __del__(self) -> None:
-        # It may be any thread, in the middle of any turn: the driver lets the object go in its own.
-        self.vat.let_go.append((self.ref, self.target))
-        self.vat.nudge()
 
 
 class Delegated:
@@ -172,8 +99,11 @@ def checked(value: Any, target: Any, obj: Object) -> Any:
     """Return a turn's result as it may leave; raises LeakedObject or Unpassable."""
     if type(value) in ATOMS:
         return value
+    if isinstance(value, Coroutine):
+        value.close()
+        raise UsageError("this is an async def function, which may wait: launch() it")
     if target is obj:
-        return freeze(value, obj._home.vat)
+        return obj._home.vat.owning.passed_on(value)
     if value is target:
         raise LeakedObject("a turn must not give out the object itself: return what is to be known of it")
     return value
@@ -249,6 +179,8 @@ class LoopTrust(Trust[T]):
         if vat.trustee.in_turn is cell.obj:
             raise Reentrant("this turn is on that very object: call it, or send it a message")
         cell.look()
+        if vat.is_closed:
+            raise vat.closed()
         if cell.obj._latch is not None:
             raise NotNow("the object is busy: an async function on it has not finished")
         if vat.trustee.in_turn is not None:
@@ -276,18 +208,29 @@ class LoopTrust(Trust[T]):
 
     async def apply_with(self, fn: Callable[..., R], payload: Any, /, *args: Any) -> R:
         cell = self._cell or _dropped()
-        return await self.apply(fn, freeze(payload, cell.vat), *args)
+        return await self.apply(fn, cell.vat.owning.passed_on(payload), *args)
 
     async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
-        cell = self._cell or _dropped()
-        sent = [_send(cell, call.fn, call.args, call.kwargs) for call in calls]
-        for call, promise in sent:
-            await _settled(call, promise)
-        return [call.outcome(promise) for call, promise in sent]
+        cell, handed = self._cell or _dropped(), list(calls)
+        for call in handed:
+            # All of them first: either all are handed over, or none.
+            check_captures(call.fn)
+        sent = [_send(cell, call.fn, call.args, call.kwargs) for call in handed]
+        try:
+            for delegated, promise in sent:
+                await _settled(delegated, promise)
+        except BaseException:
+            for delegated, _promise in sent:
+                delegated.is_off = True
+            raise
+        return [delegated.outcome(promise) for delegated, promise in sent]
 
     async def launch(
         self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
+        if not iscoroutinefunction(fn):
+            name = getattr(fn, "__name__", "this")
+            raise UsageError(f"{name} is no async def function: apply() it, as one turn")
         return await self._queued(self._cell or _dropped(), fn, args, kwargs, is_fiber=True)  # type: ignore[no-any-return]
 
     async def _queued(
@@ -368,10 +311,16 @@ async def _settled(call: Delegated, promise: Promise[Any]) -> None:
     except BaseException as problem:
         if promise._state == PENDING or not isinstance(problem, Exception):
             call.is_off = True
+            vat: Any = promise._home
+            fiber = vat.turns.fiber_of(promise)
+            if fiber is not None:
+                # Now, and not when the promise is gone: nobody says when the others have their object.
+                vat.cancel(fiber)
+                vat.ring()
             raise
 
 
 def entrust(vat: Any, target: T, *, poisons: bool) -> LoopTrust[T]:
     """Give an object to the vat's own loop; from now on it is used through the handle alone."""
-    obj = target if isinstance(target, Object) else Holder()
+    obj = target if isinstance(target, Object) else Holder(type(target).__name__)
     return LoopTrust(Cell(vat, target, obj, vat.reference(obj), poisons=poisons))

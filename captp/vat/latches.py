@@ -8,13 +8,16 @@ Invariant: ``waiting`` names exactly the results of the messages that stand in a
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from captp.errors import Deadlock, InvariantBroken, Overloaded
 from captp.model.object import Object
 from captp.model.own import give_back
 from captp.model.promise import BROKEN, Message, Promise
 from captp.vat.fiber import Fiber, followed_by
+
+#: Waits behind one another that are followed: a peer could make one long chain, and have it walked often.
+DEEPEST: Final = 256
 
 
 class Latch(deque[Message]):
@@ -31,12 +34,12 @@ class Latch(deque[Message]):
 class Latches:
     """All latches of one vat."""
 
-    __slots__ = ("_vat", "_waiting")
+    __slots__ = ("_vat", "waiting")
 
     def __init__(self, vat: Any) -> None:
         self._vat = vat
         #: For the result of each message that waits: at which object.
-        self._waiting: dict[Promise[Any], Object] = {}
+        self.waiting: dict[Promise[Any], Object] = {}
 
     def hold(self, obj: Object, fiber: Fiber | None = None) -> None:
         """Let messages to one object wait, in order: a fiber has it to itself, or it is not loaded yet."""
@@ -58,7 +61,7 @@ class Latches:
         if latch.holders == 0:
             obj._latch = None
             for message in latch:
-                self._waiting.pop(message.promise, None)
+                self.waiting.pop(message.promise, None)
             self._vat.settling.forwarded.extend(latch)
 
     def wait(self, obj: Object, message: Message) -> None:
@@ -68,23 +71,32 @@ class Latches:
             problem = f"{limit} calls already wait for this object, which is busy; try again later"
             self._refuse(message, Overloaded(problem))
             return
-        if promise is not None and latch.fiber is not None and self._leads_to(latch.fiber, promise):
+        # Most results have nobody yet who waits for them, and are of no ring.
+        if promise is not None and promise._waiters is not None and self._leads_to(latch.fiber, promise):
             self._refuse(message, _deadlock(obj))
             return
         latch.append(message)
         if promise is not None:
-            self._waiting[promise] = obj
+            self.waiting[promise] = obj
 
     def parked(self, fiber: Fiber) -> None:
         """Look whether a fiber that begins to wait does so for itself; its call breaks then."""
-        promise = followed_by(fiber)
-        obj = self._waiting.get(promise) if promise is not None else None
-        if promise is None or obj is None:
-            return
-        if self._leads_to(obj._latch.fiber, promise):
+        first: tuple[Promise[Any], Object] | None = None
+        other: Fiber | None = fiber
+        for _ in range(DEEPEST if self.waiting else 0):
+            promise = None if other is None else followed_by(other)
+            if promise is None:
+                return
+            obj = self.waiting.get(promise)
+            first = first if obj is None else first or (promise, obj)
+            other = self._vat.turns.fiber_of(promise) if obj is None else obj._latch.fiber
+            if other is fiber:
+                break
+        if other is fiber and first is not None:
+            promise, obj = first
             message = next(m for m in obj._latch if m.promise is promise)
             obj._latch.remove(message)
-            del self._waiting[promise]
+            del self.waiting[promise]
             self._refuse(message, _deadlock(obj))
 
     def _refuse(self, message: Message, problem: Overloaded | Deadlock) -> None:
@@ -93,33 +105,30 @@ class Latches:
             self._vat.settle_now(message.promise, BROKEN, problem)
 
     def _leads_to(self, fiber: Fiber | None, promise: Promise[Any]) -> bool:
-        """Whether a fiber waits, over however many others, for a result."""
-        walked: set[Fiber] = set()
-        while fiber is not None and fiber not in walked:
-            walked.add(fiber)
-            awaited = followed_by(fiber)
-            if awaited is promise:
-                return True
-            if awaited is None:
-                return False
-            obj = self._waiting.get(awaited)
+        """Whether a fiber waits, over others, for a result."""
+        for _ in range(DEEPEST):
+            awaited = None if fiber is None else followed_by(fiber)
+            if awaited is None or awaited is promise:
+                return awaited is promise
+            obj = self.waiting.get(awaited)
             fiber = self._vat.turns.fiber_of(awaited) if obj is None else obj._latch.fiber
         return False
 
     def check(self) -> None:
         """Raise InvariantBroken unless each message that waits is known at its object."""
-        for promise, obj in self._waiting.items():
+        for promise, obj in self.waiting.items():
             if obj._latch is None or all(m.promise is not promise for m in obj._latch):
                 raise InvariantBroken(f"{promise!r} is said to wait for a {type(obj).__name__}, and does not")
 
     def dump(self) -> list[str]:
         """Return one line per object that messages wait for."""
-        objects = {id(obj): obj for obj in self._waiting.values()}
+        objects = {id(obj): obj for obj in self.waiting.values()}
         return [f"{type(obj).__name__}: {len(obj._latch)} wait" for obj in objects.values()]
 
 
 def _deadlock(obj: Object) -> Deadlock:
+    kind = getattr(obj, "kind", type(obj).__name__)
     return Deadlock(
-        f"this call would wait for ever: what has the {type(obj).__name__} to itself waits for it in turn;"
+        f"this call would wait for ever: what has the {kind} to itself waits for it in turn;"
         " call before or after the await, or mark the method latch=False"
     )

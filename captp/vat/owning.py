@@ -11,8 +11,8 @@ from captp.errors import BorrowEscape, InvariantBroken, Refused, UsageError
 from captp.model.guards import compile_thunk
 from captp.model.interface import Method, Row, interface_of, promise_class, ref_class
 from captp.model.object import Object
-from captp.model.own import MAKE_UNIQUE, SHARE, Hold, Lent, Sole, sole
-from captp.model.passable import freeze_args, freeze_kwargs
+from captp.model.own import MAKE_UNIQUE, SHARE, Hold, Lent, Sole, consume, sole
+from captp.model.passable import freeze, freeze_args, freeze_kwargs
 from captp.model.promise import Message, Promise, Reference, add_waiter
 from captp.model.ref import Far, Ref, settled, view
 from captp.vat.effects import CURRENT_VAT
@@ -38,8 +38,19 @@ class Owning:
         try:
             return freeze_args(args, vat), None if kwargs is None else freeze_kwargs(kwargs, vat)
         except BaseException:
-            self._undo()
+            self.undo()
             raise
+
+    def passed_on(self, value: Any) -> Any:
+        """Freeze something that leaves without a call; unique references leave with it, and loans cannot."""
+        try:
+            value = freeze(value, self._vat)
+        except BaseException:
+            self.undo()
+            raise
+        if self._vat.crossed:
+            self._refuse_loans()
+        return value
 
     def bind(self, promise: Promise[Any] | None) -> None:
         """Tell what was frozen into a message whose result settles ``promise``."""
@@ -56,16 +67,16 @@ class Owning:
             loan.keeps(promise)
         return promise
 
-    def _undo(self) -> None:
+    def undo(self) -> None:
+        """Take back what was frozen into a message or a result that is not made."""
         crossed, self._vat.crossed = self._vat.crossed, []
         for hold in crossed:
             hold.undo()
 
-    def refuse_loans(self) -> None:
-        """Let unique references leave with a result, and loans not."""
+    def _refuse_loans(self) -> None:
         for hold in self._vat.crossed:
             if type(hold) is Lent:
-                self._undo()
+                self.undo()
                 raise BorrowEscape(f"a result has a reference that was {hold.where}: return a shared one")
         self.bind(None)
 
@@ -127,10 +138,17 @@ def make_unique(reference: T) -> Promise[T]:
         raise UsageError("this reference is unique already")
     if type(home) is Lent:
         raise home.stored("captp.make_unique()")
-    entry = value._anchor.entry if type(value._anchor) is Far else None
+    entry = None
+    if type(value._anchor) is Far:
+        entry = value._anchor.entry
+        value._anchor.session.tables.loans.asked.add(value._anchor)
     interface = interface_of(type(value))
     promised = Promise if interface is None else promise_class(interface)
-    return home.send(value, MAKE_UNIQUE, (0 if entry is None else entry.wire,), None, promised)  # type: ignore[no-any-return]
+    promise: Promise[T] = home.send(value, MAKE_UNIQUE, (0 if entry is None else entry.wire,), None, promised)
+    if entry is not None:
+        # Released before it is answered, it would be nobody's there.
+        home.owning.when_settled(promise, Lent(home, value._anchor, "asked to be unique"))
+    return promise
 
 
 def _current(obj: Object) -> Any:
@@ -196,6 +214,7 @@ def _share(self: Object) -> None:
 def _give_out(self: Object, _count: int) -> Any:
     self._entry.sole = True
     self._home.vat.on_roll_back(setattr, self._entry, "sole", False)
+    consume(self._home.vat, self)
     return sole(self._home.vat, self)
 
 

@@ -8,12 +8,14 @@ any step rolls the turn back. See model/plan.py for what a plan looks like.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any, Final
 
 from captp.errors import BadArguments, Refused, Unpassable
 from captp.model.guards import compile_thunk
 from captp.model.interface import Method, Row
 from captp.model.object import Object
+from captp.model.own import Lent
 from captp.model.passable import equal, freeze
 from captp.model.plan import BINARY, PLAN, RESULT, UNARY
 from captp.model.ref import Ref
@@ -29,6 +31,16 @@ _JOINED: Final = (str, bytes, tuple)
 
 def _run(self: Object, plan: Any) -> Any:
     """Run a plan on ``self``."""
+    return _run_on(self._home.vat.reference(self), self, plan)
+
+
+def _run_lent(self: Object, plan: Any) -> Any:
+    """Run a plan on ``self`` that can call it, and neither keep it nor pass it on."""
+    vat = self._home.vat
+    return _run_on(Ref(Lent(vat, self, f"the {type(self).__name__} of a plan"), self), self, plan)
+
+
+def _run_on(root: Ref, self: Object, plan: Any) -> Any:
     match plan:
         case (tuple(steps), result) if all(type(s) is tuple and s and type(s[0]) is str for s in steps):
             pass
@@ -38,10 +50,11 @@ def _run(self: Object, plan: Any) -> Any:
     limits = vat.limits
     if len(steps) > limits.plan_steps:
         raise BadArguments(f"bad-args: a plan has at most {limits.plan_steps} steps")
-    results = _Results(vat.reference(self), vat)
+    results = _Results(root, vat)
     for number, (verb, *operands) in enumerate(steps, 1):
         where = f"step {number}"
-        values = [results.put_into(part, where) for part in operands]
+        values = [results.called(part, where) for part in operands[: verb == "call"]]
+        values += [results.put_into(part, where) for part in operands[len(values) :]]
         results.add(_step(verb, values, self, where), where)
     return results.put_into(result, "the result")
 
@@ -70,6 +83,10 @@ class _Results:
         except Unpassable as problem:
             raise BadArguments(f"bad-args: {where} makes what cannot cross: {problem}") from None
 
+    def called(self, part: Any, where: str) -> Any:
+        """Return what a step calls, which is not passed on."""
+        return self._filled(part, where) if type(part) is Tagged else self.put_into(part, where)
+
     def _filled(self, part: Any, where: str) -> Any:
         kind = type(part)
         if kind is tuple:
@@ -93,9 +110,15 @@ class _Results:
             raise BadArguments(f"bad-args: at {where} the values of this plan are more than {most} bytes")
 
 
+def _row(function: Callable[..., Any]) -> Row:
+    row = Row(Method(function, latch=True), Object)
+    row.name = PLAN
+    return row
+
+
 #: What the table of every class has besides its own methods.
-PLAN_ROW: Final = Row(Method(_run, latch=True), Object)
-PLAN_ROW.name = PLAN
+PLAN_ROW: Final = _row(_run)
+LENT_PLAN_ROW: Final = _row(_run_lent)
 
 
 def _step(verb: str, values: list[Any], root: Object, where: str) -> Any:

@@ -11,10 +11,14 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from captp.errors import BadClass, Broken, Deadlock, Dropped, NotNow, Overloaded, Timeout, UsageError
 from captp.model.captures import check_captures
-from captp.model.interface import Method, Row, rows_of
+from captp.model.guards import as_interface
+from captp.model.interface import Method, Row, interface_of, result_class, rows_of
+from captp.model.own import Hold
 from captp.model.passable import ATOMS
 from captp.model.plan import MANY, PLAN, record
 from captp.model.promise import BROKEN, Promise, Reference, add_waiter
+from captp.model.ref import Ref
+from captp.model.terms import on_their_way
 from captp.model.trust import Call, Outcome, Trust
 from captp.vat.many import failures
 from captp.vat.powers import within
@@ -48,6 +52,8 @@ class _Then:
 
     def wake(self) -> None:
         """Tell of the outcome, or have it logged."""
+        vat: Any = self.promise._home
+        vat.unheard.discard(self)
         problem: Exception | None = None
         if self.then is None:
             if self.promise._state == BROKEN:
@@ -58,7 +64,6 @@ class _Then:
             except Exception as raised:  # the driver tells of it: nobody else waits for it
                 problem = raised
         if problem is not None:
-            vat: Any = self.promise._home
             vat.turns.faults.append((self.name, problem))
             vat.ring()
 
@@ -104,11 +109,14 @@ class FarTrust(Trust[T]):
         *args: Any,
         then: Callable[[Outcome[R]], None] | None = None,
     ) -> None:
-        vat: Any = self._held()._home
+        home: Any = self._held()._home
+        vat = home.vat if isinstance(home, Hold) else home
         if len(vat.outbox) >= vat.limits.backlog:
             raise Overloaded(f"{vat.limits.backlog} calls wait already: await one with apply")
         promise = self._send(fn, args, {})
-        add_waiter(promise, _Then(promise, _name_of(fn), then, self._explain))
+        waiter = _Then(promise, _name_of(fn), then, self._explain)
+        add_waiter(promise, waiter)
+        vat.unheard.add(waiter)
 
     async def apply_with(self, fn: Callable[..., R], payload: Any, /, *args: Any) -> R:
         promise = self._send(fn, (payload, *args), {})
@@ -124,21 +132,23 @@ class FarTrust(Trust[T]):
         vat: Any = ref._home
         names = self._names(handed)
         if names is None:
-            promises = [self._send(call.fn, call.args, call.kwargs) for call in handed]
+            # All of them first: either all are sent, or none.
+            ready = [self._prepared(call.fn, call.args, call.kwargs) for call in handed]
+            promises: list[Promise[Any]] = [ref._home.send(ref, *message) for message in ready]
             return [await self._outcome(promise) for promise in promises]
         sent = []
         for start in range(0, len(handed), MOST_CALLS):
-            some = handed[start : start + MOST_CALLS]
+            some = self._lent(handed[start : start + MOST_CALLS])
             given = tuple([arg for call in some for arg in call.args])
             counts = tuple([len(call.args) for call in some])
             some_names = tuple(names[start : start + MOST_CALLS])
             args: tuple[Any, ...] = (one_for_all(some_names), one_for_all(counts) or counts, given)
             if any([call.kwargs for call in some]):  # noqa: C419 - it is faster so
                 args = (*args, tuple([call.kwargs for call in some]))
-            sent.append((len(some), vat.send(ref, MANY, args, None, Promise)))
+            sent.append((some_names, vat.send(ref, MANY, args, None, Promise)))
         outcomes: list[Outcome[R]] = []
-        for count, promise in sent:
-            outcomes += await self._outcomes(promise, count)
+        for some_names, promise in sent:
+            outcomes += await self._outcomes(promise, some_names)
         return outcomes
 
     def _names(self, calls: list[Call[R]]) -> list[str] | None:
@@ -207,16 +217,35 @@ class FarTrust(Trust[T]):
         name = getattr(fn, "__name__", "")
         return rows_of(self._cls).get(name) if getattr(self._cls, name, None) is fn else None
 
+    def _lent(self, calls: list[Call[R]]) -> list[Call[R]]:
+        """Return calls of marked methods with those arguments lent that their methods borrow."""
+        if not any(row.modes for row in map(self._row, {call.fn for call in calls}) if row is not None):
+            return calls
+        some = []
+        for call in calls:
+            row = self._row(call.fn)
+            if row is not None and row.modes:
+                args, kwargs = on_their_way(row, call.args, call.kwargs)
+                call = Call(call.fn, *args, **kwargs)
+            some.append(call)
+        return some
+
     def _send(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Promise[Any]:
-        ref = self._held()
-        vat: Any = ref._home
-        row = self._row(fn)
-        if row is not None:
-            sent: Promise[Any] = vat.send(ref, row.selector, args, kwargs or None, Promise)
-        else:
-            check_captures(fn)
-            sent = vat.send(ref, PLAN, (record(fn, *args, **kwargs),), None, Promise)
+        ref: Any = self._held()
+        sent: Promise[Any] = ref._home.send(ref, *self._prepared(fn, args, kwargs))
         return sent
+
+    def _prepared(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[str | None, tuple[Any, ...], dict[str, Any] | None, type[Promise[Any]]]:
+        """Return a call as a message: of a marked method, or of a plan; raises what is wrong with it."""
+        row = self._row(fn)
+        if row is None:
+            check_captures(fn)
+            return PLAN, (record(fn, *args, **kwargs),), None, Promise
+        if row.modes:
+            args, kwargs = on_their_way(row, args, kwargs)
+        return row.selector, args, kwargs or None, result_class(row)
 
     async def _awaited(self, promise: Promise[Any]) -> Any:
         try:
@@ -233,8 +262,9 @@ class FarTrust(Trust[T]):
         except Broken:
             return _outcome(promise, self._explain)
 
-    async def _outcomes(self, promise: Promise[Any], count: int) -> list[Outcome[Any]]:
+    async def _outcomes(self, promise: Promise[Any], names: tuple[str, ...]) -> list[Outcome[Any]]:
         """Return how each call of a batch ended, which the host tells as values, and what broke them."""
+        count = len(names)
         ended = await self._outcome(promise)
         if ended.error is not None:
             return [ended] * count
@@ -249,6 +279,9 @@ class FarTrust(Trust[T]):
             for at, value in enumerate(values):
                 if isinstance(value, Promise):
                     outcomes[at] = await self._outcome(value)
+                elif isinstance(value, Ref):
+                    interface = interface_of(result_class(rows_of(self._cls)[names[at]]))
+                    outcomes[at] = Outcome(value if interface is None else as_interface(value, interface))
         for at, problem in failures(broken, count):
             outcomes[at] = Outcome(None, problem)
         return outcomes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from captp.errors import Broken, Cancelled, NoSuchMethod, Overloaded
+from captp.errors import BorrowEscape, Broken, Cancelled, Moved, NoSuchMethod, Overloaded
 from captp.limits import Limits
 from captp.model.faults import portable
 from captp.model.guards import as_interface, compile_thunk
 from captp.model.interface import Row
 from captp.model.object import Object
-from captp.model.passable import ATOMS, freeze
+from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Select, add_waiter
 from captp.model.values import Symbol
 from captp.vat.fiber import Fiber, explained, followed_by, foreign_await, line_of
@@ -86,10 +86,7 @@ class Turns:
             if isinstance(value, Object):
                 return self.vat.reference(value, row.result)
             value = as_interface(value, row.result)
-        value = freeze(value, self.vat)
-        if self.vat.crossed:
-            self.vat.owning.refuse_loans()
-        return value
+        return self.vat.owning.passed_on(value)
 
     def _roll_back(
         self, mark: int, obj: Object, row: Row, problem: BaseException, promise: Promise[Any] | None
@@ -108,7 +105,8 @@ class Turns:
         if trustee.steps:
             trustee.leave(obj, row, committed=False)
         problem = explained(problem, row)
-        if not isinstance(problem, Broken) and not row.is_heard:
+        # A stranger may lend or give what a method passes on or keeps, and must not fill the log with it.
+        if not isinstance(problem, Broken | BorrowEscape | Moved) and not row.is_heard:
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
         if not isinstance(problem, Exception):
             raise problem

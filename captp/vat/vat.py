@@ -23,7 +23,7 @@ from captp.model.faults import portable
 from captp.model.guards import compile_thunk
 from captp.model.object import Object
 from captp.model.own import give_back
-from captp.model.passable import ATOMS, freeze
+from captp.model.passable import ATOMS
 from captp.model.plan import PLAN, record
 from captp.model.promise import (
     BROKEN,
@@ -38,6 +38,7 @@ from captp.model.promise import (
 from captp.model.ref import Far, Ref, settled
 from captp.vat.delegation import BUDGET, Delegated
 from captp.vat.effects import CURRENT_VAT
+from captp.vat.ending import end
 from captp.vat.fiber import Fiber
 from captp.vat.heap import Heap
 from captp.vat.latches import Latches
@@ -77,6 +78,8 @@ class Vat:
         self.dropped_fibers: deque[Fiber] = deque()
         #: What entrusted objects leave when their last handle goes, in whatever thread that is.
         self.let_go: deque[Any] = deque()
+        #: Who waits for the outcome of a call that nobody awaits, and is held by nothing else.
+        self.unheard: set[Any] = set()
         #: Homes of unique and borrowed references that stand in the message which is being made.
         self.crossed: list[Any] = []
         self.owning = Owning(self)
@@ -92,6 +95,7 @@ class Vat:
         self.parker: Callable[[Promise[Any]], Generator[Any, Any, None]] | None = None
         #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
         self.budget = BUDGET
+        self.is_closed = False
         self.pause: Callable[[], Awaitable[None]] = _no_pause
         self.settling = settling = Settling(self, limits)
         self.turns = Turns(self, self.trustee, limits)
@@ -157,17 +161,20 @@ class Vat:
         obj = getattr(settled(target), "_anchor", None)
         if not isinstance(obj, Object):
             raise NotNear(f"{target!r} is not near: send to it, and await the promise")
-        args, kwargs = self.owning.frozen(args, kwargs)
         row, args = find(obj, selector, args)
         if row.is_fiber:
             raise NotNow(f"{row.name}() is async: it may wait, so it can only be sent")
         if obj._latch is not None:
             raise NotNow(f"{type(obj).__name__} is busy: an async method of it has not finished")
         thunk = row.thunk or compile_thunk(row)
+        args, kwargs = self.owning.frozen(args, kwargs)
         promise: Promise[Any] = Promise(self)
         self.owning.bind(promise)
         if self.trustee.in_turn is not None:
-            return self.turns.result(row, thunk(obj, args, kwargs))
+            try:
+                return self.turns.result(row, thunk(obj, args, kwargs))
+            finally:
+                self.settle_now(promise, FULFILLED, None)
         token = CURRENT_VAT.set(self)
         try:
             self.turns.run(obj, row, Message(target, selector, args, kwargs, promise))
@@ -192,12 +199,11 @@ class Vat:
     def settle(self, promise: Promise[Any], state: int, value: Any) -> None:
         """Queue the settlement of a local promise."""
         if state == FULFILLED:
-            value = freeze(value, self)
-            self.owning.refuse_loans()
+            value = self.owning.passed_on(value)
         elif isinstance(value, BaseException):
             value = portable(value)
         else:
-            value = Broken(f"broken: {value!r}", reason=freeze(value, self))
+            value = Broken(f"broken: {value!r}", reason=self.owning.passed_on(value))
         self.emit(Settlement(promise, state, value))
 
     def on_roll_back(self, undo: Callable[..., Any], *args: Any) -> None:
@@ -244,11 +250,11 @@ class Vat:
 
     def run(self, budget: int) -> int:
         """Run at most ``budget`` deliveries, each source in its turn; return how many ran."""
-        ran = 0
         ring, quantum, settling = self.queues.ring, self.limits.quantum, self.settling
         forwarded, most = settling.forwarded, self.limits.send_buffer // 2
         while forwarded or self.waited:
             self.deliver(forwarded.popleft() if forwarded else self.waited.popleft())
+        ran, self.also_ran = self.also_ran, 0
         while ring and ran < budget and settling.bulk < most:
             source = ring.popleft()
             messages = source.messages
@@ -335,14 +341,11 @@ class Vat:
 
     def close(self) -> None:
         """End all fibers and refuse new work for good."""
-        self.turns.close()
+        end(self)
 
-        def refuse() -> None:
-            self.awake = False
-            raise Closed("this vat is closed: its references work only inside its open_vat() block")
-
-        self.doorbell = refuse
-        self.awake = False
+    def closed(self) -> Closed:
+        """Return the error for what comes after the end."""
+        return Closed("this vat is closed: its references work only inside its open_vat() block")
 
     # Turns.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
 
 
 def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
-    assert sorted(EXAMPLES) == ["bank", "errors", "introduction", "round_trips"]
+    assert sorted(EXAMPLES) == ["bank", "errors", "fetch_and_add", "introduction", "round_trips"]
     for name in EXAMPLES:
         assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
 
@@ -76,6 +77,23 @@ def test_the_errors_show_each_kind_where_it_arrives() -> None:
         "a wrong swiss number": "NotFound",
         "a host that is away": "Unreachable",
     }
+
+
+def test_fetch_and_add_counts_exactly_in_every_place() -> None:
+    header, *rows, last = run("fetch_and_add", "--calls", "160")
+
+    assert re.split(r"\s{2,}|(?<=place)\s+|(?<=clients)\s+", header) == [
+        "place", "clients", "calls/s", "p99.9 µs", "worst µs", "fairness",
+    ]  # fmt: skip
+    figures = {row[:14].strip(): row[14:].split() for row in rows}
+    assert list(figures) == ["a lock", "the loop", "a thread lock", "a thread", "a process", "another vat"]
+    for clients, rate, tail, worst, fairness in figures.values():
+        assert clients == "8"
+        assert int(rate) > 0
+        assert 0 <= int(tail) <= int(worst)
+        assert 1 / 8 <= float(fairness) <= 1
+    # It ends without this line when two have fetched the same number, or a call was lost.
+    assert last == "each counted to 160"
 
 
 def test_round_trips_counts_four_for_awaited_calls_and_one_for_a_chain(host: Host) -> None:

@@ -52,7 +52,7 @@ def test_whatever_a_peer_says_ends_no_other_session(data: bytes) -> None:
     checked("ops", data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.binary(max_size=100))
 def test_whatever_a_peer_says_nothing_of_it_is_left(data: bytes) -> None:
     attack_afresh(data)

@@ -51,7 +51,15 @@ def calls(says_: Speaker, count: int = 10**6, size: int = 2000) -> Iterator[byte
         yield b"".join(says_.call(1, "bulk", size, at=i) for i in range(start, start + 100))
 
 
-@does("M60-calls-without-reading", "L", limits=STALL, weighs=True, log="peer-too-slow")
+@does(
+    "M60-calls-without-reading",
+    "L",
+    limits=STALL,
+    weighs=True,
+    # What is sent and not read is held as far as the send buffer goes.
+    most=MEMORY + STALL.send_buffer,
+    log="peer-too-slow",
+)
 async def never_reads(hostile: Hostile) -> None:
     await pour(hostile, calls(hostile.says))
 

@@ -267,3 +267,18 @@ async def test_a_method_that_waits_too_long_for_another_host_is_told() -> None:
         assert "has not ended in 0.05 s" in await waiter.wait_for(counter, promise)
         resolver.fulfill(5)
         assert await waiter.wait_for(counter, promise) == "it came"
+
+
+async def test_results_that_are_references_have_the_methods_of_their_interface() -> None:
+    class Maker(captp.Object):
+        @captp.method
+        def make(self) -> Count:
+            return Counter()
+
+    async with captp.open_vat() as vat:
+        key = captp.PrivateKey.from_seed(os.urandom(32))
+        async with captp.open_vat(key=key, listen=[TcpNetlayer()]) as host:
+            maker = captp.trust(vat.enliven(host.mint(Maker())), Maker)
+            made = [await maker.apply(Maker.make)]
+            made += [outcome.unwrap() for outcome in await maker.apply_many([Call(Maker.make)] * 2)]
+            assert [await counter.add(2) for counter in made] == [2, 2, 2]

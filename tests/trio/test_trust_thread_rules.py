@@ -50,7 +50,7 @@ async def test_a_function_that_captures_what_others_may_change_is_refused_by_eve
         trust = trustee.entrust(Log())
 
         await refuse_everywhere(trust, lambda log: [*shared, log], CaptureError, "'shared'")
-        await refuse_everywhere(trust, lambda log, to=shared: to.append(log), CaptureError, "default")
+        await refuse_everywhere(trust, lambda log, to=shared: to.append(log), CaptureError, "'to'")
         await refuse_everywhere(trust, shared.append, CaptureError, "list")
         await refuse_everywhere(trust, Log().add, CaptureError, "bound method")
         with pytest.raises(CaptureError, match="'shared'"):

@@ -25,7 +25,7 @@ from captp.errors import (
 from captp.limits import Limits
 from captp.model.keys import PublicKey, parse_designator
 from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
-from captp.model.ref import Far, Ref
+from captp.model.ref import HOLDS, Far, Ref
 from captp.peer.handoff.certificates import (
     GIFT_ID_BYTES,
     Give,
@@ -158,6 +158,8 @@ class Exporter:
             raise BadArguments(f"bad-args: a gift id has 1 to {GIFT_ID_BYTES} bytes")
         if not isinstance(value, Reference) or _is_the_peers(value, session):
             raise BadArguments("bad-gift: a gift is something that this vat has exported")
+        if type(value._home) in HOLDS:
+            raise BadArguments("bad-gift: what was lent or given away is not the gifter's to keep for others")
         waiting = side.awaited.pop(gift_id, None)
         if waiting is not None:
             waiting.receiver.waits -= 1

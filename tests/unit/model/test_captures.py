@@ -83,7 +83,7 @@ def test_defaults_are_captured_too() -> None:
     def keeps(_obj: Any, seen: list[int] = []) -> None:  # noqa: B006 - that is what is refused
         seen.append(1)
 
-    with pytest.raises(captp.CaptureError, match="a default"):
+    with pytest.raises(captp.CaptureError, match="'seen'"):
         check_captures(keeps)
 
 

@@ -247,3 +247,9 @@ def test_the_methods_that_borrow_say_so_when_their_class_is_made() -> None:
             @captp.method
             def give(self) -> captp.Borrowed[Table]:
                 return Seal()
+
+    for term in (captp.Borrowed[Table], captp.Unique[Table]):
+        with pytest.raises(captp.BadClass, match="state is shared"):
+            type(captp.Object)(
+                "Keeper", (captp.Object,), {"__annotations__": {"kept": term}, "__module__": __name__}
+            )

@@ -55,7 +55,7 @@ def test_numbers_are_never_used_twice() -> None:
         (line,) = lines(solo)
         seen.add(line.split()[0])
         del node, line
-        gc.collect()
+        gc.collect(1)
         solo.run()
 
     assert len(seen) == 20

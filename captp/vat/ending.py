@@ -1,0 +1,24 @@
+"""The end of a vat: its fibers end, and whoever asks for work from then on is told so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def end(vat: Any) -> None:
+    """End all fibers and refuse new work for good."""
+    vat.turns.close()
+
+    def refuse() -> None:
+        vat.awake = False
+        raise vat.closed()
+
+    async def refuse_pause() -> None:
+        vat.budget = 0
+        raise vat.closed()
+
+    vat.doorbell = refuse
+    # Calls of handles that would run at once ask for a pause first.
+    vat.pause, vat.budget = refuse_pause, 0
+    vat.awake = False
+    vat.is_closed = True
