@@ -24,10 +24,13 @@ REST: Final = 32
 class Awake:
     """The connections of one pump whose answers are worth a look, and how it goes."""
 
-    __slots__ = ("_answers", "_received", "_rest", "conduits")
+    __slots__ = ("_answers", "_clock", "_received", "_rest", "conduits")
 
-    def __init__(self, received: Callable[[ConnId, bytes], None]) -> None:
+    def __init__(
+        self, received: Callable[[ConnId, bytes], None], clock: Callable[[], float] = monotonic
+    ) -> None:
         self._received = received
+        self._clock = clock
         #: By connection, for those to processes on this machine that are at work when they are called.
         self.conduits: dict[ConnId, Any] = {}
         self._answers = 0
@@ -41,8 +44,8 @@ class Awake:
         if self._rest:
             self._rest -= 1
             return
-        until = monotonic() + LOOK_S
-        while monotonic() < until:
+        until = self._clock() + LOOK_S
+        while self._clock() < until:
             data = conduit.receive_now()
             if not data:
                 # Where both share a core, the other one has it now.

@@ -68,6 +68,7 @@ def test_the_demo_finds_what_it_promises_and_leaves_nothing_behind(tmp_path: Pat
     assert processes_below(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_story_fits_a_screen_and_its_last_line_is_the_summary(tmp_path: Path) -> None:
     done = demo(tmp_path)
 
@@ -85,6 +86,7 @@ def test_the_story_fits_a_screen_and_its_last_line_is_the_summary(tmp_path: Path
     assert "/s/" not in done.stdout, "no sturdyref on the screen"
 
 
+@pytest.mark.slow
 def test_quiet_leaves_the_summary(tmp_path: Path) -> None:
     done = demo(tmp_path, "-q")
 
@@ -137,6 +139,7 @@ def test_a_signal_in_the_middle_cleans_up(number: int, step: str, says: str, tmp
     assert processes_below(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_kept_can_be_used_until_it_is_interrupted(tmp_path: Path) -> None:
     with started(tmp_path, "--keep") as process:
         told = read_until(process, "ok: ")

@@ -91,6 +91,7 @@ def commands_of_the_page() -> list[str]:
     "command",
     [pytest.param(c, marks=[pytest.mark.slow] * ("fuzz all" in c)) for c in commands_of_the_page()],
 )
+@pytest.mark.slow
 def test_a_command_of_the_page_runs(command: str, tmp_path: Path) -> None:
     python, *words = command.replace("build/fuzz", str(tmp_path)).split()
 

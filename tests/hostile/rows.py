@@ -91,7 +91,13 @@ def cases(table: list[Row]) -> pytest.MarkDecorator:
     made = []
     for row in table:
         for netlayer in row.netlayers:
-            made += [pytest.param(row, netlayer, c, id=f"{row.id}-{netlayer}-{c}") for c in row.codecs]
+            for codec in row.codecs:
+                # One half of the four ways shows nearly all; the rest is run with the long tests.
+                is_odd = (netlayer, codec) == ("tls", "syrup") and len(row.netlayers) * len(row.codecs) > 1
+                marks = [pytest.mark.slow] if is_odd else []
+                made.append(
+                    pytest.param(row, netlayer, codec, id=f"{row.id}-{netlayer}-{codec}", marks=marks)
+                )
     return pytest.mark.parametrize(("row", "netlayer", "codec"), made)
 
 

@@ -19,7 +19,7 @@ def shop() -> Iterator[str]:
         yield uri
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[w if w != "away" else pytest.param(w, marks=pytest.mark.slow) for w in WAYS])
 def name(request: pytest.FixtureRequest) -> str:
     """The name of a place."""
     return str(request.param)

@@ -46,7 +46,10 @@ def cross(seed: int, *, native: bool) -> tuple[Host, Host, list[Any]]:
     return hosts[0], hosts[1], results
 
 
-@pytest.mark.parametrize("native", [True, False], ids=["native", "syrup"])
+@pytest.mark.parametrize(
+    "native",
+    [pytest.param(True, id="native"), pytest.param(False, id="syrup", marks=pytest.mark.slow)],
+)
 def test_a_thousand_crossings_leave_one_session_each_and_lose_no_call(native: bool) -> None:
     crossed = 0
     for seed in range(CROSSINGS):
