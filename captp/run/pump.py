@@ -76,7 +76,7 @@ class Pump:
         self.turn = trio.Lock()
         self._half_open = HalfOpen(peer.limits)
         self._awake = Awake(self._received)
-        self._waiting = 0
+        #: Tasks that wait, and for what.
         self._parked: dict[TaskWaiter, Promise[Any]] = {}
         self._running = False
         self._closing = False
@@ -105,19 +105,17 @@ class Pump:
     def _park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
         waiter = TaskWaiter()
         add_waiter(promise, waiter)
-        if self._waiting < EAGER_WAITERS:
+        if len(self._parked) < EAGER_WAITERS:
             self.flush()
             if self._awake.conduits:
                 self._look(promise)
         if promise._state != PENDING:
             return
         waiter.task = trio.lowlevel.current_task()
-        self._waiting += 1
         self._parked[waiter] = promise
         try:
             yield from trio.lowlevel.wait_task_rescheduled(waiter.cancel).__await__()  # noqa: ASYNC105
         finally:
-            self._waiting -= 1
             del self._parked[waiter]
 
     def _look(self, promise: Promise[Any]) -> None:
@@ -188,7 +186,7 @@ class Pump:
         """Flush what the task step that has just ended left behind."""
         if self._running:
             return
-        if self._waiting < EAGER_WAITERS:
+        if len(self._parked) < EAGER_WAITERS:
             try:
                 self.flush()
                 return
@@ -205,7 +203,7 @@ class Pump:
 
         try:
             while True:
-                self._look_after_steps(few=self._waiting < EAGER_WAITERS)
+                self._look_after_steps(few=len(self._parked) < EAGER_WAITERS)
                 if self.rung:
                     # There was more to do than one flush does: other tasks have their go between.
                     await trio.lowlevel.checkpoint()
