@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Any
 
 import pytest
 
 import captp
-from captp.model.own import Mode
 from captp.model.promise import Promise
 from tests.unit.peer.owners import KEPT, Clerk, Desk, Seal, Sheet, Table
 from tests.unit.peer.pair import outcome
 from tests.unit.peer.test_borrow import Scene
 from tests.unit.peer.test_care import ocapn_pair
 from tests.unit.peer.test_unique import HOSTS, unique
-
-ALIAS = captp.Borrowed[Table]
 
 
 class Taker(captp.Interface):
@@ -363,62 +360,3 @@ def test_what_ocapn_was_lent_is_dead_behind_the_answer() -> None:
     with pytest.raises(captp.Broken):
         outcome(called)
     assert list(sheet.numbers) == []
-
-
-# How it is written.
-
-
-def parameter(annotation: Any, base: type) -> dict[str, Mode]:
-    def read(self: Any, table: Any) -> int:
-        return 0
-
-    read.__annotations__["table"] = annotation
-    made = type(base)("Made", (base,), {"read": captp.method(read), "__module__": __name__})
-    return made._captp_rows["read"].modes  # type: ignore[attr-defined, no-any-return]
-
-
-@pytest.mark.parametrize("base", [captp.Object, captp.Interface])
-@pytest.mark.parametrize(
-    "annotation",
-    ["captp.Borrowed[Table]", "'captp.Borrowed[Table]'", "ALIAS", ALIAS, "captp.Borrowed['Table']"],
-)
-def test_a_term_is_found_however_it_is_written(annotation: Any, base: type) -> None:
-    assert parameter(annotation, base) == {"table": Mode.BORROWED}
-
-
-@pytest.mark.parametrize("base", [captp.Object, captp.Interface])
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        "captp.Borrowed[Table] | None",
-        "None | captp.Borrowed[Table]",
-        "captp.Borrowed[Table] | captp.Borrowed[Desk]",
-        "Optional[captp.Unique[Table]]",
-        "list[captp.Borrowed[Table]]",
-        "dict[str, ALIAS]",
-        "captp.Borrowed[captp.Unique[Table]]",
-        captp.Borrowed[Table] | None,
-        Optional[ALIAS],  # noqa: UP045 - as people write it
-        list[ALIAS],
-        captp.Borrowed[captp.Unique[Table]],
-        Annotated[list[ALIAS], "of mine"],
-    ],
-    ids=str,
-)
-def test_a_term_inside_an_annotation_is_refused(annotation: Any, base: type) -> None:
-    with pytest.raises(captp.BadClass, match="whole annotation"):
-        parameter(annotation, base)
-
-
-def test_any_number_of_arguments_have_no_terms() -> None:
-    with pytest.raises(captp.BadClass, match="any number"):
-
-        class Positional(captp.Interface):
-            @captp.method
-            def read(self, *tables: captp.Borrowed[Table]) -> int: ...
-
-    with pytest.raises(captp.BadClass, match="any number"):
-
-        class Named(captp.Interface):
-            @captp.method
-            def read(self, /, **tables: captp.Unique[Table]) -> int: ...
