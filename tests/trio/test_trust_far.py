@@ -149,7 +149,7 @@ async def test_large_results_of_a_batch_break_alone() -> None:
 async def test_outcomes_are_told_and_failures_that_nobody_hears_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with far_counter() as (_vat, counter):
+    async with far_counter() as (vat, counter):
         told: list[Outcome[int]] = []
         counter.apply_then(Counter.add, 2, then=told.append)
         counter.apply_then(Counter.add, 13, then=told.append)
@@ -157,6 +157,7 @@ async def test_outcomes_are_told_and_failures_that_nobody_hears_are_logged(
         counter.apply_then(Counter.add, 4, then=lambda _o: 1 / 0)  # type: ignore[arg-type, return-value]
         assert await counter.apply(Counter.now) == 6
         await trio.testing.wait_all_tasks_blocked(0.01)
+        assert not vat.peer.vat.unheard
 
     assert [o.value for o in told] == [2, None]
     logged = [r.exc_info[1] for r in caplog.records if r.levelno == logging.ERROR and r.exc_info]

@@ -11,6 +11,7 @@ from captp.limits import Limits
 from captp.model.faults import from_wire
 from captp.model.plan import MANY
 from captp.model.promise import Promise
+from tests.support import Solo
 from tests.unit.peer.pair import Counter, outcome, pair
 
 
@@ -100,3 +101,15 @@ def test_what_all_calls_have_may_be_said_once(names: Any, counts: Any) -> None:
 
 def test_a_batch_of_no_calls_does_nothing() -> None:
     assert ask((), (), ()) == ((), ())
+
+
+def test_each_call_of_a_batch_counts_as_a_delivery_so_that_others_have_their_go() -> None:
+    solo, counter = Solo(), Counter()
+    ref = solo.ref(counter)
+    for _ in range(3):
+        solo.vat.send(ref, MANY, ("add", 1, (1,) * 8), None, Promise)
+
+    solo.run(8)
+    assert len(counter.seen) == 8
+    solo.run()
+    assert len(counter.seen) == 24
