@@ -118,6 +118,7 @@ class Row:
         "name",
         "needs",
         "owner",
+        "promised",
         "result",
         "selector",
         "signature",
@@ -137,6 +138,8 @@ class Row:
         self.signature = inspect.signature(function)
         self.doc = function.__doc__
         self.result: type[Interface] | None = None
+        #: The class of promises for what it returns, once asked for.
+        self.promised: type[Promise[Any]] | None = None
         self.thunk: Callable[[Any, tuple[Any, ...], dict[str, Any] | None], Any] | None = None
         #: How parameters and the result are held, where they are not shared.
         self.modes = modes_of(function)
@@ -287,8 +290,10 @@ def is_interface(annotation: object) -> bool:
 
 def result_class(row: Row) -> type[Promise[Any]]:
     """Return the promise class for a method's declared result."""
-    annotation = hints_of(row).get("return")
-    return promise_class(annotation) if is_interface(annotation) else Promise  # type: ignore[arg-type]
+    if row.promised is None:
+        annotation = hints_of(row).get("return")
+        row.promised = promise_class(annotation) if is_interface(annotation) else Promise  # type: ignore[arg-type]
+    return row.promised
 
 
 def hints_of(row: Row) -> dict[str, Any]:

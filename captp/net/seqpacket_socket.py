@@ -23,6 +23,8 @@ PACKET: Final = 128 * 1024
 GATHER: Final = 64
 #: Bytes that the kernel holds for a reader; it doubles this, and grants no more than its own limit.
 BUFFER: Final = 208 * 1024
+#: How to read: as flags they would be joined anew for every packet.
+NOW: Final = int(socket.MSG_DONTWAIT | socket.MSG_TRUNC)
 
 
 def packet_pair() -> tuple[socket.socket, socket.socket]:
@@ -100,7 +102,7 @@ class PacketSocket:
         """
         try:
             # With MSG_TRUNC the kernel says how long the packet was, not how much of it fitted.
-            size = self.sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT | socket.MSG_TRUNC)
+            size = self.sock.recv_into(self._buffer, 0, NOW)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:

@@ -1,7 +1,7 @@
 """Waits awake for the answer of a child process, which is there sooner than a task that sleeps wakes up.
 
 looking --an answer came, some times in a row | none came in time--> resting --so many waits later--> looking.
-It rests so that other tasks have their go, and longer where answers take longer than it looks.
+It rests so that other tasks have their go, and twice as long after each look in vain.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from captp.model.promise import PENDING, Promise
 
 #: Seconds of one look: about what it costs to sleep and to be woken, twice.
 LOOK_S: Final = 0.0002
-#: Answers in a row that are waited for awake, and waits that rest after a look in vain.
+#: Answers in a row that are waited for awake, and the most waits that rest after a look in vain.
 MOST: Final = 16
-REST: Final = 32
+LONGEST: Final = 64
 
 
 class Awake:
     """The connections of one pump whose answers are worth a look, and how it goes."""
 
-    __slots__ = ("_answers", "_clock", "_received", "_rest", "conduits")
+    __slots__ = ("_answers", "_clock", "_received", "_rest", "_vain", "conduits")
 
     def __init__(
         self, received: Callable[[ConnId, bytes], None], clock: Callable[[], float] = monotonic
@@ -35,6 +35,8 @@ class Awake:
         self.conduits: dict[ConnId, Any] = {}
         self._answers = 0
         self._rest = 0
+        #: Waits that rest after the next look in vain.
+        self._vain = 1
 
     def look(self, conn: ConnId, promise: Promise[Any]) -> None:
         """Take in what comes on a connection until ``promise`` is settled, for a moment."""
@@ -54,8 +56,10 @@ class Awake:
             self._received(conn, data)
             if promise._state != PENDING:
                 self._answers += 1
+                self._vain = 1
                 if self._answers == MOST:
                     self._answers = 0
                     self._rest = 1
                 return
-        self._rest = REST
+        self._rest = self._vain
+        self._vain = min(2 * self._vain, LONGEST)

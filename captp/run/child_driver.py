@@ -37,7 +37,7 @@ SLICE_S: Final = 0.005
 SPIN_S: Final = 0.0002
 QUICK_S: Final = 0.0005
 #: Seconds of one look and a yield that say that nobody else wants this core.
-SHARED_S: Final = 0.00001
+SHARED_S: Final = 0.00005
 #: Bytes of stack for the thread that watches: it calls next to nothing.
 STACK: Final = 128 * 1024
 #: Seconds between looks at what time alone changes.

@@ -7,6 +7,7 @@ host counts it as it counts any other, and ``drop`` lets go of this one.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from captp.errors import BadClass, Broken, Deadlock, Dropped, NotNow, Overloaded, Timeout, UsageError
@@ -139,9 +140,10 @@ class FarTrust(Trust[T]):
         sent = []
         for start in range(0, len(handed), MOST_CALLS):
             some = self._lent(handed[start : start + MOST_CALLS])
-            given = tuple([arg for call in some for arg in call.args])
-            counts = tuple([len(call.args) for call in some])
+            lists = [call.args for call in some]
+            counts = tuple(map(len, lists))
             some_names = tuple(names[start : start + MOST_CALLS])
+            given = tuple(chain.from_iterable(lists))
             args: tuple[Any, ...] = (one_for_all(some_names), one_for_all(counts) or counts, given)
             if any([call.kwargs for call in some]):  # noqa: C419 - it is faster so
                 args = (*args, tuple([call.kwargs for call in some]))
@@ -153,18 +155,14 @@ class FarTrust(Trust[T]):
 
     def _names(self, calls: list[Call[R]]) -> list[str] | None:
         """Return the method that each call is of; None if one of them cannot be in a batch."""
-        names: list[str] = []
-        last: Any = None
-        name: str | None = None
-        for call in calls:
-            if call.fn is not last:
-                last = call.fn
-                row = self._row(last)
-                name = None if row is None or row.is_fiber else row.selector
-            if name is None:
+        names: dict[Any, str] = {}
+        functions = [call.fn for call in calls]
+        for fn in set(functions):
+            row = self._row(fn)
+            if row is None or row.is_fiber or row.selector is None:
                 return None
-            names.append(name)
-        return names
+            names[fn] = row.selector
+        return list(map(names.__getitem__, functions))
 
     async def launch(
         self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
@@ -219,7 +217,7 @@ class FarTrust(Trust[T]):
 
     def _lent(self, calls: list[Call[R]]) -> list[Call[R]]:
         """Return calls of marked methods with those arguments lent that their methods borrow."""
-        if not any(row.modes for row in map(self._row, {call.fn for call in calls}) if row is not None):
+        if not any([row.modes for row in map(self._row, {call.fn for call in calls}) if row]):  # noqa: C419
             return calls
         some = []
         for call in calls:

@@ -10,7 +10,7 @@ import trio
 import captp
 from captp.model.idents import ConnId
 from captp.model.promise import FULFILLED, Promise
-from captp.run.awake import LOOK_S, MOST, REST, Awake
+from captp.run.awake import LONGEST, LOOK_S, MOST, Awake
 from tests.e2e.process_things import Tally
 
 CONN = ConnId(1)
@@ -52,12 +52,19 @@ def test_an_answer_that_comes_soon_is_taken_in_and_some_waits_in_a_row_are_follo
     assert waits(Answers(3), 2 * (MOST + 1)) == [*[3] * MOST, 0] * 2
 
 
-def test_a_look_in_vain_is_followed_by_a_long_rest() -> None:
-    looked = waits(Answers(10**9), REST + 2)
+def test_each_look_in_vain_is_followed_by_a_rest_twice_as_long() -> None:
+    looked = waits(Answers(10**9), 300)
 
-    assert looked[0] > 1
-    assert looked[1:-1] == [0] * REST
-    assert looked[-1] > 1
+    at = [number for number, looks in enumerate(looked) if looks]
+    rests = [later - earlier - 1 for earlier, later in itertools.pairwise(at)]
+    assert rests == [1, 2, 4, 8, 16, 32, LONGEST, LONGEST, LONGEST]
+
+
+def test_an_answer_makes_the_next_rest_short_again() -> None:
+    # Nine looks are in vain, and six more find it after a rest of one wait, every time.
+    looked = waits(Answers(15), 40)
+
+    assert looked == [9, 0, 6] * 13 + [9]
 
 
 def test_who_is_no_child_process_is_not_looked_at() -> None:
