@@ -15,12 +15,17 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 T = TypeVar("T")
 
 
+def _nobody() -> None:
+    """Stand for the owner of what is not state."""
+
+
 class Tracked:
     """What the three containers share: their owner, and what may go in (None: not state yet)."""
 
     __slots__ = ()
 
-    _owner: Any
+    #: Gives the object whose state this is. It is weak: an object goes as soon as nobody holds it.
+    _owner: Callable[[], Any]
     _item: Any
     _plain: Callable[[Any], Any]
 
@@ -34,12 +39,12 @@ class Tracked:
         raise TypeError("a container of state cannot be serialised; make a plain list, dict or set of it")
 
     def _touch(self, undo: Callable[..., Any], *args: Any) -> None:
-        owner = self._owner
+        owner = self._owner()
         if owner is not None:
             owner._home.container_write(owner, undo, args)
 
     def _admit(self, value: Any) -> Any:
-        owner = self._owner
+        owner = self._owner()
         return value if owner is None else self._item(owner, value)
 
 
@@ -51,7 +56,7 @@ class List(Tracked, list[T], Generic[T]):
     _plain = list
 
     def __init__(self, items: Iterable[T] = ()) -> None:
-        self._owner = self._item = None
+        self._owner, self._item = _nobody, None
         list.__init__(self, items)
 
     def append(self, item: T) -> None:
@@ -131,7 +136,7 @@ class Map(Tracked, dict[K, V], Generic[K, V]):
     _plain = dict
 
     def __init__(self, items: Any = (), **named: Any) -> None:
-        self._owner = self._item = None
+        self._owner, self._item = _nobody, None
         self._key: Any = None
         dict.__init__(self, items, **named)
 
@@ -140,8 +145,9 @@ class Map(Tracked, dict[K, V], Generic[K, V]):
         if key in self:
             self._touch(dict.__setitem__, self, key, dict.__getitem__(self, key))
         else:
-            if self._owner is not None:
-                key = self._key(self._owner, key)
+            owner = self._owner()
+            if owner is not None:
+                key = self._key(owner, key)
             self._touch(dict.pop, self, key, None)
         dict.__setitem__(self, key, value)
 
@@ -189,7 +195,7 @@ class Set(Tracked, set[T], Generic[T]):
     _plain = set
 
     def __init__(self, items: Iterable[T] = ()) -> None:
-        self._owner = self._item = None
+        self._owner, self._item = _nobody, None
         set.__init__(self, items)
 
     def add(self, item: T) -> None:

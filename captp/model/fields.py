@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import typing
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -231,7 +232,7 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
         if _is_own(value, owner, item):
             return value
         made = base()
-        made._owner, made._item = owner, item
+        made._owner, made._item = weakref.ref(owner), item
         if isinstance(made, Map):
             made._key = checked_key
             dict.update(made, {checked_key(owner, k): item(owner, v) for k, v in value.items()})
@@ -245,7 +246,7 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
 
 
 def _is_own(value: Any, owner: Any, item: Convert) -> bool:
-    return isinstance(value, Tracked) and value._owner is owner and value._item is item
+    return isinstance(value, Tracked) and value._owner() is owner and value._item is item
 
 
 def _is_key(key: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -315,3 +316,16 @@ def test_what_a_lookalike_removed_comes_back_as_the_value_it_was(
         solo.turn(body)
 
     assert [type(k) for k in getattr(box, field)] == [int]
+
+
+def test_an_object_goes_with_its_last_holder_and_its_containers_are_plain_then() -> None:
+    solo = Solo()
+    box = Box()
+    solo.vat.reference(box)
+    items, gone = box.items, weakref.ref(box)
+
+    del box
+
+    assert gone() is None
+    items.append(1)
+    assert items == [1]
