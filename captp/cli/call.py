@@ -21,12 +21,12 @@ from captp.model.locator import parse_sturdyref, read_cap_file
 from captp.model.promise import Reference
 from captp.run.live import read_sturdyref
 
-__all__ = ["call"]
+__all__ = ["PETNAME", "call", "find"]
 
 STDIN_CHARS: Final = 8192
 SAY_DIALLING_AFTER_S: Final = 0.4
 
-_PETNAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+PETNAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _WARNING: Final = (
     "warning: a sturdyref is a password, and other users see command lines (ps) and your shell keeps"
     " them\nput it in a file (chmod 600) and give its path, or give - and paste it"
@@ -61,7 +61,7 @@ def call(
 
 
 async def _call(target: str, steps: list[Step], *, within: float, quiet: bool) -> Any:
-    sturdyref, name = await _find(target, quiet=quiet)
+    sturdyref, name = await find(target, quiet=quiet)
     try:
         with trio.fail_after(within):
             async with captp.connect(sturdyref) as ref, trio.open_nursery() as nursery:
@@ -105,14 +105,14 @@ def _shown(step: Step, index: int) -> str:
     return f"./{step.method}" if index else f"{step.method}"
 
 
-async def _find(target: str, *, quiet: bool) -> tuple[captp.SturdyRef, str]:
+async def find(target: str, *, quiet: bool) -> tuple[captp.SturdyRef, str]:
     """Return the sturdyref that a target stands for, and what to call it in messages."""
     if target == "-":
         return _read_cap(await trio.to_thread.run_sync(_read_stdin)), "the object"
     if target.startswith("ocapn:"):
         note(_WARNING, quiet=quiet)
         return parse_sturdyref(target), "the object"
-    if _PETNAME.fullmatch(target):
+    if PETNAME.fullmatch(target):
         return await ask(lambda control: control.share(target)), target
     if target.startswith("-"):
         raise usage(f"there is no option {target}\n`captp call --help` shows what there is")

@@ -22,6 +22,8 @@ captp: live Python objects shared between hosts that do not trust each other
   captp share NAME                      write NAME.cap: who has the file has the object
   captp ls                              list the daemon's objects
   captp trustees                        show how busy the daemon's trustees are
+  captp gc                              show what the daemon's vats do about garbage in cycles
+  captp why TARGET                      tell why the daemon keeps an object
   captp call TARGET METHOD [ARG ...]    call a method of a name, a .cap file, or -
 
   captp new captp.examples.bank:Vault --name bank
@@ -31,7 +33,7 @@ captp: live Python objects shared between hosts that do not trust each other
 captp VERB --help says more; the daemon has a command of its own: captpd --help
 """
 
-VERBS: Final = ("call", "demo", "ls", "new", "share", "trustees")
+VERBS: Final = ("call", "demo", "gc", "ls", "new", "share", "trustees", "why")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -45,6 +45,16 @@ class Control(Interface):
         ...
 
     @method
+    def gc(self) -> list[dict[str, Any]]:
+        """Give the figures of each vat's collector, its suspects, and what it has collected lately."""
+        ...
+
+    @method
+    def why(self, what: Any) -> dict[str, Any]:
+        """Tell why an object is kept: one by its name, its sturdyref, or its id, as ``main:o12``."""
+        ...
+
+    @method
     async def stop(self) -> None:
         """Drain and stop the daemon."""
         ...

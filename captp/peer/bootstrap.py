@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotFound
 from captp.model.faults import portable
+from captp.model.object import Object
+from captp.model.own import SHARE
 from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
+from captp.model.ref import HOLDS, Ref
 from captp.peer.care import PING
-from captp.peer.handoff.exporter import ABSENT
+from captp.peer.cycles.keeper import CYCLES
+from captp.peer.handoff.exporter import ABSENT, is_unique
 from captp.peer.router import Link
 from captp.session.entries import Certificate
+from captp.session.loans import OWN
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -68,6 +73,8 @@ def _deposit_gift(peer: Peer, link: Link, message: Message) -> None:
     gift_id, gift = _arguments(message, 2, "takes a gift id and a reference")
     for settlement in peer.exporter.deposit(link.session, gift_id, gift, peer.now):
         peer.vat.settle_now(settlement.promise, settlement.state, settlement.value)
+    if is_unique(gift, link.session):
+        raise BadArguments("bad-gift: its owner alone has a unique reference, and has to share it first")
 
 
 def _withdraw_gift(peer: Peer, link: Link, message: Message) -> Any:
@@ -76,6 +83,21 @@ def _withdraw_gift(peer: Peer, link: Link, message: Message) -> Any:
         raise HandoffFailed("handoff: withdraw-gift takes a signed desc:handoff-receive")
     gift = peer.exporter.withdraw(link.session, envelope.envelope, message.promise, peer.now)
     return LATER if gift is ABSENT else gift
+
+
+def _share(_peer: Peer, link: Link, message: Message) -> None:
+    """Take note that the owner of an object shares it: from now on it may be kept, and be a gift."""
+    if OWN not in link.session.extensions:
+        raise NoSuchMethod("there is no such method")
+    (target,) = _arguments(message, 1, "takes an object that was given away")
+    obj = target._anchor if isinstance(target, Ref) and type(target._home) not in HOLDS else None
+    if not isinstance(obj, Object):
+        raise BadArguments("bad-args: only the owner of an object of this vat shares it")
+    obj._entry.sole = False
+
+
+def _cycles(peer: Peer, link: Link, message: Message) -> None:
+    peer.cycles.heard(link, message.args)
 
 
 def _no_such_method(_peer: Peer, _link: Link, _message: Message) -> Any:
@@ -93,4 +115,6 @@ _METHODS: Final[dict[Any, Callable[[Peer, Link, Message], Any]]] = {
     "fetch": _fetch,
     "deposit-gift": _deposit_gift,
     "withdraw-gift": _withdraw_gift,
+    CYCLES: _cycles,
+    SHARE: _share,
 }

@@ -25,6 +25,8 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, 
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, pressure, routing
+from captp.peer.cycles.keeper import Keeper
+from captp.peer.cycles.settings import Settings
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
@@ -46,6 +48,7 @@ class Peer:
         key: PrivateKey,
         entropy: Callable[[int], bytes],
         limits: Limits | None = None,
+        cycles: Settings | None = None,
     ) -> None:
         self.key = key
         self.limits = limits or Limits()
@@ -64,6 +67,7 @@ class Peer:
         self.held: dict[Link, None] = {}
         self.timers: list[tuple[float, int, Promise[Any], Broken | None]] = []
         self.entropy = entropy
+        self.cycles = Keeper(self, cycles or Settings())
         self._timer_count = 0
         self._batches = 0
 
@@ -134,10 +138,16 @@ class Peer:
         link.doubted_at = None
         session = link.session
         self.touched[session] = None
-        source = link.source
+        effects = self._receive(session, session.receive, data)
+        if self.cycles.collector.frozen or self.cycles.held:
+            effects = self.cycles.hold_back(link, effects)
+        self.apply(link, effects, len(data))
+
+    def apply(self, link: Link, effects: list[Any], size: int = 0) -> None:
+        """Do what came out of a session, in order; ``size`` is how many bytes it was."""
+        session, source = link.session, link.source
         arrived, before = source.messages.append, len(source.messages)
         settle_now, forwarded = self.vat.settle_now, self.vat.settling.forwarded
-        effects = self._receive(session, session.receive, data)
         for effect in effects:
             kind = type(effect)
             if kind is Message:
@@ -154,7 +164,7 @@ class Peer:
                     effects += self._receive(session, session.resume)
         count = len(source.messages) - before
         codec = session.codec
-        if link.burden.came(len(data), count, is_mid_message=codec is not None and codec.is_mid_message):
+        if link.burden.came(size, count, is_mid_message=codec is not None and codec.is_mid_message):
             pressure.weigh(self, link, count)
         if count > 0:
             self.vat.admitted(source)
@@ -211,6 +221,7 @@ class Peer:
             routing.settle(self, settlement)
         for link in list(self.router.links.values()):
             care.care(self, link)
+        self.cycles.tick(now)
 
     def load(self, obj: Object) -> None:
         """Hold the messages to an object whose state is not in memory, and ask for it."""
@@ -334,6 +345,7 @@ class Peer:
         self.touched.pop(session, None)
         self.links.pop(session, None)
         pressure.let_go(self, link)
+        self.cycles.closed(link)
         self.vat.queues.close(link.source)
         name = session.hello.location.designator if session.hello is not None else ""
         short = name[:12] or "an unknown peer"
@@ -370,6 +382,7 @@ class Peer:
         """Raise InvariantBroken when a counted invariant does not hold anywhere in this vat."""
         self.vat.check()
         self.exporter.check()
+        self.cycles.collector.check()
         for link in self.router.links.values():
             link.session.check()
 
@@ -378,5 +391,6 @@ class Peer:
         return {
             "vat": self.vat.dump(),
             "gifts": self.exporter.dump(),
+            "cycles": self.cycles.dump(),
             "sessions": {f"c{c}": link.session.dump() for c, link in self.router.links.items()},
         }

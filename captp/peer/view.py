@@ -9,6 +9,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from captp.model.promise import PENDING
+from captp.peer.cycles.view import CyclesView
 from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
 from captp.peer.router import Link
@@ -49,6 +50,8 @@ class VatView:
     #: The figures of its own loop, and those of each trustee that is open beside it, by name.
     load: LoopStats
     trustees: Mapping[str, Any]
+    #: The figures of the collector of garbage that loops through several vats.
+    cycles: CyclesView
 
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -69,6 +72,7 @@ def view_of(peer: Peer, meter: Meter | None = None, trustees: Mapping[str, Any] 
         is_idle=not (vat.has_work or vat.turns.fibers or owed),
         load=(meter or Meter(peer, peer.now)).view(peer.now),
         trustees=trustees,
+        cycles=peer.cycles.view(),
     )
 
 

@@ -1,7 +1,7 @@
 """What stands in a session's tables: one factory, so that every entry has the same stamps and owner.
 
 Stamps are batch numbers of the session: ``touched`` moves when a message names the entry, and
-``transferred`` when a reference to it travels, in or out. ``wire`` counts references the other side was
+``transferred`` when a reference to it is given. ``wire`` counts references the other side was
 given and ``pending`` those in a message that is still encoding. An ``incarnation`` is never used twice,
 so an entry is never mistaken for a later one at its position.
 """

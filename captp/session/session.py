@@ -33,6 +33,7 @@ from captp.session.inbound import HANDLERS, Ended, Introduced
 from captp.session.loans import OWN
 from captp.session.outbound import Outbound
 from captp.session.results import NativeResults, OcapnResults, Results
+from captp.session.revived import Revived
 from captp.session.tables import Tables
 from captp.wire.canonical import is_give
 from captp.wire.codec import Codec
@@ -48,8 +49,11 @@ FIRST_OF_SYRUP: Final = frozenset(bytes([byte]) for byte in b"<0123456789")
 #: How much of what a peer sent may come back to it in words.
 DETAIL: Final = 200
 
+#: The extension of peers whose collectors can be asked what they hold.
+DGC: Final = "dgc1"
+
 #: The extensions that this vat announces; a peer's are in its hello.
-EXTENSIONS: Final = ("mp1", OWN)
+EXTENSIONS: Final = ("mp1", OWN, DGC)
 
 
 @frozen
@@ -84,6 +88,7 @@ class Session:
         self.introduce = introduce
         self.state = State.NEW
         self.tables = Tables(self, home, limits)
+        self.revived = Revived(self)
         self.hello: Hello | None = None
         self.codec: Codec | None = None
         self.native = False
@@ -210,6 +215,7 @@ class Session:
                 target.broken = reason
                 broken += [Settlement(w, FULFILLED, to_wire(reason)) for w in target.watchers or ()]
                 target.watchers = None
+        self.revived.end(reason)
         tables.loans.end(reason)
         tables.questions.clear()
         tables.imports.clear()
@@ -327,6 +333,10 @@ class Session:
         """Take the current OCapN dialect for granted when the peer has shown none (protocol 2.4)."""
         if isinstance(self.codec, SyrupCodec) and self.codec.vocabulary == "unknown":
             self.codec.vocabulary = "d2"
+
+    def found(self, far: Far) -> None:
+        """Keep an import that Python's collector has found until it is known whether it lives on."""
+        self.revived.found(far)
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""

@@ -86,9 +86,7 @@ class Tables:
         """Find or make what a descriptor of the peer names; counts one reference received."""
         if kind == _EXPORT:
             found = self.target(position)
-            entry = self.exports[position]
-            entry.transferred = self.account.clock
-            return ControlName(self.home, entry, found) if type(found) is Control else found
+            return ControlName(self.home, self.exports[position], found) if type(found) is Control else found
         if kind == _ANSWER:
             return self.target(-1 - position)
         if kind == _IMPORT_OBJECT:
@@ -282,7 +280,7 @@ class Tables:
         """Remove imports that nobody here holds any more; return (position, count) of each."""
         gone: list[tuple[int, int]] = []
         while self.dropped_imports:
-            entry = self.dropped_imports.popleft()
+            entry: Import = self.session.revived.next_dropped()
             if self.imports.get(entry.position) is entry:
                 del self.imports[entry.position]
                 self.promises -= entry.is_promise

@@ -42,6 +42,14 @@ class Host(Protocol):
         """Give the figures of every trustee of every vat."""
         ...
 
+    def gc(self) -> list[dict[str, Any]]:
+        """Give the figures of each vat's collector."""
+        ...
+
+    def why(self, what: Any) -> dict[str, Any]:
+        """Tell why an object is kept."""
+        ...
+
     async def stop(self) -> None:
         """Begin to drain."""
         ...
@@ -84,6 +92,14 @@ class Admin(captp.Object, Control):
     @captp.method
     def trustees(self) -> list[dict[str, Any]]:
         return self._host.trustees()
+
+    @captp.method
+    def gc(self) -> list[dict[str, Any]]:
+        return self._host.gc()
+
+    @captp.method
+    def why(self, what: Any) -> dict[str, Any]:
+        return self._host.why(what)
 
     @captp.method
     async def stop(self) -> None:

@@ -121,6 +121,16 @@ def _read_path(value: object) -> Path:
     return Path(value).expanduser()
 
 
+def _read_flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise Misfit(_FLAG_FORM, value)
+    return value
+
+
+def _flag_from_text(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text, text)
+
+
 def _read_count(value: object) -> int:
     if type(value) is not int or value <= 0:
         raise Misfit(_COUNT_FORM, value)
@@ -189,11 +199,13 @@ def _list_of(kind: Kind) -> Kind:
 
 
 _ADDRESS_FORM: Final = '"HOST:PORT", as "127.0.0.1:7711"'
+_FLAG_FORM: Final = "true or false"
 _COUNT_FORM: Final = "a whole number above 0"
 _AMOUNT_FORM: Final = "a number above 0"
 
 _KINDS: Final[dict[Any, Kind]] = {
     str: Kind("a name", _read_text),
+    bool: Kind(_FLAG_FORM, _read_flag, _flag_from_text),
     int: Kind(_COUNT_FORM, _read_count, _number(int)),
     float: Kind(_AMOUNT_FORM, _read_amount, _number(float)),
     Path: Kind("the path of a folder", _read_path),

@@ -235,9 +235,9 @@ def _known(where: str, section: str, key: str) -> None:
     keys = keys_of(_SECTIONS[section])
     if key in keys:
         return
-    others = {k: s for s, cls in _SECTIONS.items() for k in keys_of(cls)}
-    if not difflib.get_close_matches(key, keys) and key in others:
-        raise ConfigError(f"{where}: there is no such key here; {key} belongs to {_header(others[key])}")
+    owners = " and ".join(_header(s) for s, cls in _SECTIONS.items() if key in keys_of(cls))
+    if not difflib.get_close_matches(key, keys) and owners:
+        raise ConfigError(f"{where}: there is no such key here; {key} belongs to {owners}")
     raise ConfigError(f"{where}: there is no such key{_hint(key, keys)}")
 
 

@@ -13,6 +13,7 @@ from typing import Final, Literal, final
 
 from attrs import Attribute, fields, frozen
 
+from captp.cycles import Cycles
 from captp.limits import Limits
 from captpd.config.kinds import Address, ClassPath, ModulePattern
 
@@ -77,7 +78,7 @@ class HostedClass:
 
 
 FLAT_SECTIONS: Final[Mapping[str, type]] = MappingProxyType(
-    {"daemon": Daemon, "listen": Listen, "process": Process, "limits": Limits}
+    {"daemon": Daemon, "listen": Listen, "process": Process, "limits": Limits, "cycles": Cycles}
 )
 NAMED_SECTIONS: Final[Mapping[str, type]] = MappingProxyType({"vat": Vat, "objects": HostedClass})
 
@@ -91,6 +92,7 @@ class Config:
     listen: Listen
     process: Process
     limits: Limits
+    cycles: Cycles
     vats: Mapping[str, Vat]
     objects: Mapping[str, HostedClass]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from captpd.config.load import Loaded
-from captpd.config.schema import keys_of
+from captpd.config.schema import FLAT_SECTIONS, keys_of
 
 __all__ = ["to_toml"]
 
@@ -15,7 +15,7 @@ __all__ = ["to_toml"]
 def to_toml(loaded: Loaded, *, with_origins: bool = False) -> str:
     """Write every value that holds, defaults included."""
     config, origins = loaded.config, loaded.origins if with_origins else {}
-    sections = {"daemon": config.daemon, "listen": config.listen, "limits": config.limits}
+    sections = {name: getattr(config, name) for name in FLAT_SECTIONS}
     named = {
         **{f"vat.{name}": vat for name, vat in config.vats.items()},
         **{f"objects.{name}": hosted for name, hosted in config.objects.items()},
@@ -38,6 +38,8 @@ def _lines(header: str, record: Any, origins: Mapping[str, str]) -> Iterator[str
 def _literal(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
     # JSON spells a string as TOML does, but for DEL, which it leaves as it is.

@@ -112,7 +112,7 @@ async def _vat(config: Config, name: str, seed: bytes, hub: TlsHub, door: Door) 
     async with AsyncExitStack() as stack:
         with _blaming(f"[vat.{name}] tcp_testing_only"):
             live = await stack.enter_async_context(
-                captp.open_vat(key=key, listen=layers, limits=config.limits)
+                captp.open_vat(key=key, listen=layers, limits=config.limits, cycles=config.cycles)
             )
         listening = [_listening_at("tls", a) for a in hub.addresses()]
         if plain is not None:
@@ -132,7 +132,10 @@ async def _control(config: Config, state: StateFolder, seed: bytes, hosting: Hos
     It does not use the door: whoever operates the daemon can look at it while it drains.
     """
     layer = UnixNetlayer(str(state.control_socket))
-    async with captp.open_vat(key=control_key(seed), listen=[layer], limits=config.limits) as live:
+    opening = captp.open_vat(
+        key=control_key(seed), listen=[layer], limits=config.limits, cycles=config.cycles
+    )
+    async with opening as live:
         hosting.control = OpenVat(name="control", live=live, listening=())
         sturdyref = live.mint(Admin(hosting), label="control", swiss=hosting.book.control)
         await trio.to_thread.run_sync(write_file, state.control_cap, write_cap_file(sturdyref))

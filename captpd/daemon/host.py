@@ -14,12 +14,15 @@ from attrs import asdict, define, field, frozen
 
 import captp
 from captp.model.interface import shown_as
+from captp.peer.cycles.ground import Key
+from captp.peer.cycles.view import key_of
 from captp.peer.view import SessionView, VatView
 from captp.version import __version__
 from captpd.config.problems import ConfigError
 from captpd.config.schema import Config
 from captpd.daemon.book import BY_CONFIG, BY_NEW, Book, Record, new_swiss
 from captpd.daemon.classes import HostingError, load_class, make_object
+from captpd.daemon.reasons import collector_row, reasons
 
 __all__ = ["STATE_KEPT", "STORE", "Hosting", "Listening", "OpenVat"]
 
@@ -206,6 +209,35 @@ class Hosting:
     def trustees(self) -> list[dict[str, Any]]:
         return [row for v in self.all_vats for row in _trustee_rows(v.name, v.live.view())]
 
+    def gc(self) -> list[dict[str, Any]]:
+        return [collector_row(v.name, v.live) for v in self.all_vats]
+
+    def why(self, what: Any) -> dict[str, Any]:
+        vat, key = self._place(what)
+        told = reasons(vat, key, {v.name: v.live for v in self.all_vats})
+        if told is None:
+            raise captp.Refused(
+                f"nothing is known of {what}: there is no such object, and none was collected lately"
+            )
+        return told
+
+    def _place(self, what: Any) -> tuple[str, Key]:
+        """Return where something is; raises Refused."""
+        if isinstance(what, captp.SturdyRef):
+            vats = [v for v in self.all_vats if v.live.designator == what.peer.designator]
+            if not vats:
+                raise captp.Refused("this sturdyref is of no vat of this daemon")
+            return vats[0].name, _registered(vats[0], what.swiss)
+        if not isinstance(what, str):
+            raise captp.Refused("an object is given by its name, its sturdyref, or its id, as main:o12")
+        name, _, number = what.partition(":")
+        key = key_of(number)
+        if key is not None and any(v.name == name for v in self.all_vats):
+            return name, key
+        self.sturdyref(what)  # refuses what there is not
+        record = self._objects[what].record
+        return record.vat, _registered(self.vats[record.vat], record.swiss)
+
     @property
     def is_busy(self) -> bool:
         """Whether any call in any vat is unfinished."""
@@ -231,6 +263,13 @@ class Hosting:
             "state": STATE_KEPT,
             "problem": hosted.problem,
         }
+
+
+def _registered(vat: OpenVat, swiss: bytes) -> Key:
+    registration = vat.live.peer.registry.find(swiss)
+    if registration is None:
+        raise captp.Refused("there is no such object, or its sturdyref has expired")
+    return vat.live.peer.cycles.key(registration.ref._anchor)
 
 
 def _session_status(vat: str, session: SessionView) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captp.cycles import Cycles
 from captp.limits import Limits
 from captpd.config.kinds import Address
 from captpd.config.load import Flag, Loaded, load
@@ -43,6 +44,7 @@ def test_an_empty_file_gives_the_defaults_and_one_vat(file: Path) -> None:
     assert config.daemon.allow == ()
     assert config.listen.tls == (Address("127.0.0.1", 7711),)
     assert config.limits == Limits()
+    assert config.cycles == Cycles()
     assert list(config.vats) == ["main"]
     assert set(loaded.origins.values()) == {"default", "default ($CAPTPD_HOME)"}
 
@@ -83,6 +85,14 @@ def test_an_object_that_names_no_vat_lives_in_the_first(file: Path) -> None:
 
 def test_a_relative_state_folder_is_relative_to_its_file(file: Path) -> None:
     assert of(file, '[daemon]\nstate = "state"\n').config.daemon.state == file.parent / "state"
+
+
+def test_the_collector_is_set_by_file_and_environment(file: Path) -> None:
+    loaded = of(file, "[cycles]\nage = 5\nenabled = true\nbatch = 3\n", CAPTPD_CYCLES__ENABLED="false")
+
+    assert loaded.config.cycles == Cycles(age=5.0, batch=3, enabled=False)
+    assert loaded.origins["cycles.enabled"] == "environment CAPTPD_CYCLES__ENABLED"
+    assert loaded.origins["cycles.tick"] == "default"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +146,13 @@ def test_variables_that_name_no_key_of_ours_are_left_alone(file: Path) -> None:
         ),
         ("[limits]\ndepth = 0", "FILE: [limits] depth: expected a whole number above 0, got integer 0"),
         ("[limits]\ndepth = 1.5", "FILE: [limits] depth: expected a whole number above 0, got float 1.5"),
+        ('[cycles]\nenabled = "yes"', 'FILE: [cycles] enabled: expected true or false, got string "yes"'),
+        ("[cycles]\nage = 0", "FILE: [cycles] age: expected a number above 0, got integer 0"),
+        ("[cycles]\nhops = 0.5", "FILE: [cycles] hops: expected a whole number above 0, got float 0.5"),
+        (
+            "[daemon]\nnodes = 1",
+            "FILE: [daemon] nodes: there is no such key here; nodes belongs to [limits] and [cycles]",
+        ),
         ("[daemon]\nstate = []", "FILE: [daemon] state: expected the path of a folder, got a list"),
         (
             '[listen]\ntls = "127.0.0.1:1"',
@@ -195,6 +212,7 @@ def test_what_is_said_of_a_bad_file(file: Path, text: str, said: str) -> None:
         ("CAPTPD_LISEN__TLS", "a:1", "[lisen]: there is no such section; did you mean listen?"),
         ("CAPTPD_VAT__TCP_TESTING_ONLY", "a:1", "expected CAPTPD_VAT__NAME__KEY"),
         ("CAPTPD_LISTEN__A__TLS", "a:1", "expected CAPTPD_LISTEN__KEY"),
+        ("CAPTPD_CYCLES__ENABLED", "1", 'expected true or false, got string "1"'),
         ("CAPTPD_LIMITS__DEPTH", "deep", 'expected a whole number above 0, got string "deep"'),
     ],
 )
@@ -231,6 +249,10 @@ DOCUMENTS = st.fixed_dictionaries(
         ),
         "listen": st.fixed_dictionaries(
             {"tls": st.lists(ADDRESSES, min_size=1, max_size=3)}, optional={"advertise": ADDRESSES}
+        ),
+        "process": st.fixed_dictionaries({"rss_soft_mb": st.integers(1, 99)}),
+        "cycles": st.fixed_dictionaries(
+            {}, optional={"enabled": st.booleans(), "age": st.floats(0.1, 99), "hops": st.integers(1, 99)}
         ),
         "limits": st.fixed_dictionaries(
             {}, optional={"depth": st.integers(1, 2**62), "ping_dead_s": st.floats(0.1, 99)}

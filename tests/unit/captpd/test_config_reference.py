@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from captp import limits as limits_module
+from captp.cycles import Cycles
+from captp.limits import Limits
 from captpd.config.load import load
 from captpd.config.schema import FLAT_SECTIONS, NAMED_SECTIONS, keys_of
 
@@ -29,18 +30,22 @@ def test_every_key_is_documented_and_no_other(section: str) -> None:
     assert documented(heading) == set(keys)
 
 
-def test_documented_defaults_of_limits_are_the_defaults() -> None:
-    body = PAGE.partition("\n## [limits]\n")[2]
-    rows = re.findall(r"^\| `([a-z_]+)` \| ([0-9.]+) \|", body, re.MULTILINE)
+@pytest.mark.parametrize(("section", "record"), [("limits", Limits), ("cycles", Cycles)])
+def test_documented_defaults_are_the_defaults(section: str, record: type) -> None:
+    body = PAGE.partition(f"\n## [{section}]\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \| ([0-9.]+|true) \|", body, re.MULTILINE)
 
-    assert {k: float(v) for k, v in rows} == {k: a.default for k, a in keys_of(limits_module.Limits).items()}
+    assert {k: float(v.replace("true", "1")) for k, v in rows} == {
+        k: a.default for k, a in keys_of(record).items()
+    }
 
 
 def test_every_limit_that_can_be_set_is_read_somewhere() -> None:
     sources = [p.read_text() for p in (ROOT / "captp").rglob("*.py") if p.name != "limits.py"]
     code = "\n".join(sources)
 
-    unread = [k for k in keys_of(limits_module.Limits) if not re.search(rf"\.{k}\b", code)]
+    keys = [*keys_of(Limits), *keys_of(Cycles)]
+    unread = [k for k in keys if not re.search(rf"\.{k}\b", code)]
 
     assert unread == []
 

@@ -23,6 +23,7 @@ def hosting_of(live: captp.LiveVat, state: Path) -> Hosting:
         listen=Listen(),
         process=Process(),
         limits=Limits(),
+        cycles=captp.Cycles(),
         vats={"main": Vat()},
         objects={},
     )

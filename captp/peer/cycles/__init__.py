@@ -1,0 +1,1 @@
+"""The collector of garbage that loops through several vats: claim, confirm, commit; see docs/explanation."""

@@ -1,0 +1,299 @@
+"""Joins a vat's collector to its tables, sessions and queues: what it asks is answered and done here.
+
+Words travel as calls of the bootstrap that nobody answers, in the order of their session. They are heard
+when they are decoded, before any turn; what names a frozen export is held back, and what came behind it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from captp.errors import Broken
+from captp.model.idents import ConnId, Oid
+from captp.model.object import Object
+from captp.model.promise import Message, Reference, broken
+from captp.model.ref import Ref, view
+from captp.peer.cycles.collector import Collector
+from captp.peer.cycles.ground import Cut, Holding, Import, Key, Meet, Send
+from captp.peer.cycles.parts import has_key, references, without
+from captp.peer.cycles.settings import Settings
+from captp.peer.cycles.signing import Signing
+from captp.peer.cycles.survey import Survey
+from captp.peer.cycles.view import Collected, CyclesView, kind_of, name_of, view_of
+from captp.peer.cycles.words import NAMES
+from captp.session.inbound import ControlCall, Ended
+from captp.session.session import DGC, Established
+
+if TYPE_CHECKING:
+    from captp.peer.peer import Peer
+    from captp.peer.router import Link
+
+#: The method of the bootstrap by which collectors speak.
+CYCLES: Final = "captp:cycles"
+
+#: How many of those that were cut are remembered.
+COLLECTED: Final = 256
+
+#: Effects that are never held back: a session's own beginning and end.
+_AT_ONCE: Final = (Established, Ended)
+
+#: What a collected reference is to whoever names it still.
+_COLLECTED: Final = (
+    "collected: nobody who was asked had a use for this object, you included; ask its owner for a new one"
+)
+
+
+class Keeper:
+    """The ground on which a vat's collector stands, and the hands that do what it says."""
+
+    def __init__(self, peer: Peer, settings: Settings) -> None:
+        self.peer = peer
+        self.settings = settings
+        self.survey = Survey(
+            find=self.find,
+            exported=self.exported,
+            holdings=self.holdings,
+            entries=self.entries,
+            imported=self._imported,
+            key=self.key,
+            settings=settings,
+        )
+        self.collector = Collector(self, Signing(peer.entropy), self._jitter, settings, peer.limits)
+        #: What came from a link while something that it named was frozen, in order.
+        self.held: dict[Link, list[Any]] = {}
+        #: For people: what was cut lately, and the bytes of words that were said, by kind.
+        self.collected: deque[Collected] = deque(maxlen=COLLECTED)
+        self.bytes_said: Counter[str] = Counter()
+        self._due = 0.0
+
+    # Inputs from the peer.
+
+    def tick(self, now: float) -> None:
+        """Let time pass; called between turns."""
+        if not self.settings.enabled or now < self._due:
+            return
+        self._due = now + self.settings.tick
+        if self.peer.links:
+            self.survey.step(now)
+            freed, self.survey.freed = self.survey.freed, set()
+            self.collector.schedule.anew(freed)
+            self.collector.tick(now)
+            self._act()
+
+    def heard(self, link: Link, word: tuple[Any, ...]) -> None:
+        """Take a word of the collector at the other end; one that is not spoken to is not heard."""
+        if not self.speaks(link):
+            return
+        self.collector.opened(link)
+        self.collector.heard(link, word, self.peer.now)
+        self._act()
+
+    def closed(self, link: Link) -> None:
+        """Forget a link that is gone, and what it is not to have done."""
+        self.held.pop(link, None)
+        self.survey.session_over(link.session)
+        self.collector.closed(link)
+        self._act()
+
+    def hold_back(self, link: Link, effects: list[Any]) -> list[Any]:
+        """Keep what names a frozen export, and all behind it, until it is known what becomes of that.
+
+        Returns what is to be done now. The tables have moved already; only what follows from it waits.
+        """
+        held = self.held.get(link)
+        if held is None:
+            if not self._names_frozen(link):
+                return effects
+            held = self.held[link] = []
+        now: list[Any] = []
+        for effect in effects:
+            (now if _is_at_once(effect) else held).append(effect)
+        self.collector.counts["held"] += len(effects) - len(now)
+        return now
+
+    def _names_frozen(self, link: Link) -> bool:
+        tables = link.session.tables
+        for key in self.collector.frozen:
+            entry = tables.by_anchor.get(id(self.find(key)))
+            if entry is not None and entry.touched == tables.account.clock:
+                return True
+        return False
+
+    # What the collector asks; see Ground.
+
+    def holdings(self, key: Key) -> tuple[Holding, ...]:
+        """Return where an export is held, and have what touches it from now on show."""
+        anchor = self.find(key)
+        found = []
+        if anchor is not None:
+            name = id(anchor)
+            for link in self.peer.router.links.values():
+                tables = link.session.tables
+                entry = tables.by_anchor.get(name)
+                if entry is not None:
+                    tables.account.clock += 1
+                    found.append(
+                        Holding(link, entry.position, entry.incarnation, entry.touched, entry.transferred)
+                    )
+        return tuple(found)
+
+    def imported(self, side: Link, position: int) -> Import | None:
+        """Return the entry of an import, and have what touches it from now on show."""
+        return self._imported(side.session, position)
+
+    @staticmethod
+    def _imported(session: Any, position: int) -> Import | None:
+        tables = session.tables
+        entry = tables.imports.get(position)
+        if entry is None or entry() is None:
+            return None
+        tables.account.clock += 1
+        return Import(entry.incarnation, entry.touched)
+
+    def reaching(self, side: Link, position: int) -> frozenset[Key] | None:
+        """Return the exports that lead to an import which no root reaches."""
+        return self.survey.reaching(side.session, position)
+
+    def unrooted(self, keys: Any, but: Any = ()) -> set[Key]:
+        """Return those exports that no root reaches now; what is held back counts never, ``but`` or not."""
+        del but
+        return self.survey.still_unrooted(keys)
+
+    def candidates(self) -> list[Key]:
+        """Return the exports that no root reached lately."""
+        return list(self.survey.unrooted)
+
+    def speaks(self, side: Link) -> bool:
+        """Tell whether the peer announced a collector, and its session is up."""
+        session = side.session
+        return self.settings.enabled and session.is_open and session.native and DGC in session.extensions
+
+    def key(self, anchor: Any) -> Key:
+        """Return the number of something that is exported: an object, or what is itself imported.
+
+        The latter's may be used again, when its incarnation at its holders is another one.
+        """
+        if isinstance(anchor, Object):
+            return Key(anchor._entry.oid)
+        conn = self.peer.links[anchor.session].conn
+        return Key(-(conn << 64 | anchor.entry.position))
+
+    def find(self, key: Key) -> Any:
+        if key > 0:
+            return self.peer.vat.heap.find(Oid(key))
+        link = self.peer.router.links.get(ConnId(-key >> 64))
+        entry = None if link is None else link.session.tables.imports.get(-key & (2**64 - 1))
+        return None if entry is None else entry()
+
+    def exported(self) -> Iterator[Key]:
+        """Yield what peers hold, once for each that does."""
+        for link in list(self.peer.router.links.values()):
+            by_anchor = link.session.tables.by_anchor
+            for name in list(by_anchor):
+                # Between two steps this may hold numbers and nothing else: whatever it held were rooted.
+                key = self._key_of(by_anchor, name)
+                if key is not None:
+                    yield key
+
+    def _key_of(self, by_anchor: dict[int, Any], name: int) -> Key | None:
+        entry = by_anchor.get(name)
+        anchor = None if entry is None else getattr(entry.target, "_anchor", None)
+        return self.key(anchor) if has_key(anchor) else None
+
+    def entries(self, anchor: Any) -> list[Reference]:
+        """Return the references to something in export tables, and in what is held back, each as often."""
+        name = id(anchor)
+        found: list[Any] = []
+        for link in self.peer.router.links.values():
+            entry = link.session.tables.by_anchor.get(name)
+            if entry is not None:
+                found.append(entry.target)
+        for effects in self.held.values():
+            for effect in effects:
+                found += [ref for ref in references(effect) if ref._anchor is anchor]
+        return found
+
+    def _jitter(self) -> float:
+        return 0.5 + int.from_bytes(self.peer.entropy(2), "big") / 65536
+
+    # What the collector says.
+
+    def _act(self) -> None:
+        while actions := self.collector.take():
+            for action in actions:
+                match action:
+                    case Send(link, word):
+                        self._say(link, word)
+                    case Meet(link):
+                        self.collector.opened(link)
+                    case Cut(keys, trace):
+                        self._cut(keys, trace)
+                    case _:
+                        self._thaw()
+
+    def _say(self, link: Link, word: tuple[Any, ...]) -> None:
+        session = link.session
+        if session not in self.peer.links:
+            return
+        bootstrap = view(self.peer.vat, session.bootstrap, Ref)
+        outbound = session.outbound
+        problem = outbound.deliver_far(Message(bootstrap, CYCLES, word, None, None), session.bootstrap)
+        if problem is None:
+            self.bytes_said[NAMES[word[0]]] += len(outbound.messages[-1])
+        else:
+            self.collector.counts["unsaid"] += 1
+        self.peer.touched[session] = None
+
+    def _cut(self, keys: frozenset[Key], trace: bytes) -> None:
+        """Put a broken reference in the place of each export; the objects go as their holders do."""
+        peer = self.peer
+        for key in keys:
+            anchor = self.find(key)
+            if anchor is None:
+                continue
+            peer.trace("info", "garbage collected", object=type(anchor).__name__, key=int(key))
+            fact = self.survey.facts.get(key)
+            untouched = max(fact.seen, default=None) if fact is not None else None
+            self.collected.append(Collected(key, kind_of(anchor), peer.now, untouched, trace))
+            gone = broken(peer.vat, Broken(_COLLECTED))
+            for link in peer.router.links.values():
+                entry = link.session.tables.by_anchor.pop(id(anchor), None)
+                if entry is not None:
+                    # It keeps its count and its position until its holder has released both.
+                    entry.target, entry.lent = gone, True
+            for link, effects in self.held.items():
+                self.held[link] = [without(effect, anchor, gone) for effect in effects]
+
+    def _thaw(self) -> None:
+        """Do what was held back, where nothing that it names is frozen any more."""
+        frozen = self.collector.frozen
+        for link, effects in list(self.held.items()):
+            named = [ref._anchor for effect in effects for ref in references(effect)]
+            if any(self.key(anchor) in frozen for anchor in named if has_key(anchor)):
+                continue
+            del self.held[link]
+            self.peer.apply(link, effects)
+
+    # For tools and the curious.
+
+    def view(self) -> CyclesView:
+        """Return the figures as they are now."""
+        return view_of(self)
+
+    def dump(self) -> dict[str, list[str]]:
+        """Return one line per trace, suspect and export that was cut lately."""
+        watched = self.collector.schedule.watched
+        return {
+            "traces": self.collector.dump(),
+            "suspects": [
+                f"{name_of(key)} due at {watched[key].due:.3f}, lived {watched[key].lived}"
+                for key in sorted(set(self.exported()) & self.survey.unrooted.keys() & watched.keys())
+            ],
+            "collected": [f"{name_of(one.key)} {one.type} at {one.at:.3f}" for one in self.collected],
+        }
+
+
+def _is_at_once(effect: Any) -> bool:
+    return isinstance(effect, _AT_ONCE) or (type(effect) is ControlCall and effect.message.selector == CYCLES)

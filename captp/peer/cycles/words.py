@@ -1,0 +1,193 @@
+"""The eight words that collectors exchange, as plain values; what does not read is nobody's word.
+
+A word is a list that begins with its number. Positions travel as integers and never as references:
+to ask for one would itself be a transfer. ``captp-dgc-v1``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import frozen
+
+HELLO: Final = 0
+QUERY: Final = 1
+REPLY: Final = 2
+CONFIRM: Final = 3
+CONFIRMED: Final = 4
+COMMIT: Final = 5
+END: Final = 6
+WITHDRAW: Final = 7
+
+#: What people call them, by number.
+NAMES: Final = ("hello", "query", "reply", "confirm", "confirmed", "commit", "end", "withdraw")
+
+VERSION: Final = 1
+
+#: Bytes of the parts of words.
+TRACE: Final = 16
+TOKEN: Final = 12
+KEY: Final = 32
+SIGNATURE: Final = 64
+DIGEST: Final = 32
+#: Bytes that stand for a statement which has crossed this session before.
+SHORT: Final = 8
+
+
+class BadWord(Exception):
+    """A word of a peer's that makes no sense; it costs that peer its answer and nothing more."""
+
+
+@frozen
+class Hello:
+    """The first word: the version, and the key that signs on this session."""
+
+    key: bytes
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (HELLO, VERSION, self.key)
+
+
+@frozen
+class Query:
+    """The question whether these exports, by position, are rooted at their holder, and what leads to them."""
+
+    trace: bytes
+    number: int
+    hops: int
+    milliseconds: int
+    budget: int
+    edges: tuple[tuple[int, bytes], ...]
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (QUERY, self.trace, self.number, self.hops, self.milliseconds, self.budget, self.edges)
+
+
+@frozen
+class Reply:
+    """What is claimed of the edges of one query and what leads to them, and the tokens of what may live."""
+
+    trace: bytes
+    number: int
+    claims: tuple[bytes, ...]
+    live: tuple[bytes, ...]
+    reason: str
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (REPLY, self.trace, self.number, self.claims, self.live, self.reason)
+
+
+@frozen
+class Confirm:
+    """The digest of all claims: does yours still stand? What it names is frozen until the end is known."""
+
+    trace: bytes
+    digest: bytes
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (CONFIRM, self.trace, self.digest)
+
+
+@frozen
+class Confirmed:
+    """Whose claims stand, and which do not any more."""
+
+    trace: bytes
+    digest: bytes
+    statements: tuple[bytes, ...]
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (CONFIRMED, self.trace, self.digest, self.statements)
+
+
+@frozen
+class Commit:
+    """The proof: all claims and all confirmations, or the first bytes of their hashes where known."""
+
+    trace: bytes
+    claims: tuple[bytes, ...]
+    statements: tuple[bytes, ...]
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (COMMIT, self.trace, self.claims, self.statements)
+
+
+@frozen
+class End:
+    """The trace is over; only who began it can say so, by the key that its name is made of."""
+
+    trace: bytes
+    key: bytes
+    signature: bytes
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (END, self.trace, self.key, self.signature)
+
+
+@frozen
+class Withdraw:
+    """What this vat confirmed of the trace does not stand any longer: cut nothing of it that I hold."""
+
+    trace: bytes
+
+    def wire(self) -> tuple[Any, ...]:
+        """Return the word as it travels."""
+        return (WITHDRAW, self.trace)
+
+
+Word = Hello | Query | Reply | Confirm | Confirmed | Commit | End | Withdraw
+
+
+def read(value: object) -> Word:
+    """Return the word that a peer said; raises BadWord."""
+    match value:
+        case (0, 1, bytes(key)) if len(key) == KEY:
+            return Hello(key)
+        case (1, bytes(trace), int(number), int(hops), int(ms), int(budget), tuple(edges)):
+            for edge in edges:
+                match edge:
+                    case (int(position), bytes(token)) if position >= 0 and len(token) == TOKEN:
+                        pass
+                    case _:
+                        raise BadWord("an edge of a query")
+            if min(number, hops, ms, budget) < 0:
+                raise BadWord("a negative number")
+            return Query(_trace(trace), number, hops, ms, budget, edges)
+        case (2, bytes(trace), int(number), tuple(claims), tuple(live), str(reason)):
+            return Reply(_trace(trace), number, _blobs(claims), _sized(live, TOKEN), reason[:64])
+        case (3, bytes(trace), bytes(digest)) if len(digest) == DIGEST:
+            return Confirm(_trace(trace), digest)
+        case (4, bytes(trace), bytes(digest), tuple(statements)) if len(digest) == DIGEST:
+            return Confirmed(_trace(trace), digest, _blobs(statements))
+        case (5, bytes(trace), tuple(claims), tuple(statements)):
+            return Commit(_trace(trace), _blobs(claims), _blobs(statements))
+        case (6, bytes(trace), bytes(key), bytes(signature)) if len(key) == KEY:
+            return End(_trace(trace), key, signature)
+        case (7, bytes(trace)):
+            return Withdraw(_trace(trace))
+    raise BadWord("no word of captp-dgc-v1")
+
+
+def _trace(trace: bytes) -> bytes:
+    if len(trace) != TRACE:
+        raise BadWord("the name of a trace")
+    return trace
+
+
+def _blobs(blobs: tuple[object, ...]) -> tuple[bytes, ...]:
+    if not all(type(blob) is bytes for blob in blobs):
+        raise BadWord("a statement")
+    return blobs  # type: ignore[return-value]
+
+
+def _sized(parts: tuple[object, ...], size: int) -> tuple[bytes, ...]:
+    if not all(type(part) is bytes and len(part) == size for part in parts):
+        raise BadWord("a token")
+    return parts  # type: ignore[return-value]
