@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from captp.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from captp.cycles import Cycles as Cycles
     from captp.errors import (
         BadArguments as BadArguments,
     )
@@ -155,6 +156,7 @@ if TYPE_CHECKING:
     from captp.vat.remote import trust as trust
 
 _HOMES = {
+    "captp.cycles": "Cycles",
     "captp.errors": "BadArguments BadClass BadLocator BorrowEscape Broken BrokenTrustee Cancelled"
     " CaptureError Closed Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject"
     " Moved NoSuchMethod NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused RemoteFault"

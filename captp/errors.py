@@ -129,7 +129,7 @@ class LeakedObject(Error):
 
 
 class StillShared(Error):
-    """An object was to be entrusted while somebody else still holds it."""
+    """Something was to be entrusted or made unique while somebody else still holds it."""
 
 
 class Poisoned(Error):

@@ -28,7 +28,8 @@ from captp.model.object import Object
 from captp.model.passable import freeze_args, freeze_kwargs
 from captp.model.promise import Promise, Reference, Select
 from captp.model.sends import make_send
-from captp.model.values import FrozenMap, Tagged
+from captp.model.terms import lent_out
+from captp.model.values import FrozenMap, mapped
 from captp.net.base import Netlayer
 from captp.run.arguments import check_interface
 from captp.run.live import LiveVat, Source, open_vat, read_sturdyref
@@ -168,6 +169,10 @@ class Handle(Reference):
         if op == "index" and type(key) is not int:
             raise UsageError(f"a handle is indexed by str or int, not {type(key).__name__}")
         return self._home.send(self, Select(op, key), (), None, Promise)  # type: ignore[no-any-return]
+
+    def _captp_lent(self) -> Handle:
+        """Return a handle for a loan of it, made behind the calls before and over with the next one."""
+        return self._home.take(lambda _vat: lent_out(_inward(self)), None)  # type: ignore[no-any-return]
 
     def __eq__(self, other: object) -> bool:
         known = self._cell.known
@@ -341,7 +346,7 @@ class Door:
     def _outward(self, value: Any) -> Any:
         if isinstance(value, Reference):
             return _handle_class(interface_of(type(value)))(self, Cell(value))
-        return _mapped(value, self._outward)
+        return mapped(value, self._outward)
 
 
 @final
@@ -369,18 +374,7 @@ def _inward(value: Any) -> Any:
         if isinstance(value.value, Exception):
             raise value.value
         return value.value
-    return _mapped(value, _inward)
-
-
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a frozen value with ``change`` made to its parts."""
-    if type(value) is tuple:
-        return tuple(map(change, value))
-    if type(value) is FrozenMap:
-        return FrozenMap((k, change(v)) for k, v in value.items())
-    if type(value) is Tagged:
-        return Tagged(value.tag, change(value.value))
-    return value
+    return mapped(value, _inward)
 
 
 @cache

@@ -22,6 +22,13 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 T = TypeVar("T")
+if typing.TYPE_CHECKING:
+    from typing_extensions import TypeVar as _TypeVar
+
+    #: The class that marks a method; any, where nobody says.
+    O_co = _TypeVar("O_co", covariant=True, default=Any)
+else:
+    O_co = TypeVar("O_co", covariant=True)
 RI = TypeVar("RI", bound="Interface")
 
 
@@ -53,10 +60,10 @@ class Send(Generic[P, R_co]):
         raise NotImplementedError
 
 
-class Method(Generic[P, R_co]):
+class Method(Generic[P, R_co, O_co]):
     """A marked method in a class body; the metaclasses turn it into what each side calls."""
 
-    def __init__(self, function: Callable[Concatenate[Any, P], R_co], *, latch: bool) -> None:
+    def __init__(self, function: Callable[Concatenate[O_co, P], R_co], *, latch: bool) -> None:
         self.function = function
         self.latch = latch
         self.name = ""
@@ -65,7 +72,7 @@ class Method(Generic[P, R_co]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __call__(self, obj: Any, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def __call__(self, obj: O_co, /, *args: P.args, **kwargs: P.kwargs) -> R_co:  # type: ignore[misc]
         """Call the method of an object that implements it, as a trustee does."""
         return getattr(obj, self.name)(*args, **kwargs)  # type: ignore[no-any-return]
 
@@ -74,7 +81,7 @@ class Method(Generic[P, R_co]):
     @overload
     def __get__(self, obj: Interface, owner: type[Any] | None = None) -> Send[P, R_co]: ...
     @overload
-    def __get__(self, obj: None, owner: type[Any]) -> Method[P, R_co]: ...
+    def __get__(self, obj: None, owner: type[Any]) -> Method[P, R_co, O_co]: ...
     def __get__(self, obj: Any, owner: Any = None) -> Any:
         if obj is None:
             return self
@@ -91,9 +98,9 @@ class LocalCall:
 
 
 @overload
-def method(function: Callable[Concatenate[Any, P], R_co], /) -> Method[P, R_co]: ...
+def method(function: Callable[Concatenate[T, P], R_co], /) -> Method[P, R_co, T]: ...
 @overload
-def method(*, latch: bool = True) -> Callable[[Callable[Concatenate[Any, P], R_co]], Method[P, R_co]]: ...
+def method(*, latch: bool = True) -> Callable[[Callable[Concatenate[T, P], R_co]], Method[P, R_co, T]]: ...
 def method(function: Any = None, /, *, latch: bool = True) -> Any:
     """Mark a method as reachable by reference; nothing else ever is.
 

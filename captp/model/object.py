@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from captp.errors import BadClass
 from captp.model.codegen import compile_functions
 from captp.model.containers import Tracked, parts_of
+from captp.model.farewell import prepare_farewell
 from captp.model.fields import MISSING, Field
 from captp.model.guards import check_row, plain_call
 from captp.model.interface import (
@@ -40,6 +41,9 @@ class Unowned:
 
     def container_write(self, owner: Object, undo: Callable[..., Any], args: Any) -> None:
         """Let the write pass."""
+
+    def last_holder_went(self, obj: Object) -> None:
+        """Let it go: it has no vat to be told in."""
 
 
 UNOWNED: Final = Unowned()
@@ -87,6 +91,7 @@ def _captp_init(_captp_self):{prepare}
 class ObjectMeta(InterfaceMeta):
     """Turns annotations into state slots and marked methods into plain functions."""
 
+    _captp_farewell: Row | None
     _captp_fields: dict[str, Field]
     _captp_missing: str
     _captp_own_init: bool
@@ -121,6 +126,7 @@ class ObjectMeta(InterfaceMeta):
         for mark_name in marks:
             _check_and_wrap(cls, cls._captp_rows[selector_of(mark_name)])
         _compile_state(cls, own, "__init__" in namespace)
+        cls._captp_farewell = prepare_farewell(cls)
         return cls
 
     if not TYPE_CHECKING:  # type checkers would take what it returns for the instance's type

@@ -16,7 +16,8 @@ from enum import Enum
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from captp.errors import BorrowEscape, Broken, Moved, UsageError
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference
+from captp.model.faults import to_wire
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import HOLDS, Far, Ref, settled
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ __all__ = [
     "sole",
 ]
 
-#: Asks the host of an object for a unique reference to it, and tells it that one is shared.
+#: Asks an object for a unique reference to it, and tells its host's bootstrap that one is shared.
 MAKE_UNIQUE: Final = "captp:make-unique"
 SHARE: Final = "captp:share"
 
@@ -109,6 +110,9 @@ class Hold:
     def call_now(self, ref: Reference, *rest: Any) -> Any:
         self.look()
         return self.vat.call_now(self.reached(ref), *rest)
+
+    def release(self, ref: Ref) -> None:
+        self.vat.release(ref)
 
 
 class Lent(Hold):
@@ -185,7 +189,7 @@ class Lent(Hold):
 class Sole(Hold):
     """The home of a unique reference."""
 
-    __slots__ = ("_giver", "_heir", "_how", "_promise", "_ref")
+    __slots__ = ("_giver", "_heir", "_how", "_promise", "_ref", "_watchers")
 
     kind = "unique"
 
@@ -198,10 +202,15 @@ class Sole(Hold):
         #: The reference that it was, weakly: they would be garbage together, for the collector to find.
         self._ref: weakref.ref[Ref] | None = None
         self._heir: Sole | None = None
+        #: Promises that hear when it is gone for good.
+        self._watchers: list[Promise[Any]] = []
 
     def look(self) -> None:
         if self._how:
-            raise Moved(f"this unique reference was {self._how}{self._fate()}: use what its new holder gives")
+            raise self._moved()
+
+    def _moved(self) -> Moved:
+        return Moved(f"this unique reference was {self._how}{self._fate()}: use what its new holder gives")
 
     def _fate(self) -> str:
         promise = self._promise
@@ -213,7 +222,7 @@ class Sole(Hold):
 
     def cross(self, ref: Ref) -> Ref:
         self.look()
-        self.move("passed on")
+        self._how = "passed on"
         self._ref = weakref.ref(ref)
         self.vat.crossed.append(self)
         self.vat.on_roll_back(self.undo)
@@ -223,6 +232,20 @@ class Sole(Hold):
     def move(self, how: str) -> None:
         """Say how it was given away; it cannot be used from now on."""
         self._how = how
+        self._tell()
+
+    def watch(self, promise: Promise[Any]) -> bool:
+        """Have ``promise`` fulfilled with Moved once the reference is gone; return whether it is."""
+        self._watchers.append(promise)
+        is_gone = bool(self._how) and self._heir is None
+        if is_gone:
+            self._tell()
+        return is_gone
+
+    def _tell(self) -> None:
+        # They stay: a turn that is rolled back has told nobody.
+        for promise in self._watchers:
+            self.vat.emit(Settlement(promise, FULFILLED, to_wire(self._moved())))
 
     def stored(self, where: str) -> Exception:
         return Moved(
@@ -246,16 +269,21 @@ class Sole(Hold):
         """Let go of what was given away, once it has arrived or is lost."""
         if self._how and self._ref is not None and self._heir is not None:
             self._part()
+            # A near call may be over inside a turn, which can still be rolled back.
+            back = self.vat.on_roll_back
             ref = self._ref()
             if ref is not None:
+                back(setattr, ref, "_anchor", ref._anchor)
                 ref._anchor = GONE
             # Messages that it sent before may still wait for their turn: theirs is left as it is.
+            back(setattr, self, "plain", self.plain)
             self.plain = Ref(self.vat, GONE)
 
     def _part(self) -> None:
         heir, self._heir = self._heir, None
         if heir is not None:
             heir._giver = None
+        self._tell()
 
     def give_back(self) -> None:
         """Return it to who passed it on."""
@@ -281,16 +309,24 @@ def give_back(message: Message) -> None:
                 home.give_back()
 
 
+def look(reference: Reference) -> None:
+    """Raise Moved or BorrowEscape where that is what a direct call of what a promise became would do."""
+    home: Any = settled(reference)._home
+    if isinstance(home, Hold):
+        home.look()
+
+
 def sole(vat: Any, anchor: Any, cls: type[Ref] = Ref) -> Ref:
     """Return a unique reference."""
     return cls(Sole(vat, anchor), anchor)
 
 
-def consume(vat: Any, anchor: Any) -> None:
-    """Consume the shared references to what has become unique."""
+def consume(vat: Any, anchor: Any, asked_with: Ref | None = None) -> None:
+    """Consume the shared references to what has become unique; one may be none of its known views."""
     known = anchor._views
-    for view in known.values() if type(known) is dict else () if known is None else (known,):
-        shared = view()
+    views = known.values() if type(known) is dict else () if known is None else (known,)
+    shared: Any
+    for shared in (asked_with, *(view() for view in views)):
         if shared is not None:
             old = Sole(vat, anchor)
             old.move("made unique")

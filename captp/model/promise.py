@@ -69,6 +69,10 @@ class Home(Protocol):
         """Have ``undo`` called when the turn that runs now, if any, is rolled back."""
         ...
 
+    def release(self, ref: Any) -> None:
+        """Let nobody use this reference any more, and let go of what it stands for."""
+        ...
+
 
 class Message:
     """One call on its way: to whom, what, and the promise that its result settles.
@@ -115,6 +119,7 @@ class Reference:
     __slots__ = ()
 
     _home: Home
+    _state: int
 
     def apply(self, function: Callable[..., Any], /, *args: Any) -> Promise[Any]:
         """Run a critical section where the object is: one turn there, all of it or nothing.
@@ -125,6 +130,14 @@ class Reference:
         breaks as ``Refused`` for objects that are not there or busy; nothing is done then.
         """
         return self._home.delegate(self, function, args)
+
+    def release(self) -> None:
+        """Say early that this reference is not used any more; what was sent with it before still leaves.
+
+        Using it later raises ``Dropped``; other references to the same object stay as they are. Its host
+        hears of it with the next batch once none is left here. Promises are let go of, and not released.
+        """
+        raise UsageError("a promise is not released: let go of it, or await it and release what it gives")
 
 
 class Promise(Reference, Generic[R_co]):

@@ -24,6 +24,9 @@ class Ref(Reference):
 
     __slots__ = ("__weakref__", "_anchor", "_home", "_way")
 
+    #: None of those of a promise, so that who has either need not ask which.
+    _state = -1
+
     def __init__(self, home: Any, anchor: Any) -> None:
         self._home = home
         self._anchor = anchor
@@ -51,6 +54,9 @@ class Ref(Reference):
     def __reduce__(self) -> Any:
         raise TypeError("a reference cannot be copied or serialised: pass it, or mint a sturdyref")
 
+    def release(self) -> None:
+        self._home.release(self)
+
 
 class Far:
     """One imported object of one session, shared by all references to it.
@@ -67,6 +73,13 @@ class Far:
         self.entry: Any = None
         self.broken: Broken | None = None
         self.watchers: Any = None
+
+    def __del__(self) -> None:
+        entry = self.entry
+        if entry is not None and entry() is None and self.broken is None:
+            # Python's collector found it in a cycle. A finalizer there may bring it back, and its entry
+            # has been told that it is gone.
+            self.session.found(self)
 
     def __repr__(self) -> str:
         state = "broken" if self.broken is not None else "far"

@@ -93,9 +93,18 @@ def on_their_way(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
     bound = inspect.Signature(list(row.signature.parameters.values())[1:]).bind(*args, **kwargs)
     for name, mode in row.modes.items():
         value = bound.arguments.get(name)
-        if mode is Mode.BORROWED and isinstance(value, Reference) and isinstance(settled(value), Ref):
-            bound.arguments[name] = lend(value)
+        if mode is Mode.BORROWED and isinstance(value, Reference):
+            bound.arguments[name] = lent_out(value)
     return bound.args, bound.kwargs
+
+
+def lent_out(value: Reference) -> Reference:
+    """Return a reference as it goes to a parameter that borrows; one that is pending goes as it is."""
+    if isinstance(settled(value), Ref):
+        return lend(value)
+    # Only its own thread knows what a handle of captp.sync stands for.
+    lent_there: Callable[[], Reference] | None = getattr(value, "_captp_lent", None)
+    return value if lent_there is None else lent_there()
 
 
 def with_terms(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from attrs import frozen
 
-__all__ = ["NULL", "Fault", "FrozenMap", "Null", "Symbol", "Tagged"]
+__all__ = ["NULL", "Fault", "FrozenMap", "Null", "Symbol", "Tagged", "mapped"]
 
 
 @final
@@ -115,3 +115,14 @@ class FrozenMap(dict[str, Any]):
     def copy(self) -> dict[str, Any]:
         """Return a plain dict that may be changed."""
         return dict(self)
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a frozen value with ``change`` made to its parts."""
+    if type(value) is tuple:
+        return tuple(map(change, value))
+    if type(value) is FrozenMap:
+        return FrozenMap((k, change(v)) for k, v in value.items())
+    if type(value) is Tagged:
+        return Tagged(value.tag, change(value.value))
+    return value

@@ -5,6 +5,7 @@ The table keeps no swiss number. One answer for "no such" and "not for you".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import define
@@ -59,9 +60,17 @@ class Registry:
                 del self._by_mac[mac]
         return found.ref
 
+    def find(self, swiss: bytes) -> Registration | None:
+        """Return what a swiss number stands for, for tools: that uses nothing up."""
+        return self._by_mac.get(self._index.mac(swiss))
+
     def labels(self) -> list[str]:
         """Return the labels of what is registered."""
         return [r.label for r in self._by_mac.values()]
+
+    def registrations(self) -> Iterable[Registration]:
+        """Return what is registered."""
+        return self._by_mac.values()
 
     def references(self) -> list[Ref]:
         """Return what the swiss numbers give."""

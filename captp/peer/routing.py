@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import Timeout, WrongPeer
 from captp.model.faults import to_wire
+from captp.model.holding import LetGo
 from captp.model.locator import PeerLocator
-from captp.model.own import give_back
+from captp.model.own import Sole, give_back
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -24,13 +25,15 @@ from captp.model.ref import Far, Ref
 from captp.peer import care, pressure
 from captp.peer.enliven import enliven
 from captp.peer.handoff.receiver import introduced
+from captp.peer.letting import let_go_of
 from captp.peer.order import next_hop, takes_detour
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
 from captp.session.entries import Answer
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
-from captp.vat.effects import Enliven, Outside, Shortened, Timer, Want, Watch
+from captp.vat.effects import Claim, Enliven, Outside, Shortened, Timer, Want, Watch
+from captp.vat.owning import claimed
 from captp.wire.dialect import SyrupCodec
 
 if TYPE_CHECKING:
@@ -181,12 +184,28 @@ def _watch(peer: Peer, effect: Watch) -> None:
             peer.vat.settle_now(effect.promise, FULFILLED, to_wire(target._value))
         return
     assert isinstance(target, Ref)
+    home: Any = target._home
+    if type(home) is Sole and home.watch(effect.promise):
+        return
     far = target._anchor
     if type(far) is Far:
         if far.broken is not None:
             peer.vat.settle_now(effect.promise, FULFILLED, to_wire(far.broken))
         else:
             far.watchers = [*(far.watchers or ()), effect.promise]
+
+
+def _claim(peer: Peer, effect: Claim) -> None:
+    """Ask for a unique reference, when messages that went before it hold none any more."""
+    if not effect.is_due:
+        effect.is_due = True
+        peer.vat.outbox.append(effect)
+        return
+    claim = claimed(peer.vat, effect)
+    if isinstance(claim, Message):
+        _send_with_queue(peer, claim)
+    else:
+        settle(peer, claim)
 
 
 _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
@@ -196,6 +215,8 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Timer: _timer,
     Watch: _watch,
     Shortened: _shortened,
+    Claim: _claim,
+    LetGo: let_go_of,
     Enliven: enliven,
 }
 

@@ -67,7 +67,8 @@ def main() -> None:
 def _serve(sock: socket.socket, opening: Opening) -> None:
     # Nobody else can be at the other end, so a silent parent is one that is busy.
     limits = evolve(opening.limits, ping_interval_s=math.inf, ping_dead_s=math.inf)
-    peer = Peer(key=PrivateKey.from_seed(opening.seed), entropy=os.urandom, limits=limits)
+    key = PrivateKey.from_seed(opening.seed)
+    peer = Peer(key=key, entropy=os.urandom, limits=limits, cycles=opening.cycles)
     _limit(opening.memory_bytes)
     try:
         classes = [_find(path) for path in opening.classes]

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgpack
 from attrs import asdict, field, frozen
 
+from captp.cycles import Cycles
 from captp.limits import Limits
 
 __all__ = ["EXIT_MEMORY", "READY", "START_S", "TRANSPORT", "Opening"]
@@ -39,6 +40,7 @@ class Opening:
     memory_bytes: int
     turn_s: float
     limits: Limits
+    cycles: Cycles
 
     def encode(self) -> bytes:
         """Return the packet."""
@@ -49,4 +51,5 @@ class Opening:
     def decode(cls, packet: bytes) -> Opening:
         """Read the packet; it comes from the very process that started this one."""
         fields: dict[str, Any] = msgpack.unpackb(packet, use_list=False)
-        return cls(**{**fields, "limits": Limits(**fields["limits"])})
+        told = {"limits": Limits(**fields["limits"]), "cycles": Cycles(**fields["cycles"])}
+        return cls(**{**fields, **told})

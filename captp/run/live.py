@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 import trio
 
+from captp.cycles import Cycles
 from captp.errors import BadLocator, StillShared, Unreachable, UsageError
 from captp.limits import MIB, Limits
+from captp.model.holding import hold
 from captp.model.interface import Interface
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator, SturdyRef, announcing, parse_sturdyref, read_cap_file
@@ -170,6 +172,14 @@ class LiveVat:
         self._peer.now = trio.current_time()
         return self._peer.enliven(read_sturdyref(source), interface, retry_for=retry_for)
 
+    def hold(self, reference: T) -> AbstractContextManager[T]:
+        """Give a reference of one's own to what ``reference`` reaches, for the length of a ``with`` block.
+
+        It is released when the block ends, and works until then whatever others do with theirs. Raises
+        UsageError for a promise that is pending, and for a unique or borrowed reference.
+        """
+        return hold(self._peer.vat, reference)
+
     def view(self) -> VatView:
         """Return a picture of the vat and its sessions as they are now: counts and names, no values."""
         self._peer.now = trio.current_time()
@@ -228,18 +238,20 @@ async def open_vat(
     listen: Iterable[Netlayer] = (),
     netlayers: Iterable[Netlayer] = (),
     limits: Limits | None = None,
+    cycles: Cycles | None = None,
 ) -> AsyncIterator[LiveVat]:
     """Open a vat for the length of the block; its connections and fibers end with it.
 
     ``key`` is its identity, a fresh one by default. ``listen`` names netlayers that serve, and
     ``netlayers`` such that only dial; tls, unix, loopback tcp-testing-only and, with its extra, websocket
-    can always be dialled.
+    can always be dialled. ``cycles`` says how garbage is found that loops through several vats.
     """
     check_instance("key", key, PrivateKey, "captp.PrivateKey.from_seed(secrets.token_bytes(32))")
     check_instance("limits", limits, Limits, "captp.Limits(field=value)")
+    check_instance("cycles", cycles, Cycles, "captp.Cycles(field=value)")
     served, dialled = netlayers_of("listen", listen), netlayers_of("netlayers", netlayers)
     key = key or PrivateKey.from_seed(os.urandom(32))
-    peer = Peer(key=key, entropy=os.urandom, limits=limits)
+    peer = Peer(key=key, entropy=os.urandom, limits=limits, cycles=cycles)
     layers: dict[str, Netlayer] = {n.transport: n for n in (*dialled, *served)}
     meter = Meter(peer, trio.current_time())
     vat = LiveVat(peer, layers, meter)

@@ -175,7 +175,13 @@ class Pump:
 
     def _nudge(self) -> None:
         with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self.peer.vat.let_go.clear)
+            self._token.run_sync_soon(self._look_at_what_went, idempotent=True)
+
+    def _look_at_what_went(self) -> None:
+        vat = self.peer.vat
+        vat.let_go.clear()
+        if vat.dropped and not vat.is_closed:
+            vat.ring()
 
     def _wake_task(self) -> None:
         task, self._task = self._task, None
@@ -227,8 +233,9 @@ class Pump:
 
     async def beat(self) -> None:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
+        beat = min(BEAT_S, self.peer.cycles.settings.tick)
         while True:
-            pause = BEAT_S if self._connections else math.inf
+            pause = beat if self._connections else math.inf
             deadline = min(trio.current_time() + pause, self._wake_at)
             with trio.CancelScope(deadline=deadline) as self._sleeper:
                 await trio.sleep_forever()

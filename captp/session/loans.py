@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from captp.errors import (
     BorrowEscape,
@@ -22,10 +22,11 @@ from captp.errors import (
     Overloaded,
     Unpassable,
 )
+from captp.model.holding import Released
 from captp.model.object import Object
 from captp.model.own import Lent, consume, sole
 from captp.model.promise import broken
-from captp.model.ref import Far, Ref
+from captp.model.ref import Far, Ref, view
 from captp.session.entries import Export
 from captp.wire.ops import Desc, Kind
 
@@ -50,14 +51,18 @@ class Loans:
         self.taken: dict[int, list[tuple[Lent, Far]]] = {}
         #: How many references are taken; they count with the imports.
         self.count = 0
-        #: What this side has asked to be unique: only then a host may consume references here.
-        self.asked: WeakSet[Far] = WeakSet()
+        #: What this side asks to be unique, and by which reference: only then a host may consume any here.
+        self.asked: WeakKeyDictionary[Far, Callable[[], Any]] = WeakKeyDictionary()
 
     # Out.
 
     def describe(self, value: Ref) -> Desc:
         """Name a unique or borrowed reference for the peer."""
         home: Any = value._home
+        if type(home) is Released:
+            # Its user is done with it; here a table, a promise or a message has it.
+            plain: Desc = self._tables.describe(view(home.vat, value._anchor, type(value)))
+            return plain
         anchor, session = value._anchor, self._tables.session
         is_theirs = type(anchor) is Far and anchor.session is session
         try:
@@ -66,14 +71,14 @@ class Loans:
             # Frozen values are on their terms; what a promise became may be on others by now.
             raise Unpassable(str(problem)) from None
         if type(home) is Lent:
-            desc: Desc = self._tables.describe(home.plain) if is_theirs else self._lend(home)
-            return desc
+            lent: Desc = self._tables.describe(home.plain) if is_theirs else self._lend(home)
+            return lent
         if type(anchor) is Far and not is_theirs:
             raise Unpassable(
                 "a unique reference moves between its host and one other peer only: captp.share() it, or pass"
                 " it to its host"
             )
-        desc = self._tables.describe(home.plain)
+        desc: Desc = self._tables.describe(home.plain)
         if not is_theirs:
             # It may have been exported before, by a reference that was consumed since.
             self._tables.exports[desc.position].target = home.plain
@@ -141,9 +146,9 @@ class Loans:
             return Ref(home, far)
         if kind == Kind.IMPORT_SOLE:
             far = tables.import_object(position)._anchor
-            if far in self.asked:
-                self.asked.discard(far)
-                consume(tables.home, far)
+            asked_with = self.asked.pop(far, None)
+            if asked_with is not None:
+                consume(tables.home, far, asked_with())
             return sole(tables.home, far)
         target = tables.resolve(Kind.EXPORT.value, position)
         obj = target._anchor if isinstance(target, Ref) else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from captp.errors import Broken, Cancelled, InvariantBroken, NoSuchMethod, Overloaded, Unpassable
 from captp.limits import Limits
 from captp.model.faults import portable, to_wire
-from captp.model.own import MAKE_UNIQUE, SHARE
+from captp.model.own import MAKE_UNIQUE
 from captp.model.passable import KWARGS_TAG
 from captp.model.plan import MANY, PLAN
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise, Select
@@ -37,11 +37,8 @@ from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE
 #: A call that no object answers: peers that speak natively break it where it arrives.
 PROBE: Final = "captp:probe"
 
-#: On whose terms an object is held; who asks for another vat must not change them.
-_TERMS: Final = frozenset({MAKE_UNIQUE, SHARE})
-
 #: Methods that only peers that speak natively know; another's object could take them for its own.
-_OURS: Final = frozenset({PLAN, MANY}) | _TERMS
+_OURS: Final = frozenset({PLAN, MANY, MAKE_UNIQUE})
 
 #: Releases that are worth a write of their own.
 RELEASES: Final = 512
@@ -116,7 +113,8 @@ class Outbound:
             most = self.limits.held_bytes
             return Overloaded(f"{most} bytes wait for this peer to read them already; await some results")
         promise, selector = message.promise, message.selector
-        if selector in _OURS and (not self.native or (message.is_foreign and selector in _TERMS)):
+        # On what terms an object is held is not changed by who asks for another vat.
+        if selector in _OURS and (not self.native or (message.is_foreign and selector == MAKE_UNIQUE)):
             return NoSuchMethod("this is between an object's host and its caller, both vats of captp")
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
 from captp.model.locator import SturdyRef
 from captp.model.promise import Promise
@@ -59,6 +59,20 @@ class Watch:
 
     promise: Promise[Any]
     target: Any
+
+
+@define(eq=False)
+class Claim:
+    """A promise for a unique reference to a far object, if ``view`` is the only one to it here."""
+
+    promise: Promise[Any]
+    anchor: Any
+    #: Weakly, as whoever asked may have let go of it.
+    view: Callable[[], Any]
+    #: The way of calls that went before; see Ref.
+    way: Any
+    #: Whether what was sent before it has left, and holds nothing any more.
+    is_due: bool = False
 
 
 #: The vat whose turns are running in this context; set around each drain, never per message.

@@ -40,13 +40,26 @@ class Heap:
         self._last = number = self._last + 1
         oid = Oid(number)
         obj._entry = HeapEntry(oid, trustee)
+        self._enter(oid, obj)
+
+    def _enter(self, oid: Oid, obj: Object) -> None:
         gone = self._gone
         self._objects[oid] = weakref.ref(obj, lambda _r: gone.append(oid))
+
+    def enter_again(self, obj: Object) -> bool:
+        """Enter an object that Python's collector had found and that lives on; return whether it was out."""
+        oid = obj._entry.oid
+        is_out = self.find(oid) is None
+        if is_out:
+            self._enter(oid, obj)
+        return is_out
 
     def sweep(self) -> None:
         """Forget the entries of objects that are gone; called at batch borders."""
         while self._gone:
-            del self._objects[self._gone.pop()]
+            oid = self._gone.pop()
+            if self.find(oid) is None:
+                self._objects.pop(oid, None)
 
     def objects(self) -> Iterator[Object]:
         """Yield the live objects, oldest first."""

@@ -13,20 +13,24 @@ from typing import Any, Final
 from captp.errors import Deadlock, InvariantBroken, Overloaded
 from captp.model.object import Object
 from captp.model.own import give_back
+from captp.model.plan import MANY
 from captp.model.promise import BROKEN, Message, Promise
 from captp.vat.fiber import Fiber, followed_by
+from captp.vat.many import calls_in
 
 #: Waits behind one another that are followed: a peer could make one long chain, and have it walked often.
 DEEPEST: Final = 256
 
 
 class Latch(deque[Message]):
-    """The messages to one object that is held, by how many, and by which fiber."""
+    """The messages to one object that is held, how many calls they are, and who holds it."""
 
-    __slots__ = ("fiber", "holders")
+    __slots__ = ("calls", "fiber", "holders")
 
     def __init__(self) -> None:
         super().__init__()
+        #: A batch is as many as it has.
+        self.calls = 0
         self.holders = 0
         self.fiber: Fiber | None = None
 
@@ -67,7 +71,8 @@ class Latches:
     def wait(self, obj: Object, message: Message) -> None:
         """Keep a message until its object is free, unless too many wait or it would for ever."""
         latch, promise, limit = obj._latch, message.promise, self._vat.limits.latch_queue
-        if len(latch) >= limit:
+        calls = latch.calls + _calls(message)
+        if calls > limit:
             problem = f"{limit} calls already wait for this object, which is busy; try again later"
             self._refuse(message, Overloaded(problem))
             return
@@ -76,6 +81,7 @@ class Latches:
             self._refuse(message, _deadlock(obj))
             return
         latch.append(message)
+        latch.calls = calls
         if promise is not None:
             self.waiting[promise] = obj
 
@@ -96,6 +102,7 @@ class Latches:
             promise, obj = first
             message = next(m for m in obj._latch if m.promise is promise)
             obj._latch.remove(message)
+            obj._latch.calls -= _calls(message)
             del self.waiting[promise]
             self._refuse(message, _deadlock(obj))
 
@@ -119,11 +126,17 @@ class Latches:
         for promise, obj in self.waiting.items():
             if obj._latch is None or all(m.promise is not promise for m in obj._latch):
                 raise InvariantBroken(f"{promise!r} is said to wait for a {type(obj).__name__}, and does not")
+            if sum(map(_calls, obj._latch)) != obj._latch.calls:
+                raise InvariantBroken(f"{obj._latch.calls} calls are said to wait for a {type(obj).__name__}")
 
     def dump(self) -> list[str]:
         """Return one line per object that messages wait for."""
         objects = {id(obj): obj for obj in self.waiting.values()}
         return [f"{type(obj).__name__}: {len(obj._latch)} wait" for obj in objects.values()]
+
+
+def _calls(message: Message) -> int:
+    return 1 if message.selector != MANY else calls_in(message.args)
 
 
 def _deadlock(obj: Object) -> Deadlock:

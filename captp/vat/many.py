@@ -20,7 +20,7 @@ from captp.model.values import FrozenMap
 from captp.model.weight import SIZED, weight_of
 from captp.vat.turns import Turns, find
 
-__all__ = ["failures", "run_many"]
+__all__ = ["calls_in", "failures", "run_many"]
 
 #: Bytes that each call of a batch may have in its answer at least: that its result is too large.
 SHORT: Final = 256
@@ -78,12 +78,8 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[tuple[str, tuple[Any, ...]
             kwargses = more[0] if more else None
         case _:
             return BadArguments("bad-args: a batch has names, counts and arguments")
-    lists = [part for part in (names, counts, kwargses) if type(part) is tuple]
-    if lists:
-        size = len(lists[0])
-    elif type(counts) is int and counts > 0:
-        size = len(given) // counts
-    else:
+    size = _size(names, counts, given, kwargses)
+    if size is None:
         return BadArguments("bad-args: how many calls a batch has shows in a list, or in its arguments")
     if size > most:
         return BadArguments(f"bad-args: a batch has at most {most} calls")
@@ -115,6 +111,22 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[tuple[str, tuple[Any, ...]
     if end != len(given):
         return BadArguments("bad-args: the counts of a batch are those of its arguments")
     return calls
+
+
+def _size(names: Any, counts: Any, given: tuple[Any, ...], kwargses: Any) -> int | None:
+    """Return how many calls a batch says that it has; None if that does not show."""
+    for part in (names, counts, kwargses):
+        if type(part) is tuple:
+            return len(part)
+    return len(given) // counts if type(counts) is int and counts > 0 else None
+
+
+def calls_in(batch: tuple[Any, ...]) -> int:
+    """Return how many calls a batch is while it waits; at least one, also for what is no batch."""
+    match batch:
+        case (names, counts, tuple(given), *more) if len(more) <= 1:
+            return _size(names, counts, given, more[0] if more else None) or 1
+    return 1
 
 
 def _run(turns: Turns, obj: Object, name: str, args: tuple[Any, ...], kwargs: Any) -> Any:

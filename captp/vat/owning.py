@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
 from copy import copy
 from typing import Any, Final, TypeVar
 
-from captp.errors import BorrowEscape, InvariantBroken, Refused, UsageError
+from captp.errors import BorrowEscape, InvariantBroken, Refused, StillShared, UsageError
 from captp.model.guards import compile_thunk
 from captp.model.interface import Method, Row, interface_of, promise_class, ref_class
 from captp.model.object import Object
 from captp.model.own import MAKE_UNIQUE, SHARE, Hold, Lent, Sole, consume, sole
 from captp.model.passable import freeze, freeze_args, freeze_kwargs
-from captp.model.promise import Message, Promise, Reference, add_waiter
+from captp.model.promise import BROKEN, Message, Promise, Reference, Settlement, add_waiter
 from captp.model.ref import Far, Ref, settled, view
-from captp.vat.effects import CURRENT_VAT
+from captp.vat.effects import CURRENT_VAT, Claim
 
 T = TypeVar("T")
 
-__all__ = ["SHARE_ROW", "Owning", "make_unique", "unique_row"]
+__all__ = ["Owning", "claimed", "make_unique", "unique_row"]
 
 
 class Owning:
@@ -88,7 +89,8 @@ class Owning:
         """Return a shared reference in the place of a unique one, and tell the host of its object."""
         vat, anchor = self._vat, ref._anchor
         if type(anchor) is Far:
-            vat.send_only(Ref(vat, anchor), SHARE, (), None)
+            bootstrap = view(vat, anchor.session.bootstrap, Ref)
+            vat.send_only(bootstrap, SHARE, (Ref(vat, anchor),), None)
         else:
             anchor._entry.sole = False
             vat.on_roll_back(setattr, anchor._entry, "sole", True)
@@ -125,7 +127,8 @@ def make_unique(reference: T) -> Promise[T]:
     """Ask for a unique reference to what a shared one reaches, which is consumed if nobody else has it.
 
     Where others do, the object's ``__captp_clone__()`` makes a new one; without one the promise breaks
-    as Refused. Raises Moved and BorrowEscape for what is not shared.
+    as Refused. It breaks as StillShared where the object is far and the reference is held in more than
+    one place here. Raises Moved and BorrowEscape for what is not shared.
     """
     value: Any = settled(reference) if isinstance(reference, Reference) else reference
     if isinstance(value, Object):
@@ -136,19 +139,53 @@ def make_unique(reference: T) -> Promise[T]:
     if type(home) is Sole:
         home.look()
         raise UsageError("this reference is unique already")
-    if type(home) is Lent:
+    if isinstance(home, Hold):
         raise home.stored("captp.make_unique()")
-    entry = None
-    if type(value._anchor) is Far:
-        entry = value._anchor.entry
-        value._anchor.session.tables.loans.asked.add(value._anchor)
     interface = interface_of(type(value))
     promised = Promise if interface is None else promise_class(interface)
-    promise: Promise[T] = home.send(value, MAKE_UNIQUE, (0 if entry is None else entry.wire,), None, promised)
-    if entry is not None:
-        # Released before it is answered, it would be nobody's there.
-        home.owning.when_settled(promise, Lent(home, value._anchor, "asked to be unique"))
+    if type(value._anchor) is not Far:
+        asked: Promise[T] = home.send(value, MAKE_UNIQUE, (0,), None, promised)
+        return asked
+    promise: Promise[T] = promised(home)
+    home.emit(Claim(promise, value._anchor, weakref.ref(value), value._way))
     return promise
+
+
+def _held(claim: Claim) -> tuple[int, int]:
+    """Return how many references a far object has, and how often the one is held that was asked with."""
+    ref = claim.view()
+    count = sys.getrefcount(claim.anchor)
+    return (count, 0) if ref is None else (count - 1, sys.getrefcount(ref))
+
+
+def _held_by_one() -> tuple[int, int]:
+    ref = Ref(None, Far(None, None))
+    return _held(Claim(Promise(None), ref._anchor, weakref.ref(ref), None))
+
+
+#: Those counts for a reference that one variable holds, in this Python.
+_ONE: Final = _held_by_one()
+
+
+def claimed(vat: Any, claim: Claim) -> Message | Settlement:
+    """Return what asks the host for a unique reference, or what breaks the promise of one."""
+    held = _held(claim)
+    if held[0] > _ONE[0] or held[1] > _ONE[1]:
+        problem = StillShared(
+            "others in this vat hold this reference too, in a variable, a field, a message or as another"
+            " view of it: make it unique where it is held once"
+        )
+        return Settlement(claim.promise, BROKEN, problem)
+    far = claim.anchor
+    asked = far.session.tables.loans.asked
+    asked[far] = claim.view
+    # Released before it is answered, it would be nobody's there.
+    hold = Lent(vat, far, "asked to be unique")
+    hold.on_end(lambda: asked.pop(far, None))
+    add_waiter(claim.promise, hold)
+    target = Ref(vat, far)
+    target._way = claim.way
+    return Message(target, MAKE_UNIQUE, (far.entry.wire,), None, claim.promise)
 
 
 def _current(obj: Object) -> Any:
@@ -206,11 +243,6 @@ def _is_sole(obj: Object, message: Message, counts: tuple[int, int]) -> bool:
     )
 
 
-def _share(self: Object) -> None:
-    self._entry.sole = False
-    self._home.vat.on_roll_back(setattr, self._entry, "sole", True)
-
-
 def _give_out(self: Object, _count: int) -> Any:
     self._entry.sole = True
     self._home.vat.on_roll_back(setattr, self._entry, "sole", False)
@@ -231,7 +263,6 @@ def _row(function: Callable[..., Any], name: str) -> Row:
     return row
 
 
-#: What tells a host that its object's owner shares it, and what makes one unique.
-SHARE_ROW: Final = _row(_share, SHARE)
+#: What makes one unique.
 GIVE_ROW: Final = _row(_give_out, MAKE_UNIQUE)
 CLONE_ROW: Final = _row(_give_clone, MAKE_UNIQUE)

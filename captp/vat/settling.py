@@ -10,6 +10,7 @@ from captp.errors import Broken, Overloaded
 from captp.limits import Limits
 from captp.model.own import give_back
 from captp.model.passable import ATOMS
+from captp.model.plan import MANY
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -27,6 +28,7 @@ from captp.model.values import Tagged
 from captp.model.weight import SIZED, weight_of
 from captp.vat.effects import Shortened, Want, Watch
 from captp.vat.fiber import Fiber
+from captp.vat.many import calls_in
 
 
 class Settling:
@@ -41,7 +43,8 @@ class Settling:
         self.limits = limits
         self.forwarded: deque[Message] = deque()
         self.woken: list[tuple[Any, Promise[Any]]] = []
-        self.queued: dict[Promise[Any], None] = {}
+        #: By promise that calls wait for: how many; a batch is as many as it has.
+        self.queued: dict[Promise[Any], int] = {}
         #: What the results weigh that were made since they were last routed.
         self.bulk = 0
         #: Results of peers' calls that waited for a promise: how many promises stood one behind the other.
@@ -160,14 +163,15 @@ class Settling:
         if depth > limits.pipeline_depth:
             self._refuse(message, f"calls on results of calls that wait, {limits.pipeline_depth} deep")
             return
-        if add_waiter(promise, message) > limits.pipeline_queue:
-            promise._waiters.pop()
+        calls = self.queued.get(promise, 0) + (1 if message.selector != MANY else calls_in(message.args))
+        if calls > limits.pipeline_queue:
             self._refuse(message, f"{limits.pipeline_queue} calls already wait for this promise")
             return
+        add_waiter(promise, message)
         if depth and message.promise is not None:
             self._depths[message.promise] = depth
         # Nobody else may hold the promise now, and its queue must not die with it.
-        self.queued[promise] = None
+        self.queued[promise] = calls
 
     def _refuse(self, message: Message, why: str) -> None:
         give_back(message)
@@ -188,7 +192,7 @@ class Settling:
     def release(self, answer: Promise[Any]) -> None:
         """Let go of a result whose caller let go; what others still queue on it stays alive."""
         if answer._state == PENDING and answer._waiters is not None:
-            self.queued[answer] = None
+            self.queued.setdefault(answer, 0)
 
     def deliver_to_data(self, target: Promise[Any], message: Message) -> None:
         """Answer a message to a promise that is broken, or fulfilled with plain data."""

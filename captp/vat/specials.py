@@ -8,11 +8,12 @@ from typing import Any, Final
 from captp.errors import Refused
 from captp.model.interface import Row
 from captp.model.object import Object
-from captp.model.own import MAKE_UNIQUE, SHARE, Lent
+from captp.model.own import MAKE_UNIQUE, Lent
 from captp.model.plan import MANY, PLAN
 from captp.model.promise import Message
+from captp.vat.dropping import FAREWELL, farewell_row
 from captp.vat.many import run_many
-from captp.vat.owning import SHARE_ROW, unique_row
+from captp.vat.owning import unique_row
 from captp.vat.plans import LENT_PLAN_ROW, PLAN_ROW
 
 
@@ -21,21 +22,17 @@ def _plan_row(_vat: Any, obj: Object, message: Message) -> Row:
     return LENT_PLAN_ROW if obj._entry.sole or type(message.target._home) is Lent else PLAN_ROW
 
 
-def _own_terms(make: Callable[[Any, Object, Message], Row]) -> Callable[[Any, Object, Message], Row]:
+def _unique_row(vat: Any, obj: Object, message: Message) -> Row:
     """Let nobody who borrows an object say on what terms it is held."""
-
-    def row(vat: Any, obj: Object, message: Message) -> Row:
-        if type(message.target._home) is Lent:
-            raise Refused(f"this {type(obj).__name__} is lent for a call: its terms are its lender's")
-        return make(vat, obj, message)
-
-    return row
+    if type(message.target._home) is Lent:
+        raise Refused(f"this {type(obj).__name__} is lent for a call: its terms are its lender's")
+    return unique_row(vat, obj, message)
 
 
 #: By selector: the row of the turn to run, or None where it has been done.
 SPECIALS: Final[dict[Any, Callable[[Any, Object, Message], Row | None]]] = {
     PLAN: _plan_row,
     MANY: run_many,
-    MAKE_UNIQUE: _own_terms(unique_row),
-    SHARE: _own_terms(lambda _vat, _obj, _message: SHARE_ROW),
+    MAKE_UNIQUE: _unique_row,
+    FAREWELL: farewell_row,
 }

@@ -67,6 +67,13 @@ class Trustee:
             self.first_write(owner)
         self.journal.append((undo, args))
 
+    def last_holder_went(self, obj: Object) -> None:
+        """Have an object that has ``__dropped__`` told soon; any thread, in the middle of anything."""
+        vat = self.vat
+        if not vat.is_closed:
+            vat.dropped.append(obj)
+            vat.nudge()
+
     def enter(self, obj: Object, row: Row) -> None:
         """Enter the steps of one turn, in order."""
         for step in self.steps:

@@ -123,7 +123,7 @@ class Turns:
         waits_for = self._advance(coro, obj, row, promise, cancels=False)
         if waits_for is None:
             return
-        fiber = Fiber(coro, obj, row, promise, self.vat.dropped_fibers.append)
+        fiber = Fiber(coro, obj, row, promise, self.vat.dropped.append)
         self.fibers[fiber] = None
         self._results[fiber.result_id] = fiber
         if row.latch:

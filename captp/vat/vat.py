@@ -10,19 +10,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, Final
 
-from captp.errors import (
-    Broken,
-    Closed,
-    InvariantBroken,
-    NotNear,
-    NotNow,
-    UsageError,
-)
+from captp.errors import Broken, Closed, InvariantBroken, NotNear, NotNow, UsageError
 from captp.limits import Limits
 from captp.model.faults import portable
 from captp.model.guards import compile_thunk
+from captp.model.holding import release
 from captp.model.object import Object
-from captp.model.own import give_back
+from captp.model.own import give_back, look
 from captp.model.passable import ATOMS
 from captp.model.plan import PLAN, record
 from captp.model.promise import (
@@ -37,6 +31,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref, settled
 from captp.vat.delegation import BUDGET, Delegated
+from captp.vat.dropping import went
 from captp.vat.effects import CURRENT_VAT
 from captp.vat.ending import end
 from captp.vat.fiber import Fiber
@@ -75,7 +70,8 @@ class Vat:
         self.ahead: list[Message] = []
         #: Messages that waited for a promise and are to run before what is queued, which is younger.
         self.waited: deque[Message] = deque()
-        self.dropped_fibers: deque[Fiber] = deque()
+        #: Fibers whose results nobody holds any more, and objects that nobody does; see vat/dropping.py.
+        self.dropped: deque[Any] = deque()
         #: What entrusted objects leave when their last handle goes, in whatever thread that is.
         self.let_go: deque[Any] = deque()
         #: Who waits for the outcome of a call that nobody awaits, and is held by nothing else.
@@ -90,7 +86,7 @@ class Vat:
         self.runs = False
         self.flusher: Callable[[], None] = _silent
         self.doorbell: Callable[[], None] = _silent
-        #: Has the driver clear ``let_go`` in its own thread soon; fit for finalizers.
+        #: Has the driver look at what went in its own thread soon; fit for finalizers.
         self.nudge: Callable[[], None] = self.let_go.clear
         self.parker: Callable[[Promise[Any]], Generator[Any, Any, None]] | None = None
         #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
@@ -103,6 +99,7 @@ class Vat:
         # The hot path calls these by the vat's own name, without a hop.
         self.settle_now = settling.settle_now
         self.want = settling.want
+        self.release = release
 
     # What references and promises call.
 
@@ -115,6 +112,8 @@ class Vat:
         promise_class: type[Promise[Any]],
     ) -> Promise[Any]:
         """Queue a message and return the promise for its result; raises Unpassable with the path."""
+        if target._state == FULFILLED:
+            look(target)
         for arg in args:
             if type(arg) not in ATOMS:
                 args, kwargs = self.owning.frozen(args, kwargs)
@@ -145,6 +144,7 @@ class Vat:
         kwargs: dict[str, Any] | None,
     ) -> None:
         """Queue a message whose result nobody wants."""
+        look(target)
         args, kwargs = self.owning.frozen(args, kwargs)
         # What is lent comes back with the result, even if nobody waits for it.
         promise = self.owning.unasked() if self.crossed else None
@@ -158,6 +158,7 @@ class Vat:
         kwargs: dict[str, Any] | None,
     ) -> Any:
         """Run a method of a near object at once, inside the running turn or as one of its own."""
+        look(target)
         obj = getattr(settled(target), "_anchor", None)
         if not isinstance(obj, Object):
             raise NotNear(f"{target!r} is not near: send to it, and await the promise")
@@ -293,7 +294,7 @@ class Vat:
             or self.ahead
             or self.waited
             or self.settling.forwarded
-            or self.dropped_fibers
+            or self.dropped
         )
 
     def holders(self) -> Iterator[Any]:
@@ -326,11 +327,9 @@ class Vat:
         }
 
     def cancel_dropped(self) -> None:
-        """Tell each fiber whose result nobody holds any more to stop."""
-        while self.dropped_fibers:
-            fiber = self.dropped_fibers.popleft()
-            if fiber in self.turns.fibers:
-                self.cancel(fiber)
+        """Tell each fiber whose result nobody holds any more to stop, and each object that it was dropped."""
+        while self.dropped:
+            went(self, self.dropped.popleft())
 
     def cancel(self, fiber: Fiber) -> None:
         """Throw Cancelled into a fiber at the await where it stands, or at its next one."""

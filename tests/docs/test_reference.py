@@ -23,6 +23,7 @@ from captp.cli.main import VERBS
 from captp.limits import Limits
 from captp.model.faults import from_wire, portable, to_wire
 from captp.peer import care, router
+from captp.peer.cycles.view import CyclesView
 from captp.peer.load import LoopStats
 from captp.peer.view import SessionView, VatView
 from captp.session import outbound
@@ -73,7 +74,7 @@ def has_word(text: str, word: str) -> bool:
 API_SECTIONS = sections(API)
 CLASSES = [n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, errors.Error)]
 #: Those with pages of their own aside.
-OWN = [n for n in captp.__all__ if n not in (*CLASSES, "Limits", "NULL", "__version__")]
+OWN = [n for n in captp.__all__ if n not in (*CLASSES, "Limits", "Cycles", "NULL", "__version__")]
 
 
 def test_each_public_name_has_a_heading_and_no_other_name_has_one() -> None:
@@ -107,7 +108,7 @@ def test_the_section_of_a_name_has_its_members_and_their_parameters(name: str) -
                     assert has_word(section, parameter.name), f"{name}.{member}: no word of {parameter.name}"
 
 
-@pytest.mark.parametrize("record", [VatView, SessionView, LoopStats])
+@pytest.mark.parametrize("record", [VatView, SessionView, LoopStats, CyclesView])
 def test_the_section_of_a_live_vat_says_what_view_gives(record: type) -> None:
     for field in fields(record):
         assert has_word(API_SECTIONS["LiveVat"], field.name), f"{record.__name__}.{field.name}"

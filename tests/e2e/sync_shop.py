@@ -20,6 +20,9 @@ from captp.net.unix import UnixNetlayer
 
 LONGEST_S = 20.0
 
+#: What the shop was lent, in its own thread.
+BORROWED: list[Any] = []
+
 
 class Counter(captp.Interface):
     @captp.method
@@ -38,6 +41,9 @@ class Shop(captp.Interface):
 
     @captp.method
     def total(self, counter: Counter) -> int: ...
+
+    @captp.method
+    async def borrow(self, counter: captp.Borrowed[Counter]) -> int: ...
 
     @captp.method
     def echo(self, value: Any) -> Any: ...
@@ -87,6 +93,11 @@ class Store(captp.Object, Shop):
 
     @captp.method
     async def total(self, counter: Counter) -> int:
+        return sum(await counter.seen())
+
+    @captp.method
+    async def borrow(self, counter: captp.Borrowed[Counter]) -> int:
+        BORROWED.append(counter)
         return sum(await counter.seen())
 
     @captp.method

@@ -88,6 +88,48 @@ def test_trustees_as_json_is_a_list_with_figures_that_grow(host: Host) -> None:
     assert (after["depth"], after["zero_hop"]) == (0, 0)
 
 
+def test_gc_is_a_table_of_all_vats(host: Host) -> None:
+    done = host.captp("gc")
+
+    title, *rows = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert title.split()[:4] == ["vat", "peers", "exports", "in-use"]
+    assert [row.split()[0] for row in rows] == ["main", "control"]
+    assert secret_of(host) not in done.stdout
+
+
+def test_gc_as_json_is_a_list_with_figures(host: Host) -> None:
+    main, control = json.loads(host.captp("gc", "--json", "-q").stdout)
+
+    assert (main["vat"], control["vat"], main["enabled"], main["fault"]) == ("main", "control", True, "")
+    assert (main["suspects_now"], main["collected_lately"]) == ([], [])
+
+
+def test_why_tells_of_a_name_a_file_and_an_id_and_shows_no_sturdyref(host: Host) -> None:
+    by_name = host.captp("why", "bank")
+    number = by_name.stdout.partition(" ")[0]
+
+    assert (by_name.returncode, by_name.stderr) == (0, "")
+    first, second = by_name.stdout.splitlines()
+    assert first.endswith("Vault: it is in use in this vat")
+    assert second == f"  the sturdyref bank -> Vault {number}"
+    assert host.captp("why", number).stdout == by_name.stdout
+    assert host.captp("why", "bank.cap").stdout == by_name.stdout
+    text = (host.folder / "bank.cap").read_text()
+    assert host.captp("why", "-", stdin=text).stdout == by_name.stdout
+    told = json.loads(host.captp("why", "bank", "--json").stdout)
+    assert (told["id"], told["type"], told["state"]) == (number, "Vault", "rooted")
+    assert secret_of(host) not in by_name.stdout + json.dumps(told)
+
+
+def test_why_refuses_what_is_not_there(host: Host) -> None:
+    unknown, gone = host.captp("why", "nobody"), host.captp("why", "main:o9999")
+
+    assert (unknown.returncode, gone.returncode) == (4, 4)
+    assert "there is no object 'nobody'" in unknown.stderr
+    assert "nothing is known of main:o9999" in gone.stderr
+
+
 def test_share_writes_a_file_for_its_owner_alone_and_shows_no_secret(host: Host) -> None:
     done = host.captp("share", "bank", "--out", "given.cap")
 

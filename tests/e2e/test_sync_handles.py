@@ -9,7 +9,7 @@ import pytest
 
 import captp
 import captp.sync
-from tests.e2e.sync_shop import Counter, Host, Shop, hosting, until
+from tests.e2e.sync_shop import BORROWED, Counter, Host, Shop, hosting, until
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,43 @@ def test_handles_are_arguments_and_so_are_objects_of_our_own(source: str) -> Non
         assert shop.total(counter).result(5) == 5
         assert shop.total(counter=counter).result(5) == 5
         assert shop.total(Own()).result(5) == 42
+
+
+class Mine(captp.Object, Counter):
+    @captp.method
+    def add(self, amount: int) -> int:
+        return amount
+
+    @captp.method
+    def seen(self) -> list[int]:
+        return [20, 22]
+
+
+@pytest.mark.parametrize("how", ["call", "named", "only", "batch", "pending"])
+def test_a_handle_is_lent_to_a_parameter_that_borrows(source: str, how: str) -> None:
+    BORROWED.clear()
+    with captp.sync.connect(source, Shop) as shop:
+        mine = shop.echo(Mine())
+        if how != "pending":
+            mine = mine.result(5)
+        match how:
+            case "named":
+                assert shop.borrow(counter=mine).result(5) == 42
+            case "only":
+                shop.borrow.only(mine)
+                until(lambda: bool(BORROWED))
+            case "batch":
+                with captp.sync.batch():
+                    sums = [shop.borrow(mine) for _ in range(3)]
+                assert [s.result(5) for s in sums] == [42, 42, 42]
+            case _:
+                assert shop.borrow(mine).result(5) == 42
+        if how == "pending":
+            # Nobody knew then what to lend.
+            return
+        # It is of no use there behind the answer, whatever is done with it.
+        until(lambda: all(borrowed._anchor.broken is not None for borrowed in BORROWED))
+        assert mine.seen().result(5) == (20, 22)
 
 
 def test_a_handle_of_another_connection_is_refused_where_it_is_passed(source: str) -> None:

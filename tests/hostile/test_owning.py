@@ -9,7 +9,7 @@ from captp.limits import MIB, Limits
 from captp.model.values import Fault
 from tests.hostile.node import MARK, Hostile
 from tests.hostile.rows import Row, cases, check, does
-from tests.hostile.spell import Ext, Speaker, Sym, answer, object_, promise
+from tests.hostile.spell import Ext, Speaker, Sym, answer, export, object_, promise
 
 NATIVE = ("native",)
 BOTH = ("mp1", "own1")
@@ -108,9 +108,20 @@ ROWS = [
     owns("back-the-door", "I", lambda s: s.call(1, "echo", [back(1), back(1)], at=1)),
     owns("back-the-door-called", "I", lambda s: s.deliver(back(1), [Sym("number"), 1], 1)),
     owns("back-the-bootstrap-called", "I", lambda s: s.deliver(back(0), [Sym("captp:ping")], 1)),
-    owns("share-the-door", "I", lambda s: s.call(1, "captp:share", at=1)),
-    owns("share-the-door-with-something", "B:bad-args", lambda s: s.call(1, "captp:share", MARK, at=1)),
-    owns("share-the-bootstrap", "B:no-such-method", lambda s: s.call(0, "captp:share", at=1)),
+    owns("share-the-door", "I", lambda s: s.call(0, "captp:share", export(1), at=1)),
+    owns("share-the-door-without-an-answer", "I", lambda s: s.call(0, "captp:share", export(1)) * 300),
+    owns("share-the-door-with-something", "B:bad-args", lambda s: (
+        s.call(0, "captp:share", [export(1), MARK], at=1))),
+    owns("share-nothing", "B:bad-args", lambda s: s.call(0, "captp:share", at=1)),
+    owns("share-text", "B:bad-args", lambda s: s.call(0, "captp:share", MARK, at=1)),
+    owns("share-the-bootstrap", "B:bad-args", lambda s: s.call(0, "captp:share", export(0), at=1)),
+    owns("share-by-name", "B:no-such-method", lambda s: s.call(1, "captp:share", at=1)),
+    owns("share-ones-own", "B:bad-args", lambda s: s.call(0, "captp:share", object_(7), at=1)),
+    owns("share-what-is-lent", "B:bad-args", lambda s: s.call(0, "captp:share", lent(7), at=1)),
+    owns("share-what-comes-back", "I", lambda s: s.call(0, "captp:share", back(1), at=1)),
+    owns("share-what-was-never-exported", "A:bad-ref", lambda s: s.call(0, "captp:share", export(7), at=1)),
+    owns("share-unannounced", "B:no-such-method", lambda s: s.call(0, "captp:share", export(1), at=1),
+         exts=("mp1",)),
     owns("make-the-door-unique", "B:others", lambda s: s.call(1, "captp:make-unique", 1, at=1)),
     owns("make-the-door-unique-without-a-count", "B:*", lambda s: s.call(1, "captp:make-unique", at=1)),
     owns("make-the-door-unique-by-text", "B:*", lambda s: s.call(1, "captp:make-unique", MARK, at=1)),
@@ -153,6 +164,24 @@ async def to_and_fro(hostile: Hostile) -> None:
     assert await hostile.result(6) == 3
 
 
+@does("a-unique-object-is-no-gift", "W", codecs=NATIVE, opens=False)
+async def no_gift(hostile: Hostile) -> None:
+    """The owner of an object deposits it, and says behind that that it shares it."""
+    await hostile.open(exts=BOTH)
+    says = hostile.says
+    await hostile.send(says.call(1, "make", at=1))
+    position = (await hostile.result(1)).position
+    await hostile.send(says.gc_answers([1]), says.call(position, "captp:make-unique", 1, at=2))
+    await hostile.result(2)
+    await hostile.send(
+        says.call(0, "deposit-gift", b"one", export(position), at=3),
+        says.call(0, "captp:share", export(position), at=4),
+        says.gc_exports([position], [2]),
+    )
+    assert isinstance(await hostile.hears("broken", 3), Fault)
+    assert await hostile.result(4) is None
+
+
 ROWS += [
     answers("lent-in-a-result", lambda s: s.settle(1, lent(7))),
     answers("lent-deep-in-a-result", lambda s: s.settle(1, {"a": [[lent(7)]]})),
@@ -161,6 +190,7 @@ ROWS += [
     answers("lent-in-an-error", lambda s: s.settle(1, lent(7), breaks=True)),
     unique_and_lost,
     to_and_fro,
+    no_gift,
 ]  # fmt: skip
 
 

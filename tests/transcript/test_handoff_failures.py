@@ -9,6 +9,7 @@ import pytest
 import captp
 from captp.errors import Disconnected, HandoffFailed, Overloaded, Unreachable
 from captp.limits import Limits
+from captp.model.ref import Ref
 from tests.transcript.parties import CODECS, NATIVE, SYRUP, Hall, Parties, Root, Three, three
 from tests.unit.peer.pair import outcome
 
@@ -334,3 +335,35 @@ def test_an_exporter_that_may_not_know_the_gifter_yet_is_reached_through_it() ->
     net.rest()
     assert outcome(direct) == 2
     assert at_e.seen == [1, 2]
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize("is_awaited", [True, False])
+def test_what_its_owner_has_not_shared_is_introduced_to_nobody(is_shared: bool, is_awaited: bool) -> None:
+    it = three(e_dials_r=True)
+    made = it.g.want(it.to_e.later())
+    it.at_e.source = lambda: it.e.vat.owning.owned(Root(), Hall)
+    it.net.rest()
+    table = outcome(made)
+    # An honest vat does not pass it on like this.
+    given = captp.share(table) if is_shared else Ref(it.g.vat, table._anchor)
+    if is_awaited:
+        # What it says to the exporter comes behind the withdrawal.
+        held = it.net.hold(it.e, it.g)
+    it.to_r.keep.only(given)
+    it.net.rest()
+    if is_awaited:
+        assert not it.kept().settled
+        held.is_deaf = False
+        it.net.rest()
+
+    called = it.r.want(captp.E(it.kept()).add(1))
+    it.net.rest()
+    if is_shared:
+        assert outcome(called) == 1
+    else:
+        with pytest.raises(HandoffFailed, match="is unique, and its owner has not shared it"):
+            outcome(called)
+    del made, table, given, called
+    it.at_e.source = lambda: None
+    it.ends_empty()

@@ -74,3 +74,21 @@ def test_what_is_given_away_is_marked_and_comes_back_marked() -> None:
     assert isinstance(value(back), captp.Reference)
     del made, back, desk
     talk.ends_empty()
+
+
+def test_who_shares_says_so_to_the_bootstrap_before_it_passes_it_on() -> None:
+    talk, desk = talk_to_a_clerk()
+    made = desk.make()
+    talk.a.want(made)
+    talk.settle()
+    table = value(made)
+    del made
+    talk.new_lines()
+    kept = desk.keep(captp.share(table))
+    talk.a.want(kept)
+    talk.settle()
+
+    lines = [line for line in talk.new_lines() if "gc-" not in line]
+    assert lines[0] == "A>B op:deliver e0.captp:share(your e2)"
+    assert value(kept) is None
+    del table, kept, desk

@@ -50,6 +50,11 @@ async def test_open_vat_says_what_is_no_netlayer(given: Any, said: str, argument
             {"depth": 3},
             "limits is of type dict and must be a captp.Limits: make one by captp.Limits",
         ),
+        (
+            "cycles",
+            captp.Limits(),
+            "cycles is of type Limits and must be a captp.Cycles: make one by captp.Cycles",
+        ),
     ],
 )
 async def test_open_vat_says_what_is_no_key_and_what_are_no_limits(

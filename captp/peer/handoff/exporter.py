@@ -24,7 +24,8 @@ from captp.errors import (
 )
 from captp.limits import Limits
 from captp.model.keys import PublicKey, parse_designator
-from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
+from captp.model.object import Object
+from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement, broken
 from captp.model.ref import HOLDS, Far, Ref
 from captp.peer.handoff.certificates import (
     GIFT_ID_BYTES,
@@ -34,6 +35,7 @@ from captp.peer.handoff.certificates import (
     parse_receive,
 )
 from captp.session.entries import Import
+from captp.session.loans import OWN
 from captp.session.session import Session
 
 ABSENT = object()
@@ -150,6 +152,7 @@ class Exporter:
     def deposit(self, session: Session, gift_id: Any, value: Any, now: float) -> list[Settlement]:
         """Take a gift; return the settlement of the withdrawal that waited for it, if one did.
 
+        A unique reference, which its owner may still pass on, is no gift: whoever withdraws it is told.
         Raises BadArguments, HandoffFailed when there is a gift of that id, Overloaded.
         """
         side = self._side(session)
@@ -160,6 +163,11 @@ class Exporter:
             raise BadArguments("bad-gift: a gift is something that this vat has exported")
         if type(value._home) in HOLDS:
             raise BadArguments("bad-gift: what was lent or given away is not the gifter's to keep for others")
+        if is_unique(value, session):
+            value = broken(
+                value._home,
+                HandoffFailed("handoff: what was to be given is unique, and its owner has not shared it"),
+            )
         waiting = side.awaited.pop(gift_id, None)
         if waiting is not None:
             waiting.receiver.waits -= 1
@@ -285,6 +293,12 @@ def _is_the_peers(value: Reference, session: Session) -> bool:
         return type(value._anchor) is Far and value._anchor.session is session
     route = value._route if isinstance(value, Promise) else None
     return type(route) is Import and route.session is session and route() is value
+
+
+def is_unique(value: Any, session: Session) -> bool:
+    """Whether a gifter owns what it would give, and has not shared it; one that cannot say so shares it."""
+    obj = value._anchor if isinstance(value, Ref) else None
+    return isinstance(obj, Object) and obj._entry.sole and OWN in session.extensions
 
 
 def _is_key(designator: str) -> bool:

@@ -49,6 +49,8 @@ async def arguments(tally: captp.Trust[Tally], purse: captp.Trust[Purse]) -> Non
     await purse.apply(Purse.add)  # E: [call-arg]
     await purse.apply(Purse.add, 1, 2)  # E: [call-arg]
     await purse.apply(Tally.add, 1)  # E: [arg-type]
+    await tally.apply(Purse.add, 1)  # E: [arg-type]
+    await tally.launch(Purse.slow)  # E: [arg-type]
     purse.apply_now(Purse.add, "x")  # E: [arg-type]
 
 

@@ -68,6 +68,8 @@ async def in_the_loop(vat: captp.LiveVat) -> None:
     assert_type(purse, captp.Trust[Purse])
     assert_type(await purse.apply(Purse.add, 3), int)
     assert_type(await purse.apply(Purse.history, 1, newest=False), list[str])
+    assert_type(await purse.apply(Account.add, 3), int)
+    assert_type(await purse.launch(Account.settle, vat.export(Purse())), str)
     assert_type(await purse.apply(Purse.unmarked), bytes)
     assert_type(await purse.apply(lambda p: p.total), int)
     assert_type(await purse.launch(slowly, 3), str)

@@ -36,7 +36,7 @@ class _Names:
 class Visitor:
     """A peer of the exporter's: the exporter's session with it, and the key of its own side."""
 
-    def __init__(self, machine: Machine, number: int) -> None:
+    def __init__(self, machine: Machine, number: int, extensions: tuple[str, ...]) -> None:
         self.key = PrivateKey.from_seed(b"v" * 28 + number.to_bytes(4, "big"))
         #: The key by which this visitor is known to a gifter.
         self.name = PrivateKey.from_seed(b"n" * 28 + number.to_bytes(4, "big"))
@@ -51,7 +51,7 @@ class Visitor:
         )
         place = PeerLocator.make("sim", f"v{number}", {"exts": "mp1"})
         codec = NativeCodec(_Names(), machine.limits)
-        hello = make_hello(self.key, place, ("mp1",), self.session.channel)
+        hello = make_hello(self.key, place, extensions, self.session.channel)
         self.session.receive(PREAMBLE + codec.frame([codec.encode(hello)]))
         self.session.admit()
         self.count = 0
@@ -91,9 +91,9 @@ class Machine:
         self.now = 0.0
         self._visitors = 0
 
-    def visitor(self) -> Visitor:
+    def visitor(self, *extensions: str) -> Visitor:
         self._visitors += 1
-        visitor = Visitor(self, self._visitors)
+        visitor = Visitor(self, self._visitors, ("mp1", *extensions))
         self.exporter.opened(visitor.session)
         self.exporter.check()
         return visitor

@@ -12,6 +12,7 @@ from captp.model.ref import Far, Ref, view
 from captp.peer.handoff.certificates import GIFT_ID_BYTES, parse_give
 from captp.peer.handoff.exporter import ABSENT
 from tests.unit.handoff.exporter_box import three, told
+from tests.unit.peer.pair import outcome
 
 
 def test_what_is_deposited_first_is_given_at_once() -> None:
@@ -127,6 +128,44 @@ def test_a_promise_is_a_gift() -> None:
     it.deposit(gifter, b"1", promise)
 
     assert it.withdraw(receiver, gifter, b"1") is promise
+
+
+UNIQUE = "handoff: what was to be given is unique, and its owner has not shared it"
+
+
+def unique(it: Any) -> Any:
+    gift = it.present()
+    gift._anchor._entry.sole = True
+    return gift
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_who_withdraws_what_is_unique_is_told_so(is_awaited: bool) -> None:
+    it, _, receiver = three()
+    gifter = it.visitor("own1")
+    promise = it.promise()
+    if is_awaited:
+        assert it.withdraw(receiver, gifter, b"1", promise) is ABSENT
+    settled = it.deposit(gifter, b"1", unique(it))
+
+    if is_awaited:
+        (settlement,) = settled
+        assert settlement.promise is promise
+        told_of = settlement.value
+    else:
+        assert settled == []
+        told_of = it.withdraw(receiver, gifter, b"1", promise)
+    with pytest.raises(HandoffFailed, match=UNIQUE):
+        outcome(told_of)
+    assert it.kept() == []
+
+
+def test_what_was_given_to_one_who_knows_no_owners_is_a_gift() -> None:
+    it, gifter, receiver = three()
+    gift = unique(it)
+    it.deposit(gifter, b"1", gift)
+
+    assert it.withdraw(receiver, gifter, b"1", it.promise()) is gift
 
 
 def test_the_vat_itself_takes_what_was_given_to_it() -> None:

@@ -69,6 +69,9 @@ class Desk(captp.Interface):
     def keep(self, table: Table) -> None: ...
 
     @captp.method
+    async def later_keep(self, table: Table, when: captp.Promise[None]) -> None: ...
+
+    @captp.method
     async def use_kept(self) -> int: ...
 
 
@@ -209,6 +212,10 @@ class Clerk(captp.Object, Desk):
     @captp.method
     def keep(self, table: Table) -> None:
         self.kept = table
+
+    @captp.method(latch=False)
+    async def later_keep(self, table: Table, when: captp.Promise[None]) -> None:
+        await when
 
     @captp.method
     async def use_kept(self) -> int:

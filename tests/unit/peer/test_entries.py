@@ -60,7 +60,7 @@ def test_a_peer_that_takes_more_than_its_account_allows_is_cut_off(calls: int) -
     assert all(p.settled for p in promises)
 
 
-@pytest.mark.parametrize("way", ["given again", "taken again", "sent back", "come back"])
+@pytest.mark.parametrize("way", ["given again", "taken again", "sent back"])
 def test_a_reference_that_travels_again_moves_both_stamps_of_its_entry(way: str) -> None:
     it = pair()
     mine = it.a.vat.reference(Counter())
@@ -83,6 +83,23 @@ def test_a_reference_that_travels_again_moves_both_stamps_of_its_entry(way: str)
 
     assert entry.touched > before[0]
     assert entry.transferred > before[1]
+
+
+def test_what_is_named_by_its_holder_is_touched_and_was_not_given_again() -> None:
+    it = pair()
+    it.ref.keep.only(it.a.vat.reference(Counter()))
+    it.net.wait(1)
+    (theirs,) = it.counter.kept
+    tables = session_of(it.a).tables
+    given = next(e for p, e in tables.exports.items() if p)
+    tables.account.clock += 5
+    before = (given.touched, given.transferred)
+
+    E(it.b.want(it.b.enliven(it.a.mint(Counter())))).keep.only(theirs)
+    it.net.rest()
+
+    assert given.touched > before[0]
+    assert given.transferred == before[1]
 
 
 def test_a_call_that_carries_no_reference_moves_no_transfer_stamp() -> None:

@@ -113,3 +113,109 @@ def test_each_call_of_a_batch_counts_as_a_delivery_so_that_others_have_their_go(
     assert len(counter.seen) == 8
     solo.run()
     assert len(counter.seen) == 24
+
+
+class Busy(captp.Object):
+    """Has itself to itself while it waits."""
+
+    count: int = 0
+
+    @captp.method
+    def add(self, number: int) -> int:
+        self.count += number
+        return self.count
+
+    @captp.method
+    async def wait(self, when: captp.Promise[None]) -> None:
+        await when
+
+
+def batches(solo: Solo, target: Any, *sizes: int) -> list[Any]:
+    """Send batches of so many calls each, and let them wait."""
+    sent = [solo.vat.send(target, MANY, ("add", 1, (1,) * size), None, Promise) for size in sizes]
+    solo.run()
+    return sent
+
+
+@pytest.mark.parametrize("place", ["latch", "promise"])
+@pytest.mark.parametrize("sizes", [(4, 3), (4, 4), (8,), (1, 7), (6, 1)])
+def test_a_batch_that_waits_counts_as_its_calls(place: str, sizes: tuple[int, ...]) -> None:
+    solo, busy = Solo(Limits(latch_queue=7, pipeline_queue=7)), Busy()
+    target: Any = solo.ref(busy)
+    promise, resolver = solo.promise()
+    if place == "latch":
+        captp.E(target).wait.only(promise)
+    else:
+        target = promise
+    *fit, last = batches(solo, target, *sizes)
+
+    assert not any(batch.settled for batch in fit)
+    assert last.settled is (sum(sizes) > 7)
+    if last.settled:
+        with pytest.raises(captp.Overloaded, match="7 calls already wait"):
+            outcome(last)
+        (more,) = batches(solo, target, 7 - sum(sizes[:-1]))
+        assert not more.settled
+    (one_more,) = batches(solo, target, 1)
+    assert one_more.settled is (sum(sizes) >= 7)
+    solo.peer.check()
+    resolver.fulfill(None if place == "latch" else solo.ref(busy))
+    solo.run()
+    assert busy.count == 7
+    # The queue is empty again, and takes as many.
+    promise, resolver = solo.promise()
+    again = promise if place == "promise" else target
+    if place == "latch":
+        captp.E(target).wait.only(promise)
+    assert [batch.settled for batch in batches(solo, again, 7, 1)] == [False, True]
+
+
+def test_a_batch_that_is_none_counts_as_one_call() -> None:
+    solo = Solo(Limits(pipeline_queue=2))
+    promise, _ = solo.promise()
+    sent = [solo.vat.send(promise, MANY, ("add", 0, ()), None, Promise) for _ in range(3)]
+    solo.run()
+
+    assert [s.settled for s in sent] == [False, False, True]
+
+
+def test_calls_that_move_on_to_another_promise_are_counted_there() -> None:
+    solo, busy = Solo(Limits(pipeline_queue=7)), Busy()
+    one, resolver = solo.promise()
+    other, final = solo.promise()
+    batches(solo, one, 4)
+    resolver.fulfill(other)
+    solo.run()
+
+    assert [batch.settled for batch in batches(solo, other, 3, 1)] == [False, True]
+    final.fulfill(solo.ref(busy))
+    solo.run()
+    assert busy.count == 7
+
+
+def test_a_batch_that_gives_way_to_a_deadlock_makes_room() -> None:
+    class Caller(captp.Object):
+        @captp.method
+        async def call(self, target: Any, when: captp.Promise[None]) -> str:
+            await when
+            try:
+                await self._home.vat.send(target, MANY, ("add", 1, (1, 1)), None, Promise)
+            except captp.Deadlock:
+                return "gave way"
+            return "ran"
+
+    class Tied(Busy):
+        @captp.method
+        async def wait_for(self, result: captp.Promise[Any]) -> Any:
+            return await result
+
+    solo, tied = Solo(Limits(latch_queue=2)), Tied()
+    target, caller = solo.ref(tied), solo.ref(Caller())
+    when, resolver = solo.promise()
+    told = captp.E(caller).call(target, when)
+    captp.E(target).wait_for.only(told)
+    solo.run()
+    resolver.fulfill(None)
+
+    assert solo.value(told) == "gave way"
+    assert tied.count == 0

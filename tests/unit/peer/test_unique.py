@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import captp
-from tests.unit.peer.owners import Clerk, Desk, Seal, Sheet, Table
+from tests.unit.peer.owners import Clerk, Desk, Sheet, Table
 from tests.unit.peer.pair import collect, outcome
 from tests.unit.peer.test_borrow import Scene
 
@@ -219,56 +219,6 @@ def test_one_of_a_third_vat_moves_by_its_host_only() -> None:
     assert isinstance(problem, captp.Unpassable)
     assert "captp.share()" in str(problem)
     assert scene.ends(table.total()) == 0
-
-
-# What becomes unique.
-
-
-@pytest.mark.parametrize("host", HOSTS)
-def test_a_sole_holder_gets_the_same_object(host: str) -> None:
-    scene = Scene("far")
-    shared: Any = (
-        scene.a.vat.reference(Seal(), Table) if host == "near" else scene.ends(_fresh(scene).fresh())
-    )
-    table = scene.ends(captp.make_unique(shared))
-
-    assert not isinstance(table, Exception), table
-    with pytest.raises(captp.Moved, match="made unique"):
-        shared.total()
-    assert scene.ends(table.put(3)) == 3
-
-
-def _fresh(scene: Scene) -> Any:
-    class Maker(captp.Object):
-        @captp.method
-        def fresh(self) -> Table:
-            return Seal()
-
-    return scene.get(scene.b, Maker(), Maker)
-
-
-@pytest.mark.parametrize("host", HOSTS)
-def test_where_others_have_it_too_a_clone_is_made(host: str) -> None:
-    scene = Scene("far")
-    home = scene.a if host == "near" else scene.b
-    sheet = Sheet()
-    shared = scene.get(home, sheet, Table)
-    scene.ends(shared.put(3))
-    table = scene.ends(captp.make_unique(shared))
-
-    assert scene.ends(table.put(4)) == 7
-    assert scene.ends(shared.total()) == 3
-    assert list(sheet.numbers) == [3]
-
-
-def test_what_cannot_be_cloned_and_is_shared_is_refused() -> None:
-    scene = Scene("far", has_faults=True)
-    shared = scene.get(scene.b, Seal(), Table)
-    problem = scene.ends(captp.make_unique(shared))
-
-    assert isinstance(problem, captp.Refused)
-    assert "__captp_clone__" in str(problem)
-    assert scene.ends(shared.total()) == 0
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -14,7 +14,7 @@ from captp.model.locator import PeerLocator
 from captp.model.values import Fault, Symbol, Tagged
 from captp.session.handshake import Channel, make_hello
 from captp.wire.native import PREAMBLE
-from captp.wire.ops import ABORT, BREAK, CALL, DELIVER, GC_EXPORTS, LISTEN, RESOLVE, START, Kind, Op
+from captp.wire.ops import ABORT, BREAK, CALL, DELIVER, GC_EXPORTS, LISTEN, RESOLVE, START, Desc, Kind, Op
 from tests.unit.peer.owners import Sheet, Table
 from tests.unit.session.raw import CODEC, SWISS, Host, Raw, export, object_
 
@@ -202,12 +202,13 @@ def test_a_plan_on_a_loan_gives_no_reference_to_it(how: str, result: Any) -> Non
 
 
 @pytest.mark.parametrize("how", ["shared", "unique"])
-@pytest.mark.parametrize(("method", "args"), [("captp:share", ()), ("captp:make-unique", (0,))])
-def test_who_borrows_has_no_say_in_the_terms(how: str, method: str, args: tuple[Any, ...]) -> None:
+def test_who_borrows_has_no_say_in_the_terms(how: str) -> None:
     raw = Own()
     position = raw.borrows(how)
 
-    assert error(raw.call(position, method, *args)) == "Refused"
+    assert error(raw.call(position, "captp:make-unique", 0)) == "Refused"
+    assert error(raw.call(0, "captp:share", export(position), at=10)) == "BadArguments"
+    assert error(raw.call(position, "captp:share", at=11)) == "NoSuchMethod"
 
 
 def test_a_loan_is_not_counted_and_not_released() -> None:
@@ -247,6 +248,55 @@ def test_what_the_host_gave_comes_back_once() -> None:
     assert captp.E(first).total() is not None
     assert isinstance(second, captp.Promise)
     assert error(raw.call(desc.position, "total")) == "Broken"
+
+
+def owned(raw: Own) -> int:
+    """Have something given away to this end; return its position."""
+    ((_, _, desc),) = raw.call(1, "make", at=2)
+    assert desc.kind is Kind.IMPORT_SOLE
+    return int(desc.position)
+
+
+def deposit(position: int, at: int) -> Op:
+    return (CALL, 0, "deposit-gift", (b"id", export(position)), at, True)
+
+
+def share(position: int) -> Op:
+    return (CALL, 0, "captp:share", (export(position),))
+
+
+def test_what_is_still_unique_is_no_gift() -> None:
+    raw = Own()
+    assert error(raw.send(deposit(owned(raw), 3))) == "BadArguments"
+
+
+def test_what_its_owner_has_shared_is_a_gift_in_the_very_next_message() -> None:
+    raw = Own()
+    position = owned(raw)
+    assert raw.send(share(position), deposit(position, 3)) == [(RESOLVE, 3, None)]
+    # It may be kept, and be told of again.
+    ((code, _, desc),) = raw.call(1, "echo", export(position))
+    assert (code, desc) == (RESOLVE, Desc(Kind.IMPORT_OBJECT, position))
+
+
+def test_what_is_shared_behind_its_deposit_is_no_gift() -> None:
+    raw = Own()
+    position = owned(raw)
+    assert error(raw.send(deposit(position, 3), share(position))) == "BadArguments"
+
+
+def test_sharing_is_for_the_owner_of_an_object_that_is_there() -> None:
+    raw = Own()
+    position = owned(raw)
+    odd = ((), (1,), (export(position), 1), (object_(9),), (CODEC.target(Kind.ANSWER, 2),), (export(0),))
+    for at, args in enumerate(odd, 10):
+        assert error(raw.call(0, "captp:share", *args, at=at)[:1]) == "BadArguments"
+    assert raw.call(0, "captp:share", export(1)) == [(RESOLVE, 9, None)]
+    raw.send((CALL, 1, "note", (back(position),), 3, True))
+    assert error(raw.call(0, "captp:share", export(position), at=4)) == "BadArguments"
+    (mine,) = KEPT
+    assert mine._anchor._entry.sole
+    assert aborts(raw, share(77)) == "bad-ref"
 
 
 @pytest.mark.parametrize("what", [0, 1])
@@ -296,6 +346,13 @@ def test_a_peer_that_did_not_announce_the_extension_has_none_of_it(ext: Any) -> 
 
     assert heard[-1][0] == ABORT
     assert str(heard[-1][1]).startswith("bad-value")
+
+
+def test_a_peer_that_did_not_announce_the_extension_shares_nothing() -> None:
+    host = Host()
+    raw = Raw(host, "without")
+    raw.reaches_the_door()
+    assert error(raw.send((*share(1), 3, True))) == "NoSuchMethod"
 
 
 def test_an_end_in_the_middle_ends_what_was_lent_either_way() -> None:
