@@ -1,4 +1,7 @@
-"""``python -m captp.sim --seeds N --start S``: many worlds, and what became of them."""
+"""``python -m captp.sim --seeds N --start S``: many worlds, and what became of them.
+
+``python -m captp.sim cycles`` does so for the collector of garbage that loops through several vats.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 import time
 from collections import Counter
 
+from captp.sim.cycles import command
 from captp.sim.faults import KINDS
 from captp.sim.script import Outcome, as_test, run, shrink
 from captp.wire.ops import OP_NAMES
@@ -14,6 +18,8 @@ from captp.wire.ops import OP_NAMES
 
 def main() -> int:
     """Run the seeds; print counts, each failure as a test, and how many passed."""
+    if sys.argv[1:2] == ["cycles"]:
+        return command.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m captp.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many worlds (100)")
     parser.add_argument("--start", type=int, default=0, metavar="S", help="the first seed (0)")
