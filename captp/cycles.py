@@ -36,11 +36,11 @@ class Cycles:
     # Bytes of signed statements that one trace may make a vat keep.
     bytes: int = 1 << 20
     # Exports that are looked at in one tick.
-    step: int = 512
+    step: int = 384
     # Nodes of this vat's own graph that one look at it visits; what is beyond counts as in use.
     limit: int = 4000
     # Nodes after which no further look is begun in the same tick.
-    nodes: int = 2000
+    nodes: int = 1500
     # Exports that one trace asks about.
     batch: int = 256
     # Traces of this vat's own at a time.

@@ -26,6 +26,8 @@ class Figures:
     answers_after: int = -1
     session_open_after: bool = False
     impostor_refused: bool = False
+    cycle_collected: bool = False
+    objects_after: int = -1
     same_sturdyref_after_restart: bool = False
     balance_after_restart: int = -1
     handoff_survives_introducer: bool = False
@@ -43,6 +45,8 @@ class Figures:
             "0 exports and 0 answers": self.exports_after == self.answers_after == 0,
             "open session after that": self.session_open_after,
             "refusal of the impostor": self.impostor_refused,
+            "cycle that was collected": self.cycle_collected,
+            "0 objects left of it": self.objects_after == 0,
             "same sturdyref after the restart": self.same_sturdyref_after_restart,
             "introduction that outlives its introducer": self.handoff_survives_introducer,
             "new bank after the restart": self.balance_after_restart == 0,
@@ -52,8 +56,8 @@ class Figures:
     def summary(self) -> str:
         """Return the main figures in a line."""
         return (
-            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; same sturdyref after"
-            " a restart; handoff survives gifter"
+            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; cycle collected;"
+            " same sturdyref after a restart; handoff survives gifter"
         )
 
 

@@ -27,6 +27,7 @@ LOOK_S: Final = 0.1
 BANK: Final = "captp.examples.bank:Vault"
 GUEST: Final = "captp.examples.introduction:Guest"
 INTRODUCER: Final = "captp.examples.introduction:Introducer"
+DESK: Final = "captp.examples.rooms:Desk"
 CLIENT: Final = "captp.examples.round_trips"
 
 
@@ -109,6 +110,7 @@ class Play:
         await self._call()
         await self._drop()
         await self._try_impostor()
+        await self._chat()
         await self._restart()
         await self._introduce()
 
@@ -175,6 +177,28 @@ class Play:
             self.figures.impostor_refused = True
             self.screen.say("B answers for itself; asked in A's name it is refused")
 
+    async def _chat(self) -> None:
+        self.screen.begin("cycles")
+        daemons = (self._a, self._b, self._c)
+        async with captp.open_vat() as vat:
+            desks = []
+            for daemon in daemons:
+                await daemon.ask(lambda control: control.new(DESK, "desk"))
+                desks.append(await vat.enliven(await daemon.ask(lambda control: control.share("desk"))))
+            before = await _objects(desks)
+            await _meet(desks)
+            during = await _objects(desks)
+            left = trio.current_time()
+            after = await _until(lambda: _objects(desks), lambda objects: objects == before)
+            seconds = trio.current_time() - left
+        cuts = sum([await daemon.cuts() for daemon in daemons])
+        self.figures.objects_after = after - before
+        self.figures.cycle_collected = cuts > 0 and during > before >= after
+        self.screen.say(
+            f"{during - before} rooms and members on A, B and C held each other; nobody held them from"
+            f" outside: {after - before} left after {seconds:.1f} s"
+        )
+
     async def _restart(self) -> None:
         self.screen.begin("restart")
         figures = self.figures
@@ -209,6 +233,19 @@ class Play:
         self.screen.say(
             f"C gave B an account on A, with {given}; C was killed, and B drew 30 from it on A: {left} left"
         )
+
+
+async def _objects(desks: list[Any]) -> int:
+    """Count what the desks have made and is still there."""
+    return sum([await captp.E(desk).objects() for desk in desks])
+
+
+async def _meet(desks: list[Any]) -> None:
+    """Have a member from each daemon join the rooms on the others, and let go of them."""
+    chats = [(captp.E(desk).room(), captp.E(desk).member()) for desk in desks]
+    joins = [captp.E(m).join(room) for room, here in chats for _, m in chats if m is not here]
+    for joined in joins:
+        await joined
 
 
 def _changes(held: Tables, after: Tables) -> str:

@@ -64,7 +64,7 @@ class Far:
     live --session ends--> broken; ``broken`` then holds the error that every send to it meets.
     """
 
-    __slots__ = ("__weakref__", "_views", "broken", "desc", "entry", "session", "watchers")
+    __slots__ = ("__weakref__", "_views", "broken", "desc", "entry", "given", "session", "watchers")
 
     def __init__(self, session: Any, desc: Any) -> None:
         self._views: Any = None
@@ -73,6 +73,8 @@ class Far:
         self.entry: Any = None
         self.broken: Broken | None = None
         self.watchers: Any = None
+        #: How often a reference to it was given to another peer.
+        self.given = 0
 
     def __del__(self) -> None:
         entry = self.entry

@@ -210,6 +210,10 @@ class Tables:
             self.by_anchor[id(anchor)] = entry
         entry.pending += 1
         entry.touched = entry.transferred = self.account.clock
+        if type(anchor) is Far:
+            anchor.given += 1
+        elif anchor is not target:
+            anchor._entry.given += 1
         self.pending.append(entry)
         return entry.position
 

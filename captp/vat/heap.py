@@ -25,6 +25,8 @@ class HeapEntry:
     version: int = 0
     #: Whether one unique reference is all that leads to it.
     sole: bool = False
+    #: How often a reference to it was given to a peer, whichever.
+    given: int = 0
 
 
 class Heap:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Seconds that each hop keeps for itself, so that a silent leaf costs its own answer and not the trace.
 MARGIN_S: Final = 0.2
 
+#: Why everything in a question may live: because a root may reach it, as far as this vat knows.
+LIVE: Final = "live"
+
 #: Why a question may not have been looked into, so that it says nothing of what is in use.
 EXCUSES: Final = frozenset({"quota", "traces", "late", "over"})
 
@@ -41,6 +44,7 @@ def fan(c: Collector, trace: Trace, task: Task, keys: Iterable[Key], *, hops: in
         trace.count += 1
         task.waits.add((side, trace.count))
         trace.asked[side, trace.count] = task
+        trace.tokens[side, trace.count] = tuple(token for _, token in edges)
         trace.kids[side] = None
         trace.edges += len(edges)
         share = max(budget // len(asked), 0)
@@ -73,19 +77,21 @@ def on_query(c: Collector, side: Any, word: Query) -> None:
             trace.claims.popitem()
         claimed.clear()
         need.clear()
+    if not claimed:
+        _answer_live(c, side, word, LIVE)
+        return
     task = Task(side, word.number, c.now + seconds, live=live)
     trace.tasks[side, word.number] = task
     fan(c, trace, task, sorted(need), hops=word.hops, budget=word.budget)
     c.schedule.covered(trace.exports)
-    if claimed:
-        leading = {
-            token: tuple(edge for key in sorted(by) for edge in c.edges(trace, key))
-            for token, by in claimed.items()
-        }
-        blob = claim(c.signatures, c.neighbours[side].key, trace.name, leading)
-        mine = trace.tasks[None, 0] if trace.is_mine else task
-        mine.claims.append(blob)
-        trace.ledger.keep(blob)
+    leading = {
+        token: tuple(edge for key in sorted(by) for edge in c.edges(trace, key))
+        for token, by in claimed.items()
+    }
+    blob = claim(c.signatures, c.neighbours[side].key, trace.name, leading)
+    mine = trace.tasks[None, 0] if trace.is_mine else task
+    mine.claims.append(blob)
+    trace.ledger.keep(blob)
     settle(c, trace, task)
 
 
@@ -148,7 +154,8 @@ def _is_quiet(c: Collector, trace: Trace, key: Key) -> bool:
 
 
 def _answer_live(c: Collector, side: Any, word: Query, reason: str) -> None:
-    c.send(side, Reply(word.trace, word.number, (), tuple(token for _, token in word.edges), reason))
+    """Say of all that was asked about that it may live: the commonest answer is the shortest."""
+    c.send(side, Reply(word.trace, word.number, (), (), reason))
 
 
 def on_reply(c: Collector, side: Any, word: Reply) -> None:
@@ -157,19 +164,21 @@ def on_reply(c: Collector, side: Any, word: Reply) -> None:
     task = None if trace is None else trace.asked.pop((side, word.number), None)
     if trace is None or task is None:
         return
+    tokens = trace.tokens.pop((side, word.number))
+    live = tokens if word.reason else word.live
     task.waits.discard((side, word.number))
     task.claims += conclude.received(c, trace, side, word.claims)
-    task.live.update(word.live)
+    task.live.update(live)
     trace.is_excused |= word.reason in EXCUSES
     if trace.is_mine:
-        trace.reasons.update(((side, token), word.reason) for token in word.live)
+        trace.reasons.update(((side, token), word.reason.removeprefix(LIVE)) for token in live)
     settle(c, trace, task)
 
 
 def give_up(c: Collector, trace: Trace, task: Task) -> None:
     """Wait no longer for the answers of a task: what is not claimed may live."""
     for wait in task.waits:
-        del trace.asked[wait]
+        del trace.asked[wait], trace.tokens[wait]
     task.waits.clear()
     settle(c, trace, task)
 

@@ -7,14 +7,14 @@ when they are decoded, before any turn; what names a frozen export is held back,
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import Broken
 from captp.model.idents import ConnId, Oid
 from captp.model.object import Object
 from captp.model.promise import Message, Reference, broken
-from captp.model.ref import Ref, view
+from captp.model.ref import Far, Ref, view
 from captp.peer.cycles.collector import Collector
 from captp.peer.cycles.ground import Cut, Holding, Import, Key, Meet, Send
 from captp.peer.cycles.parts import has_key, references, without
@@ -63,6 +63,8 @@ class Keeper:
         self.collector = Collector(self, Signing(peer.entropy), self._jitter, settings, peer.limits)
         #: What came from a link while something that it named was frozen, in order.
         self.held: dict[Link, list[Any]] = {}
+        #: What was just proved to be garbage: whoever names it has denied to hold it.
+        self._proved: frozenset[Key] = frozenset()
         #: For people: what was cut lately, and the bytes of words that were said, by kind.
         self.collected: deque[Collected] = deque(maxlen=COLLECTED)
         self.bytes_said: Counter[str] = Counter()
@@ -129,14 +131,14 @@ class Keeper:
         found = []
         if anchor is not None:
             name = id(anchor)
+            # Whoever it was given to: they may have released it again, and have said something before.
+            given = (anchor if type(anchor) is Far else anchor._entry).given
             for link in self.peer.router.links.values():
                 tables = link.session.tables
                 entry = tables.by_anchor.get(name)
                 if entry is not None:
                     tables.account.clock += 1
-                    found.append(
-                        Holding(link, entry.position, entry.incarnation, entry.touched, entry.transferred)
-                    )
+                    found.append(Holding(link, entry.position, entry.incarnation, entry.touched, given))
         return tuple(found)
 
     def imported(self, side: Link, position: int) -> Import | None:
@@ -156,10 +158,13 @@ class Keeper:
         """Return the exports that lead to an import which no root reaches."""
         return self.survey.reaching(side.session, position)
 
-    def unrooted(self, keys: Any, but: Any = ()) -> set[Key]:
-        """Return those exports that no root reaches now; what is held back counts never, ``but`` or not."""
-        del but
-        return self.survey.still_unrooted(keys)
+    def unrooted(self, keys: Collection[Key], but: Collection[Key] = ()) -> set[Key]:
+        """Return those exports that no root reaches; what is held back is one unless it names ``but``."""
+        self._proved = frozenset(but)
+        try:
+            return self.survey.still_unrooted(keys)
+        finally:
+            self._proved = frozenset()
 
     def candidates(self) -> list[Key]:
         """Return the exports that no root reached lately."""
@@ -203,16 +208,20 @@ class Keeper:
         return self.key(anchor) if has_key(anchor) else None
 
     def entries(self, anchor: Any) -> list[Reference]:
-        """Return the references to something in export tables, and in what is held back, each as often."""
+        """Return the references to something in export tables, and in what is held back from it, if proved.
+
+        Until then what is held back may be honest, and keeps what it names.
+        """
         name = id(anchor)
         found: list[Any] = []
         for link in self.peer.router.links.values():
             entry = link.session.tables.by_anchor.get(name)
             if entry is not None:
                 found.append(entry.target)
-        for effects in self.held.values():
-            for effect in effects:
-                found += [ref for ref in references(effect) if ref._anchor is anchor]
+        if self._proved and self.key(anchor) in self._proved:
+            for effects in self.held.values():
+                for effect in effects:
+                    found += [ref for ref in references(effect) if ref._anchor is anchor]
         return found
 
     def _jitter(self) -> float:

@@ -60,7 +60,9 @@ class Trace:
     #: The same as others name them, once asked for.
     edges_of: dict[Key, tuple[Edge, ...]] = field(factory=dict)
     tasks: dict[tuple[Any, int], Task] = field(factory=dict)
+    #: Questions that are not answered, by side and number: for what task, and the tokens in them.
     asked: dict[tuple[Any, int], Task] = field(factory=dict)
+    tokens: dict[tuple[Any, int], tuple[bytes, ...]] = field(factory=dict)
     count: int = 0
     #: Sides that were asked, that asked, and the statements that crossed each side before.
     kids: dict[Any, None] = field(factory=dict)

@@ -67,7 +67,10 @@ class Query:
 
 @frozen
 class Reply:
-    """What is claimed of the edges of one query and what leads to them, and the tokens of what may live."""
+    """What is claimed of the edges of one query and what leads to them, and the tokens of what may live.
+
+    With a reason, everything that was asked about may live.
+    """
 
     trace: bytes
     number: int
