@@ -56,8 +56,8 @@ class Figures:
     def summary(self) -> str:
         """Return the main figures in a line."""
         return (
-            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; cycle collected;"
-            " same sturdyref after a restart; handoff survives gifter"
+            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; same sturdyref after"
+            " a restart; handoff survives gifter"
         )
 
 

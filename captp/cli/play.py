@@ -195,8 +195,8 @@ class Play:
         self.figures.objects_after = after - before
         self.figures.cycle_collected = cuts > 0 and during > before >= after
         self.screen.say(
-            f"{during - before} rooms and members on A, B and C held each other; nobody held them from"
-            f" outside: {after - before} left after {seconds:.1f} s"
+            f"{during - before} rooms and members on A, B and C held each other, and nobody them;"
+            f" {after - before} are left after {seconds:.1f} s"
         )
 
     async def _restart(self) -> None:

@@ -15,7 +15,6 @@ from captp.model.own import SHARE
 from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
 from captp.model.ref import HOLDS, Ref
 from captp.peer.care import PING
-from captp.peer.cycles.keeper import CYCLES
 from captp.peer.handoff.exporter import ABSENT, is_unique
 from captp.peer.router import Link
 from captp.session.entries import Certificate
@@ -23,6 +22,9 @@ from captp.session.loans import OWN
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
+
+#: The method by which collectors speak, each to that of the vat at the other end.
+CYCLES: Final = "captp:cycles"
 
 MINUTE_S: Final = 60.0
 

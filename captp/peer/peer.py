@@ -7,12 +7,13 @@ outbox, what sessions receive comes back as effects, and ``run`` moves both unti
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from captp.cycles import Cycles
 from captp.errors import Broken, Disconnected
 from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
@@ -21,12 +22,10 @@ from captp.model.keys import PrivateKey, PublicKey, derive
 from captp.model.locator import PeerLocator, SturdyRef, announcing
 from captp.model.object import Object
 from captp.model.own import Hold
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, pressure, routing
-from captp.peer.cycles.keeper import Keeper
-from captp.peer.cycles.settings import Settings
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
@@ -38,6 +37,9 @@ from captp.session.session import Session
 from captp.vat.effects import Enliven
 from captp.vat.vat import Vat
 
+if TYPE_CHECKING:
+    from captp.peer.cycles.keeper import Keeper
+
 
 class Peer:
     """The pure machine of one vat: see the input methods, ``run`` and ``drain``."""
@@ -48,7 +50,7 @@ class Peer:
         key: PrivateKey,
         entropy: Callable[[int], bytes],
         limits: Limits | None = None,
-        cycles: Settings | None = None,
+        cycles: Cycles | None = None,
     ) -> None:
         self.key = key
         self.limits = limits or Limits()
@@ -67,9 +69,18 @@ class Peer:
         self.held: dict[Link, None] = {}
         self.timers: list[tuple[float, int, Promise[Any], Broken | None]] = []
         self.entropy = entropy
-        self.cycles = Keeper(self, cycles or Settings())
+        self.cycle_settings = cycles or Cycles()
+        #: Whether something is frozen or held back, so that what comes has to be looked at.
+        self.is_holding = False
         self._timer_count = 0
         self._batches = 0
+
+    @cached_property
+    def cycles(self) -> Keeper:
+        """What finds garbage that loops through other vats; it comes when there are any."""
+        from captp.peer.cycles.keeper import Keeper  # noqa: PLC0415 - a vat that starts needs none of it
+
+        return Keeper(self, self.cycle_settings)
 
     @property
     def designator(self) -> str:
@@ -139,7 +150,7 @@ class Peer:
         session = link.session
         self.touched[session] = None
         effects = self._receive(session, session.receive, data)
-        if self.cycles.collector.frozen or self.cycles.held:
+        if self.is_holding:
             effects = self.cycles.hold_back(link, effects)
         self.apply(link, effects, len(data))
 
@@ -221,7 +232,8 @@ class Peer:
             routing.settle(self, settlement)
         for link in list(self.router.links.values()):
             care.care(self, link)
-        self.cycles.tick(now)
+        if self.links:
+            self.cycles.tick(now)
 
     def load(self, obj: Object) -> None:
         """Hold the messages to an object whose state is not in memory, and ask for it."""
@@ -345,7 +357,8 @@ class Peer:
         self.touched.pop(session, None)
         self.links.pop(session, None)
         pressure.let_go(self, link)
-        self.cycles.closed(link)
+        if "cycles" in self.__dict__:
+            self.cycles.closed(link)
         self.vat.queues.close(link.source)
         name = session.hello.location.designator if session.hello is not None else ""
         short = name[:12] or "an unknown peer"
@@ -365,24 +378,12 @@ class Peer:
         if attempt is not None:
             self.router.failed(attempt, reason, self.now)
 
-    def holders(self) -> Iterator[Any]:
-        """Yield every reference that the engine itself keeps alive: a root for whoever traces the heap.
-
-        What waits as an argument stands in its message, and is yielded with the message's target.
-        """
-        yield from self.registry.references()
-        yield from self.exporter.references()
-        for link in self.router.links.values():
-            tables = link.session.tables
-            yield from (e.target for e in tables.exports.values() if isinstance(e.target, Reference))
-            yield from (a._value for a in tables.answers.values() if isinstance(a._value, Reference))
-        yield from self.vat.holders()
-
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold anywhere in this vat."""
         self.vat.check()
         self.exporter.check()
-        self.cycles.collector.check()
+        if "cycles" in self.__dict__:
+            self.cycles.collector.check()
         for link in self.router.links.values():
             link.session.check()
 

@@ -72,10 +72,6 @@ class Registry:
         """Return what is registered."""
         return self._by_mac.values()
 
-    def references(self) -> list[Ref]:
-        """Return what the swiss numbers give."""
-        return [r.ref for r in self._by_mac.values()]
-
     def objects(self) -> list[Object]:
         """Return the registered objects: they are roots."""
         return [r.ref._anchor for r in self._by_mac.values() if isinstance(r.ref._anchor, Object)]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from captp.model.promise import PENDING
-from captp.peer.cycles.view import CyclesView
 from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
 from captp.peer.router import Link
+
+if TYPE_CHECKING:
+    from captp.peer.cycles.view import CyclesView
 
 
 @frozen

@@ -141,7 +141,7 @@ class ChildProcess:
             memory_bytes=plan.memory_bytes,
             turn_s=plan.turn_s,
             limits=plan.peer.limits,
-            cycles=plan.peer.cycles.settings,
+            cycles=plan.peer.cycle_settings,
         )
         self._packets.send(opening.encode())
         await self._greeted()

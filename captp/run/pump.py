@@ -233,7 +233,7 @@ class Pump:
 
     async def beat(self) -> None:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
-        beat = min(BEAT_S, self.peer.cycles.settings.tick)
+        beat = min(BEAT_S, self.peer.cycle_settings.tick)
         while True:
             pause = beat if self._connections else math.inf
             deadline = min(trio.current_time() + pause, self._wake_at)

@@ -7,7 +7,7 @@ are kept or both are dropped. What the outbox holds has left its turn; the peer 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final
 
 from captp.errors import Broken, Closed, InvariantBroken, NotNear, NotNow, UsageError
@@ -296,15 +296,6 @@ class Vat:
             or self.settling.forwarded
             or self.dropped
         )
-
-    def holders(self) -> Iterator[Any]:
-        """Yield the targets and promises of all that waits here, and the objects of fibers."""
-        for source in self.queues.sources:
-            yield from (m.target for m in source.messages if type(m) is Message)
-        for messages in (self.waited, self.ahead, self.settling.forwarded):
-            yield from (m.target for m in messages)
-        yield from self.settling.queued
-        yield from (Ref(self, f.obj) for f in self.turns.fibers)
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""

@@ -15,6 +15,7 @@ from captp.model.idents import ConnId, Oid
 from captp.model.object import Object
 from captp.model.promise import Message, Reference, broken
 from captp.model.ref import Far, Ref, view
+from captp.peer.bootstrap import CYCLES
 from captp.peer.cycles.collector import Collector
 from captp.peer.cycles.ground import Cut, Holding, Import, Key, Meet, Send
 from captp.peer.cycles.parts import has_key, references, without
@@ -29,9 +30,6 @@ from captp.session.session import DGC, Established
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
     from captp.peer.router import Link
-
-#: The method of the bootstrap by which collectors speak.
-CYCLES: Final = "captp:cycles"
 
 #: How many of those that were cut are remembered.
 COLLECTED: Final = 256
@@ -241,6 +239,7 @@ class Keeper:
                         self._cut(keys, trace)
                     case _:
                         self._thaw()
+        self.peer.is_holding = bool(self.collector.frozen or self.held)
 
     def _say(self, link: Link, word: tuple[Any, ...]) -> None:
         session = link.session

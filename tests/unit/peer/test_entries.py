@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from captp.limits import Limits
 from captp.model.send import E
 from captp.session.session import Session
-from tests.unit.peer.pair import Counter, Host, Pair, Shop, outcome, pair
+from tests.unit.peer.pair import Counter, Host, pair
 
 
 def session_of(host: Host) -> Session:
@@ -114,42 +112,3 @@ def test_a_call_that_carries_no_reference_moves_no_transfer_stamp() -> None:
     it.net.rest()
 
     assert (given.transferred, taken.transferred) == stamps
-
-
-def mutual(it: Pair) -> Any:
-    """Return b's promise for an object of a's."""
-    promise = it.b.want(it.b.enliven(it.a.mint(Counter()), Shop))
-    it.net.rest()
-    return promise
-
-
-@pytest.mark.parametrize("way", ["swiss number", "export", "answer", "queue", "promise", "fiber"])
-def test_what_the_engine_itself_holds_can_be_listed(way: str) -> None:
-    it = pair()
-    obj = Counter()
-    ref = it.b.vat.reference(obj)
-    promise, _resolver = it.b.vat.promise()
-    before = list(it.b.peer.holders())
-    call = None
-    if way == "swiss number":
-        it.b.mint(obj)
-    elif way == "export":
-        E(it.b.want(outcome(mutual(it)))).keep(ref)
-    elif way == "answer":
-        session_of(it.b).tables.install(77, reply=False)
-        it.b.vat.settle(session_of(it.b).tables.answers[77], 1, ref)
-    elif way == "queue":
-        E(ref).add(1)
-        it.b.peer.run(0)
-    elif way == "promise":
-        E(promise).add(1)
-    else:
-        call = E(ref).never()
-    if way != "queue":
-        it.net.rest()
-
-    held = list(it.b.peer.holders())
-
-    assert call is None or not call.settled
-    assert ref not in before
-    assert (promise if way == "promise" else ref) in held
