@@ -202,3 +202,13 @@ def _is_socket(fd: int) -> bool:
         return stat.S_ISSOCK(os.fstat(fd).st_mode)
     except OSError:
         return False
+
+
+class Keeper(captp.Object):
+    """Keeps what it is given."""
+
+    kept: captp.List[Any]
+
+    @captp.method
+    def keep(self, what: Any) -> None:
+        self.kept.append(what)

@@ -20,7 +20,7 @@ from captp.peer.cycles import collect, conclude, leaving
 from captp.peer.cycles.ground import Cut, Ground, Holding, Key, Meet, Send, Signatures, Thaw
 from captp.peer.cycles.quota import Bucket
 from captp.peer.cycles.schedule import Schedule
-from captp.peer.cycles.settings import REMEMBERED, Settings
+from captp.peer.cycles.settings import REMEMBERED, STATEMENTS_S, Settings
 from captp.peer.cycles.statements import Edge, Ledger
 from captp.peer.cycles.trace import Task, Trace
 from captp.peer.cycles.words import (
@@ -49,6 +49,9 @@ class Neighbour:
     key: bytes
     queries: Bucket
     edges: Bucket
+    #: What it may ask to be checked, and the bytes of statements that are kept and verified for it.
+    checks: Bucket
+    statements: Bucket
     peer: bytes | None = None
 
 
@@ -99,7 +102,9 @@ class Collector:
             self._sides += 1
             queries = Bucket(settings.queries_per_s, settings.queries_burst)
             edges = Bucket(settings.edges_per_s, 2 * settings.edges_per_s)
-            made = Neighbour(self._sides, self.signatures.make(), queries, edges)
+            checks = Bucket(settings.queries_per_s, settings.queries_burst)
+            kept = Bucket(settings.bytes / STATEMENTS_S, 2 * settings.bytes)
+            made = Neighbour(self._sides, self.signatures.make(), queries, edges, checks, kept)
             self.neighbours[side] = made
             self.send(side, Hello(made.key))
 
@@ -140,6 +145,8 @@ class Collector:
         for trace in list(self.traces.values()):
             for task in [t for t in trace.tasks.values() if t.deadline <= now]:
                 collect.give_up(self, trace, task)
+            if trace.frozen and not trace.is_mine and not trace.is_leaving:
+                conclude.settled(self, trace)
             if trace.deadline > now or trace.name not in self.traces:
                 continue
             if trace.is_leaving:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from captp.peer.cycles import leaving, statements
 from captp.peer.cycles.ground import Cut, Holding, Key, Thaw
+from captp.peer.cycles.settings import STATEMENT
 from captp.peer.cycles.trace import Trace
 from captp.peer.cycles.words import SHORT, Commit, Confirm, Confirmed
 
@@ -22,6 +23,10 @@ def confirm(c: Collector, trace: Trace) -> None:
 def on_confirm(c: Collector, side: Any, word: Confirm) -> None:
     """Stand still, say what stands, and pass the question on; no second digest is taken, and no late one."""
     trace = c.traces.get(word.trace)
+    if not c.neighbours[side].checks.take(1, c.now):
+        # It costs a look at what leads to all of it, and a signature.
+        c.counts["refused: quota"] += 1
+        trace = None
     if trace is None or side not in trace.askers or not _is_timely(c, trace, word.digest):
         c.send(side, Confirmed(word.trace, word.digest, ()))
     elif trace.digest is None:
@@ -85,7 +90,8 @@ def _mine(c: Collector, trace: Trace, side: Any) -> bytes:
 
 def _tell(c: Collector, trace: Trace, side: Any, blobs: Iterable[bytes]) -> None:
     assert trace.digest is not None
-    said = tuple(blobs)
+    # What several have passed on is said once.
+    said = tuple(dict.fromkeys(blobs))
     trace.crossed.setdefault(side, set()).update(map(statements.short, said))
     c.send(side, Confirmed(trace.name, trace.digest, said))
 
@@ -104,8 +110,12 @@ def received(c: Collector, trace: Trace, side: Any, blobs: Collection[bytes]) ->
     """Keep statements that have come, up to the bytes of one trace; what is missing may live."""
     kept = []
     crossed = trace.crossed.setdefault(side, set())
+    quota = c.neighbours[side].statements
     for blob in blobs:
-        if trace.ledger.size + len(blob) > c.settings.bytes:
+        if not trace.ledger.has(blob) and (
+            trace.ledger.size + len(blob) > c.settings.bytes
+            or not quota.take(max(len(blob), STATEMENT), c.now)
+        ):
             c.counts["capped"] += 1
             break
         crossed.add(trace.ledger.keep(blob))
@@ -139,9 +149,12 @@ def on_commit(c: Collector, side: Any, word: Commit) -> None:
         return
     if trace.is_leaving and all(at != side for at, _ in trace.claims):
         return
+    if not c.neighbours[side].checks.take(1, c.now):
+        c.counts["refused: quota"] += 1
+        return
     claims, stand = (_spelt(c, trace, side, blobs) for blobs in (word.claims, word.statements))
-    if claims is not None and stand is not None:
-        _cut(c, trace, side, claims, stand)
+    if claims is not None and stand is not None and not _cut(c, trace, side, claims, stand):
+        settled(c, trace)
 
 
 def _spelt(c: Collector, trace: Trace, side: Any, blobs: Iterable[bytes]) -> tuple[bytes, ...] | None:
@@ -171,10 +184,11 @@ def _cut(c: Collector, trace: Trace, side: Any, claims: tuple[bytes, ...], stand
     if not good:
         return False
     holders = dict.fromkeys(holding.side for key in sorted(good) for holding in c.ground.holdings(key))
+    named = [[(statements.short(blob), blob) for blob in blobs] for blobs in (claims, stand)]
     for holder in holders:
         if holder != side:
             crossed = trace.crossed.setdefault(holder, set())
-            proofs = [tuple(_brief(crossed, blob) for blob in blobs) for blobs in (claims, stand)]
+            proofs = [tuple(name if name in crossed else blob for name, blob in blobs) for blobs in named]
             c.send(holder, Commit(trace.name, *proofs))
     c.counts["garbage"] += trace.is_mine
     c.counts["cut"] += len(good)
@@ -182,6 +196,12 @@ def _cut(c: Collector, trace: Trace, side: Any, claims: tuple[bytes, ...], stand
     c.act(Cut(frozenset(good), trace.name))
     _unfreeze(c, trace, good)
     return True
+
+
+def settled(c: Collector, trace: Trace) -> None:
+    """Close a trace whose exports have all been released meanwhile: there is nothing left to be cut."""
+    if not any(c.ground.holdings(key) for key in trace.frozen):
+        leaving.finish(c, trace)
 
 
 def _unfreeze(c: Collector, trace: Trace, cut: Collection[Key]) -> None:
@@ -196,11 +216,6 @@ def _unfreeze(c: Collector, trace: Trace, cut: Collection[Key]) -> None:
         leaving.finish(c, trace)
     elif trace.is_mine:
         leaving.leave(c, trace, None)
-
-
-def _brief(crossed: set[bytes], blob: bytes) -> bytes:
-    name = statements.short(blob)
-    return name if name in crossed else blob
 
 
 def _is_same(c: Collector, trace: Trace, key: Key) -> bool:

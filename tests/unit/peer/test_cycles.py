@@ -123,6 +123,35 @@ def test_a_ring_is_freed_once_nobody_holds_it(count: int, introduces: bool) -> N
     assert is_at_rest(hosts)
 
 
+class Mourned(Cell):
+    """Tells that it went."""
+
+    __slots__ = ("went",)
+
+    def __init__(self, went: list[str]) -> None:
+        self.went = went
+
+    def __dropped__(self) -> None:
+        self.went.append("dropped")
+
+
+def test_what_is_collected_is_told_as_if_its_last_holder_had_gone() -> None:
+    net, hosts, makers = vats(2)
+    went: list[str] = []
+    promise = hosts[0].want(hosts[0].enliven(hosts[1].mint(Mourned(went), uses=1)))
+    net.rest()
+    told = outcome(promise)
+    mine = ask(net, captp.E(makers[0]).make())
+    ask(net, captp.E(mine).hold(told))
+    ask(net, captp.E(told).hold(mine))
+    del promise, told, mine
+
+    net.wait(SOON)
+
+    assert went == ["dropped"]
+    assert cells(hosts) == [0, 0]
+
+
 def test_a_ring_is_kept_while_one_host_holds_a_part_of_it_and_works_as_ever() -> None:
     net, hosts, makers = vats(3)
     kept = ring(net, makers)[1]
