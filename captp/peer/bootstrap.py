@@ -19,6 +19,7 @@ from captp.peer.handoff.exporter import ABSENT, is_unique
 from captp.peer.router import Link
 from captp.session.entries import Certificate
 from captp.session.loans import OWN
+from captp.session.session import DGC
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -99,6 +100,9 @@ def _share(_peer: Peer, link: Link, message: Message) -> None:
 
 
 def _cycles(peer: Peer, link: Link, message: Message) -> None:
+    """Take a word of the peer's collector; who has announced none finds nothing here."""
+    if DGC not in link.session.extensions:
+        raise NoSuchMethod("there is no such method")
     peer.cycles.heard(link, message.args)
 
 

@@ -151,7 +151,7 @@ class Peer:
         self.touched[session] = None
         effects = self._receive(session, session.receive, data)
         if self.is_holding:
-            effects = self.cycles.hold_back(link, effects)
+            effects = self.cycles.hold_back(link, effects, len(data))
         self.apply(link, effects, len(data))
 
     def apply(self, link: Link, effects: list[Any], size: int = 0) -> None:
@@ -357,8 +357,6 @@ class Peer:
         self.touched.pop(session, None)
         self.links.pop(session, None)
         pressure.let_go(self, link)
-        if "cycles" in self.__dict__:
-            self.cycles.closed(link)
         self.vat.queues.close(link.source)
         name = session.hello.location.designator if session.hello is not None else ""
         short = name[:12] or "an unknown peer"
@@ -371,6 +369,10 @@ class Peer:
             self.vat.settling.release(answer)
         for settlement in (*session.end(reason), *self.exporter.ended(session)):
             routing.settle(self, settlement)
+        if "cycles" in self.__dict__:
+            # By now what was imported over it is broken, and nothing that it leads to is asked about.
+            for settlement in self.cycles.closed(link, reason):
+                routing.settle(self, settlement)
         for fiber in self.vat.turns.tied():
             # A peer may have tied them by what it resolved; now it can never wake them.
             self.vat.cancel(fiber)

@@ -54,8 +54,19 @@ def has_backlog(peer: Peer, conn: ConnId) -> bool:
     link = peer.router.links.get(conn)
     if link is None:
         return False
+    if is_held_back(peer, conn):
+        return True
     waiting = len(link.session.outbound.waiting) if link.source.held else 0
     return len(link.source.messages) + waiting > peer.limits.backlog
+
+
+def is_held_back(peer: Peer, conn: ConnId) -> bool:
+    """Say whether so much waits for a verdict on what it names that no more should be read till then."""
+    link = peer.router.links.get(conn)
+    if link is None or not peer.is_holding:
+        return False
+    held, limits = peer.cycles.held.get(link), peer.limits
+    return held is not None and (len(held.effects) > limits.backlog or held.size > limits.in_flight_bytes)
 
 
 def hold(peer: Peer, link: Link) -> None:

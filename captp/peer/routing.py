@@ -29,7 +29,7 @@ from captp.peer.letting import let_go_of
 from captp.peer.order import next_hop, takes_detour
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
-from captp.session.entries import Answer
+from captp.session.entries import Answer, Question
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
 from captp.vat.effects import Claim, Enliven, Outside, Shortened, Timer, Want, Watch
@@ -92,7 +92,8 @@ def send(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
         if target._state != PENDING and (route is None or not isinstance(target._value, Reference)):
             vat.settling.deliver_to_data(target, message)
             return
-        if route is None:
+        if route is None or (type(route) is Question and route.is_released):
+            # Without a way, or with one that is closed: its result is here, and is held back for a verdict.
             vat.settling.queue_on(target, message)
             return
         session = route.session

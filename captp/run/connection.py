@@ -27,6 +27,8 @@ PIECE: Final = 2 * 1024
 PART: Final = 128 * 1024
 #: Seconds without a byte read by a peer after which it is taken to wait for us to read.
 STUCK_S: Final = 0.5
+#: Seconds between two looks whether a peer may go on that waits for its collector's verdict.
+VERDICT_S: Final = 0.1
 
 
 class Connection:
@@ -173,6 +175,10 @@ class Connection:
             received(conn, data, trio.current_time())
             pump.flush()
             while pressure.is_behind(peer, conn):
+                if pressure.is_held_back(peer, conn):
+                    # Time alone changes that, or another peer.
+                    await trio.sleep(VERDICT_S)
+                    continue
                 # What we do not read yet waits at the peer, where it belongs.
                 if self._is_full and await self._is_stuck():
                     break

@@ -132,6 +132,11 @@ class Question(weakref.ref[Promise[Any]]):
     def __repr__(self) -> str:
         return f"q{self.position}"
 
+    @property
+    def is_released(self) -> bool:
+        """Whether the peer was told that nothing more comes through it, so that it cannot be taken back."""
+        return self.state is FINISHED and self.released is SENT
+
     def returned(self) -> bool:
         """Note the result; return whether the entry ends here."""
         if self.state is WAITING:

@@ -20,9 +20,9 @@ from typing import Any
 from attrs import frozen
 
 import captp
+from captp.cycles import Cycles
 from captp.model.locator import PeerLocator
 from captp.peer.cycles.keeper import Keeper
-from captp.peer.cycles.settings import Settings
 from captp.peer.outputs import Write
 from tests.bench.report import table
 from tests.unit.peer import pair
@@ -30,7 +30,7 @@ from tests.unit.peer.pair import TRANSPORT, Host, Net, outcome
 
 #: Seconds of a tick, and of how long an export is left alone, where it is to go fast.
 TICK_S = 0.05
-QUICK = Settings(age=TICK_S, tick=TICK_S, queries_per_s=1000.0, queries_burst=1000.0, edges_per_s=1e6)
+QUICK = Cycles(age=TICK_S, tick=TICK_S, queries_per_s=1000.0, queries_burst=1000.0, edges_per_s=1e6)
 
 
 class Cell(captp.Object):
@@ -89,13 +89,13 @@ class Meters:
 class Room:
     """Some vats, all of whose first objects the first vat holds."""
 
-    def __init__(self, count: int, settings: Settings) -> None:
+    def __init__(self, count: int, settings: Cycles) -> None:
         pair.BEAT = min(settings.tick, 0.25)
         self.net = Net()
         self.hosts = [self.net.host(number + 1) for number in range(count)]
         self.makers = [Cell() for _ in self.hosts]
         for host in self.hosts:
-            _set(host, Settings(enabled=False))
+            _set(host, Cycles(enabled=False))
             _jitter(host)
             hints = {"exts": "mp1", "node": "here"}
             host.peer.locations[TRANSPORT] = PeerLocator.make(TRANSPORT, host.peer.designator, hints)
@@ -154,7 +154,7 @@ class Room:
         raise AssertionError(f"{self.left()} cells are left after {most} ticks")
 
 
-def _set(host: Host, settings: Settings) -> None:
+def _set(host: Host, settings: Cycles) -> None:
     keeper: Keeper = host.peer.cycles
     keeper.settings = keeper.survey.settings = keeper.collector.settings = settings
 
@@ -200,7 +200,7 @@ def many_rings() -> Figures:
 def live_exports() -> Figures:
     """10,000 objects that a peer holds for five minutes; it calls half of them every ten seconds."""
     count, seconds = 10_000, 300
-    room = Room(2, Settings())
+    room = Room(2, Cycles())
     held = []
     for _ in range(count // 100):
         held += room.ask(captp.E(room.refs[1]).make(100))
@@ -221,7 +221,7 @@ def live_exports() -> Figures:
 
 def pauses() -> Figures:
     """100,000 objects, half of them exported, through three times the wait of an export."""
-    room = Room(2, Settings(age=1.0))
+    room = Room(2, Cycles(age=1.0))
     held = []
     for _ in range(500):
         held += room.ask(captp.E(room.refs[1]).make(100))

@@ -1,4 +1,4 @@
-"""The tutorial is run as it stands: its files written, its commands typed, its outputs compared."""
+"""The tutorial and a how-to are run as they stand: files written, commands typed, outputs compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.daemons import LONGEST_S, free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "bank.md"
+DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(?:python file=(?P<file>\S+)|console)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
@@ -74,9 +74,10 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         made.end()
 
 
-def test_every_command_of_the_tutorial_says_what_the_page_says(shell: Shell) -> None:
+def follow(page: Path, shell: Shell) -> int:
+    """Do what a page says; return how many commands that was."""
     ran = 0
-    for block in BLOCK.finditer(PAGE.read_text()):
+    for block in BLOCK.finditer(page.read_text()):
         if block["file"]:
             (shell.folder / block["file"]).write_text(block["body"])
             continue
@@ -85,5 +86,13 @@ def test_every_command_of_the_tutorial_says_what_the_page_says(shell: Shell) -> 
             pattern = ".+".join(re.escape(part) for part in golden.strip().split("…"))
             assert re.fullmatch(pattern, said.strip()), f"$ {command}\n{said}"
             ran += 1
+    return ran
 
-    assert ran > 15
+
+def test_every_command_of_the_tutorial_says_what_the_page_says(shell: Shell) -> None:
+    assert follow(DOCS / "tutorial" / "bank.md", shell) > 15
+
+
+@pytest.mark.slow
+def test_every_command_that_tells_why_an_object_is_kept_says_what_the_page_says(shell: Shell) -> None:
+    assert follow(DOCS / "how-to" / "kept.md", shell) > 10

@@ -60,6 +60,7 @@ def test_the_demo_finds_what_it_promises_and_leaves_nothing_behind(tmp_path: Pat
     assert all(count == 0 for tables in found["tables_after"].values() for count in tables.values())
     assert found["session_open_after"] is True
     assert found["impostor_refused"] is True
+    assert (found["cycle_collected"], found["objects_after"]) == (True, 0)
     assert found["same_sturdyref_after_restart"] is True
     assert found["handoff_survives_introducer"] is True
     assert (found["ok"], found["amiss"]) == (True, [])
@@ -83,6 +84,9 @@ def test_the_story_fits_a_screen_and_its_last_line_is_the_summary(tmp_path: Path
         r" handoff survives gifter; \d+\.\d s"
     )
     assert re.fullmatch(said, lines[-1])
+    cycle = re.search(r"6 rooms and members .*; 0 are left after (\d\.\d) s", done.stdout)
+    assert cycle is not None
+    assert float(cycle[1]) < 3
     assert "/s/" not in done.stdout, "no sturdyref on the screen"
 
 

@@ -41,7 +41,7 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
 
 
 def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
-    assert sorted(EXAMPLES) == ["bank", "errors", "fetch_and_add", "introduction", "round_trips"]
+    assert sorted(EXAMPLES) == ["bank", "errors", "fetch_and_add", "introduction", "rooms", "round_trips"]
     for name in EXAMPLES:
         assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
 
@@ -59,6 +59,20 @@ def test_the_introduction_outlives_the_introducer() -> None:
         "the friend has an account with 100",
         "the introducer is gone, and the friend has left of it 70",
     ]
+
+
+@pytest.mark.slow
+def test_rooms_and_members_are_gone_from_all_hosts_when_everybody_has_left() -> None:
+    header, *rows = [re.split(r"\s{2,}", line.rstrip()) for line in run("rooms")]
+
+    assert header == ["objects", "all", "rooms 1", "rooms 2", "members"]
+    before, during, after = rows
+    assert before == ["before", "0", "0", "0", "0"]
+    assert during == ["during", "30", "5", "5", "20", "200 lines were heard"]
+    assert after[:-1] == ["after", *before[1:]]
+    took = re.fullmatch(r"(\d+\.\d) s after the last had left", after[-1])
+    assert took is not None
+    assert float(took[1]) < 10
 
 
 def test_the_errors_show_each_kind_where_it_arrives() -> None:

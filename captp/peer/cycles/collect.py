@@ -82,7 +82,8 @@ def on_query(c: Collector, side: Any, word: Query) -> None:
         return
     task = Task(side, word.number, c.now + seconds, live=live)
     trace.tasks[side, word.number] = task
-    fan(c, trace, task, sorted(need), hops=word.hops, budget=word.budget)
+    hops, budget = min(word.hops, c.settings.hops), min(word.budget, c.settings.edges)
+    fan(c, trace, task, sorted(need), hops=hops, budget=budget)
     c.schedule.covered(trace.exports)
     leading = {
         token: tuple(edge for key in sorted(by) for edge in c.edges(trace, key))
@@ -167,7 +168,12 @@ def on_reply(c: Collector, side: Any, word: Reply) -> None:
     tokens = trace.tokens.pop((side, word.number))
     live = tokens if word.reason else word.live
     task.waits.discard((side, word.number))
-    task.claims += conclude.received(c, trace, side, word.claims)
+    if len(task.live) + len(live) > c.settings.edges:
+        # No trace asks about so many: passed on, they would be more than others read in one message.
+        c.counts["capped"] += 1
+        live = tokens
+    else:
+        task.claims += conclude.received(c, trace, side, word.claims)
     task.live.update(live)
     trace.is_excused |= word.reason in EXCUSES
     if trace.is_mine:
@@ -190,13 +196,11 @@ def settle(c: Collector, trace: Trace, task: Task) -> None:
     del trace.tasks[task.side, task.number]
     if task.side is not None:
         trace.crossed.setdefault(task.side, set()).update(map(trace.ledger.keep, task.claims))
-        claims = tuple(task.claims)
+        claims = tuple(dict.fromkeys(task.claims))
         c.send(task.side, Reply(trace.name, task.number, claims, tuple(sorted(task.live)), ""))
         return
-    proof = Proof(trace.ledger, task.claims)
-    good = [
-        key for key in trace.suspects if key in trace.edges_of and proof.holds(c.edges(trace, key), task.live)
-    ]
+    proof = Proof(trace.ledger, task.claims, task.live)
+    good = [key for key in trace.suspects if key in trace.edges_of and proof.holds(c.edges(trace, key))]
     trace.agreed = tuple(task.claims)
     if len(good) == len(trace.suspects):
         conclude.confirm(c, trace)

@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from attrs import define
 
+from captp.cycles import Cycles
 from captp.errors import InvariantBroken
 from captp.limits import Limits
 from captp.peer.cycles import collect, conclude, leaving
+from captp.peer.cycles.bounds import REMEMBERED, STATEMENTS_S
 from captp.peer.cycles.ground import Cut, Ground, Holding, Key, Meet, Send, Signatures, Thaw
 from captp.peer.cycles.quota import Bucket
 from captp.peer.cycles.schedule import Schedule
-from captp.peer.cycles.settings import REMEMBERED, STATEMENTS_S, Settings
 from captp.peer.cycles.statements import Edge, Ledger
 from captp.peer.cycles.trace import Task, Trace
 from captp.peer.cycles.words import (
@@ -71,13 +72,13 @@ class Collector:
         ground: Ground,
         signatures: Signatures,
         jitter: Callable[[], float],
-        settings: Settings | None = None,
+        settings: Cycles | None = None,
         limits: Limits | None = None,
     ) -> None:
         """``jitter`` gives numbers from 0.5 to 1.5, which spread the traces of many vats."""
         self.ground = ground
         self.signatures = signatures
-        self.settings = settings or Settings()
+        self.settings = settings or Cycles()
         self.limits = limits or Limits()
         self.now = 0.0
         self.neighbours: dict[Any, Neighbour] = {}
@@ -173,6 +174,12 @@ class Collector:
         collect.fan(self, trace, task, trace.suspects, hops=settings.hops, budget=settings.edges)
         collect.settle(self, trace, task)
         return trace.name
+
+    def stop(self) -> None:
+        """Forget everything: nothing stands still any longer, and nothing is cut."""
+        self.traces.clear()
+        self.frozen.clear()
+        self._actions = [Thaw()]
 
     def take(self) -> list[Action]:
         """Return what is to be done, in order, once."""

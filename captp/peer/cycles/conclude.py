@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from captp.peer.cycles import leaving, statements
+from captp.peer.cycles.bounds import STATEMENT
 from captp.peer.cycles.ground import Cut, Holding, Key, Thaw
-from captp.peer.cycles.settings import STATEMENT
 from captp.peer.cycles.trace import Trace
 from captp.peer.cycles.words import SHORT, Commit, Confirm, Confirmed
 

@@ -6,25 +6,31 @@ when they are decoded, before any turn; what names a frozen export is held back,
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import define, evolve, field
+
+from captp.cycles import Cycles
 from captp.errors import Broken
 from captp.model.idents import ConnId, Oid
 from captp.model.object import Object
-from captp.model.promise import Message, Reference, broken
+from captp.model.promise import BROKEN, Message, Reference, Settlement, broken
 from captp.model.ref import Far, Ref, view
 from captp.peer.bootstrap import CYCLES
-from captp.peer.cycles.collector import Collector
+from captp.peer.care import PING
+from captp.peer.cycles.collector import Action, Collector
 from captp.peer.cycles.ground import Cut, Holding, Import, Key, Meet, Send
 from captp.peer.cycles.parts import has_key, references, without
-from captp.peer.cycles.settings import Settings
 from captp.peer.cycles.signing import Signing
 from captp.peer.cycles.survey import Survey
 from captp.peer.cycles.view import Collected, CyclesView, kind_of, name_of, view_of
-from captp.peer.cycles.words import NAMES
-from captp.session.inbound import ControlCall, Ended
+from captp.peer.cycles.words import NAMES, WITHDRAW
+from captp.peer.outputs import Trace
+from captp.session.inbound import ControlCall, Ended, Introduced
 from captp.session.session import DGC, Established
 
 if TYPE_CHECKING:
@@ -37,16 +43,27 @@ COLLECTED: Final = 256
 #: Effects that are never held back: a session's own beginning and end.
 _AT_ONCE: Final = (Established, Ended)
 
+#: Calls of the bootstrap that are not: what settles the matter, and the sign of life.
+_NOT_HELD: Final = (CYCLES, PING)
+
 #: What a collected reference is to whoever names it still.
 _COLLECTED: Final = (
     "collected: nobody who was asked had a use for this object, you included; ask its owner for a new one"
 )
 
 
+@define(eq=False)
+class Held:
+    """What came from one link and waits, in order, and how many bytes it was."""
+
+    effects: list[Any] = field(factory=list)
+    size: int = 0
+
+
 class Keeper:
     """The ground on which a vat's collector stands, and the hands that do what it says."""
 
-    def __init__(self, peer: Peer, settings: Settings) -> None:
+    def __init__(self, peer: Peer, settings: Cycles) -> None:
         self.peer = peer
         self.settings = settings
         self.survey = Survey(
@@ -60,13 +77,16 @@ class Keeper:
         )
         self.collector = Collector(self, Signing(peer.entropy), self._jitter, settings, peer.limits)
         #: What came from a link while something that it named was frozen, in order.
-        self.held: dict[Link, list[Any]] = {}
+        self.held: dict[Link, Held] = {}
         #: What was just proved to be garbage: whoever names it has denied to hold it.
         self._proved: frozenset[Key] = frozenset()
         #: For people: what was cut lately, and the bytes of words that were said, by kind.
         self.collected: deque[Collected] = deque(maxlen=COLLECTED)
         self.bytes_said: Counter[str] = Counter()
-        self._due = 0.0
+        self._due = self._cleared_at = 0.0
+        self._acts = False
+        #: Where exports are held, as long as nothing but the machine is at work.
+        self._known: dict[Key, tuple[Holding, ...]] | None = None
 
     # Inputs from the peer.
 
@@ -75,29 +95,67 @@ class Keeper:
         if not self.settings.enabled or now < self._due:
             return
         self._due = now + self.settings.tick
-        if self.peer.links:
+        with self._one_moment():
             self.survey.step(now)
             freed, self.survey.freed = self.survey.freed, set()
             self.collector.schedule.anew(freed)
             self.collector.tick(now)
-            self._act()
+        self._act()
+        self._clear_up(now)
+
+    def _clear_up(self, now: float) -> None:
+        """Have Python free what no peer holds any more and is a circle here; that takes long."""
+        orphans = self.survey.orphans
+        if orphans and self._cleared_at + self.settings.age <= now:
+            self._cleared_at = now
+            if any(key > 0 and self.find(key) is not None for key in orphans):
+                gc.collect()
+            orphans.clear()
 
     def heard(self, link: Link, word: tuple[Any, ...]) -> None:
         """Take a word of the collector at the other end; one that is not spoken to is not heard."""
         if not self.speaks(link):
             return
-        self.collector.opened(link)
-        self.collector.heard(link, word, self.peer.now)
+        with self._one_moment():
+            self.collector.opened(link)
+            self.collector.heard(link, word, self.peer.now)
         self._act()
 
-    def closed(self, link: Link) -> None:
-        """Forget a link that is gone, and what it is not to have done."""
-        self.held.pop(link, None)
+    def closed(self, link: Link, reason: Broken) -> list[Settlement]:
+        """Forget a link that is gone, and what it is not to have done.
+
+        Returns how the promises break that it had settled by what is held back: no table has them any more.
+        """
+        held = self.held.pop(link, None)
         self.survey.session_over(link.session)
-        self.collector.closed(link)
+        with self._one_moment():
+            self.collector.closed(link)
         self._act()
+        waiting = () if held is None else held.effects
+        return [
+            Settlement(effect.promise, BROKEN, reason)
+            for effect in waiting
+            if type(effect) in (Settlement, Introduced)
+        ]
 
-    def hold_back(self, link: Link, effects: list[Any]) -> list[Any]:
+    @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """Look up each export once: peers decide how often the machine asks."""
+        self._known = {}
+        try:
+            yield
+        except Exception as problem:  # a mistake of ours: the vat goes on without a collector
+            self._give_up(problem)
+        finally:
+            self._known = None
+
+    def _give_up(self, problem: Exception) -> None:
+        self.peer.outputs.append(Trace("error", "collector failed", {}, problem))
+        self.survey.fault = "it failed, and the log says how"
+        self.settings = evolve(self.settings, enabled=False)
+        self.collector.stop()
+
+    def hold_back(self, link: Link, effects: list[Any], size: int) -> list[Any]:
         """Keep what names a frozen export, and all behind it, until it is known what becomes of that.
 
         Returns what is to be done now. The tables have moved already; only what follows from it waits.
@@ -106,10 +164,11 @@ class Keeper:
         if held is None:
             if not self._names_frozen(link):
                 return effects
-            held = self.held[link] = []
+            held = self.held[link] = Held()
         now: list[Any] = []
         for effect in effects:
-            (now if _is_at_once(effect) else held).append(effect)
+            (now if _is_at_once(effect) else held.effects).append(effect)
+        held.size += size
         self.collector.counts["held"] += len(effects) - len(now)
         return now
 
@@ -125,6 +184,14 @@ class Keeper:
 
     def holdings(self, key: Key) -> tuple[Holding, ...]:
         """Return where an export is held, and have what touches it from now on show."""
+        if self._known is None:
+            return self._look_up(key)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._look_up(key)
+        return found
+
+    def _look_up(self, key: Key) -> tuple[Holding, ...]:
         anchor = self.find(key)
         found = []
         if anchor is not None:
@@ -147,13 +214,17 @@ class Keeper:
     def _imported(session: Any, position: int) -> Import | None:
         tables = session.tables
         entry = tables.imports.get(position)
-        if entry is None or entry() is None:
+        if entry is None:
             return None
         tables.account.clock += 1
         return Import(entry.incarnation, entry.touched)
 
     def reaching(self, side: Link, position: int) -> frozenset[Key] | None:
         """Return the exports that lead to an import which no root reaches."""
+        entry = side.session.tables.imports.get(position)
+        if entry is not None and entry() is None:
+            # Python's collector has found it, and a finalizer may bring it back before its release leaves.
+            return None
         return self.survey.reaching(side.session, position)
 
     def unrooted(self, keys: Collection[Key], but: Collection[Key] = ()) -> set[Key]:
@@ -217,8 +288,8 @@ class Keeper:
             if entry is not None:
                 found.append(entry.target)
         if self._proved and self.key(anchor) in self._proved:
-            for effects in self.held.values():
-                for effect in effects:
+            for held in self.held.values():
+                for effect in held.effects:
                     found += [ref for ref in references(effect) if ref._anchor is anchor]
         return found
 
@@ -228,18 +299,28 @@ class Keeper:
     # What the collector says.
 
     def _act(self) -> None:
-        while actions := self.collector.take():
-            for action in actions:
-                match action:
-                    case Send(link, word):
-                        self._say(link, word)
-                    case Meet(link):
-                        self.collector.opened(link)
-                    case Cut(keys, trace):
-                        self._cut(keys, trace)
-                    case _:
-                        self._thaw()
+        if self._acts:
+            # What is done here may end sessions: what comes of that is done behind it.
+            return
+        self._acts = True
+        try:
+            while actions := self.collector.take():
+                for action in actions:
+                    self._do(action)
+        finally:
+            self._acts = False
         self.peer.is_holding = bool(self.collector.frozen or self.held)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Send(link, word):
+                self._say(link, word)
+            case Meet(link):
+                self.collector.opened(link)
+            case Cut(keys, trace):
+                self._cut(keys, trace)
+            case _:
+                self._thaw()
 
     def _say(self, link: Link, word: tuple[Any, ...]) -> None:
         session = link.session
@@ -253,6 +334,9 @@ class Keeper:
         else:
             self.collector.counts["unsaid"] += 1
         self.peer.touched[session] = None
+        if problem is not None and word[0] == WITHDRAW:
+            # It may cut what this vat has promised not to use: so much else is not read that this is not.
+            self.peer.end(link, "peer-too-slow: it does not read")
 
     def _cut(self, keys: frozenset[Key], trace: bytes) -> None:
         """Put a broken reference in the place of each export; the objects go as their holders do."""
@@ -271,18 +355,22 @@ class Keeper:
                 if entry is not None:
                     # It keeps its count and its position until its holder has released both.
                     entry.target, entry.lent = gone, True
-            for link, effects in self.held.items():
-                self.held[link] = [without(effect, anchor, gone) for effect in effects]
+            for held in self.held.values():
+                held.effects = [without(effect, anchor, gone) for effect in held.effects]
 
     def _thaw(self) -> None:
         """Do what was held back, where nothing that it names is frozen any more."""
         frozen = self.collector.frozen
-        for link, effects in list(self.held.items()):
-            named = [ref._anchor for effect in effects for ref in references(effect)]
+        for link in list(self.held):
+            held = self.held.get(link)
+            if held is None:
+                # What another did has ended it.
+                continue
+            named = [ref._anchor for effect in held.effects for ref in references(effect)]
             if any(self.key(anchor) in frozen for anchor in named if has_key(anchor)):
                 continue
             del self.held[link]
-            self.peer.apply(link, effects)
+            self.peer.apply(link, held.effects, held.size)
 
     # For tools and the curious.
 
@@ -304,4 +392,6 @@ class Keeper:
 
 
 def _is_at_once(effect: Any) -> bool:
-    return isinstance(effect, _AT_ONCE) or (type(effect) is ControlCall and effect.message.selector == CYCLES)
+    return isinstance(effect, _AT_ONCE) or (
+        type(effect) is ControlCall and effect.message.selector in _NOT_HELD
+    )

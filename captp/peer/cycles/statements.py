@@ -6,14 +6,14 @@ on as they are. A *claim* says of each edge what leads to it, a *standing* which
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final
 
 from attrs import frozen
 
-from captp.errors import DecodeError
+from captp.errors import RemoteProtocolError
 from captp.limits import Limits
 from captp.peer.cycles.ground import Signatures
 from captp.peer.cycles.words import KEY, SHORT, SIGNATURE, TOKEN
@@ -91,6 +91,10 @@ class Ledger:
         self.size = 0
         self.forged = 0
 
+    def has(self, blob: bytes) -> bool:
+        """Tell whether a statement is remembered."""
+        return self.known.get(short(blob)) == blob
+
     def keep(self, blob: bytes) -> bytes:
         """Remember a statement, so that it need not cross again; return what stands for it."""
         name = short(blob)
@@ -112,7 +116,7 @@ class Ledger:
             return None
         try:
             said = decode_one(body, self._limits)
-        except DecodeError:
+        except RemoteProtocolError:
             return None
         match said:
             case ("captp-dgc-claim-v1", bytes(trace), *listed) if trace == self._trace:
@@ -129,20 +133,22 @@ def _leading(signers: Any, named: Any, claimed: Any) -> dict[bytes, tuple[Edge, 
     try:
         edges = [(signers[number], token) for number, token in named if number >= 0]
         leading = {token: tuple(edges[number] for number in by if number >= 0) for token, by in claimed}
+        is_sound = (
+            all(type(signer) is bytes and len(signer) == KEY for signer in signers)
+            and all(type(token) is bytes and len(token) == TOKEN for _, token in edges)
+            and all(type(token) is bytes and len(token) == TOKEN for token in leading)
+        )
     except (TypeError, ValueError, LookupError):
         return None
-    is_sound = (
-        all(type(signer) is bytes and len(signer) == KEY for signer in signers)
-        and all(type(token) is bytes and len(token) == TOKEN for _, token in edges)
-        and all(type(token) is bytes and len(token) == TOKEN for token in leading)
-    )
     return leading if is_sound else None
 
 
 class Proof:
     """What a set of claims and standings says together: whether nothing but itself leads to an export."""
 
-    def __init__(self, ledger: Ledger, claims: Iterable[bytes]) -> None:
+    def __init__(self, ledger: Ledger, claims: Iterable[bytes], live: Collection[bytes] = ()) -> None:
+        """``live`` are the tokens of edges that somebody said may live."""
+        self._live = live
         self._leading: dict[Edge, set[Edge]] = {}
         for blob in claims:
             said = ledger.read(blob)
@@ -151,6 +157,7 @@ class Proof:
                     # Two claims of one edge: all that either names leads to it.
                     self._leading.setdefault((said.signer, token), set()).update(leading)
         self._changed: dict[bytes, set[bytes]] | None = None
+        self._fallen: set[Edge] | None = None
 
     def claims(self, edge: Edge) -> bool:
         """Tell whether an edge is claimed, whatever leads to it."""
@@ -159,26 +166,39 @@ class Proof:
     def confirmed(self, ledger: Ledger, agreed: bytes, statements: Iterable[bytes]) -> None:
         """Take in who stands by what, for these very claims."""
         self._changed = {}
+        self._fallen = None
         for blob in statements:
             said = ledger.read(blob)
             if type(said) is Standing and said.digest == agreed:
                 self._changed.setdefault(said.signer, set()).update(said.changed)
 
-    def holds(self, edges: Iterable[Edge], live: frozenset[bytes] | set[bytes] = frozenset()) -> bool:
+    def holds(self, edges: Iterable[Edge]) -> bool:
         """Tell whether every edge that leads to these is claimed, and, once confirmed, stood by."""
-        changed = self._changed
-        waiting = list(edges)
-        seen: set[Edge] = set()
+        if self._fallen is None:
+            self._fallen = self._fall()
+        return all(edge in self._leading and edge not in self._fallen for edge in edges)
+
+    def _fall(self) -> set[Edge]:
+        """Return the edges that something leads to which may live, each found once for all who ask."""
+        before: dict[Edge, list[Edge]] = {}
+        waiting = []
+        for edge, leading in self._leading.items():
+            if not self._stands(edge):
+                waiting.append(edge)
+            for one in leading:
+                before.setdefault(one, []).append(edge)
+        waiting += [edge for edge in before if edge not in self._leading]
+        fallen = set(waiting)
         while waiting:
-            edge = waiting.pop()
-            if edge in seen:
-                continue
-            seen.add(edge)
-            signer, token = edge
-            leading = self._leading.get(edge)
-            if leading is None or token in live:
-                return False
-            if changed is not None and (signer not in changed or token in changed[signer]):
-                return False
-            waiting += leading
-        return True
+            for edge in before.get(waiting.pop(), ()):
+                if edge not in fallen:
+                    fallen.add(edge)
+                    waiting.append(edge)
+        return fallen
+
+    def _stands(self, edge: Edge) -> bool:
+        signer, token = edge
+        changed = self._changed
+        return token not in self._live and (
+            changed is None or (signer in changed and token not in changed[signer])
+        )

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from attrs import define
 
+from captp.cycles import Cycles
 from captp.model.promise import Reference
 from captp.peer.cycles.ground import Holding, Import, Key
-from captp.peer.cycles.settings import Settings
 from captp.vat.reach import Found, reach
 
 #: After how long an export is traced again that nobody has touched, as a multiple of ``age``.
@@ -61,7 +61,7 @@ class Survey:
         entries: Callable[[Any], list[Reference]],
         imported: Callable[[Any, int], Import | None],
         key: Callable[[Any], int],
-        settings: Settings,
+        settings: Cycles,
     ) -> None:
         """``entries`` gives what export tables and held messages hold of one thing, each as often."""
         self._find = find
@@ -85,6 +85,8 @@ class Survey:
         self._round: Iterator[Key] = iter(())
         #: Exports that lead to an import which a root reached before.
         self.freed: set[Key] = set()
+        #: What no root reached and no peer holds any more: it is there still if it holds itself.
+        self.orphans: list[Key] = []
         self.nodes = 0
         self.stopped = 0
         self.fault = ""
@@ -132,7 +134,9 @@ class Survey:
 
     def _forget(self, key: Key) -> None:
         self.facts.pop(key, None)
-        self.unrooted.pop(key, None)
+        if key in self.unrooted:
+            del self.unrooted[key]
+            self.orphans.append(key)
         region = self._regions.pop(key, None)
         if region is not None:
             region.discard(key)

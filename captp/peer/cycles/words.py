@@ -32,6 +32,8 @@ SIGNATURE: Final = 64
 DIGEST: Final = 32
 #: Bytes that stand for a statement which has crossed this session before.
 SHORT: Final = 8
+#: The largest number in a word, times in milliseconds among them.
+MOST: Final = 1 << 53
 
 
 class BadWord(Exception):
@@ -156,21 +158,21 @@ def read(value: object) -> Word:
         case (1, bytes(trace), int(number), int(hops), int(ms), int(budget), tuple(edges)):
             for edge in edges:
                 match edge:
-                    case (int(position), bytes(token)) if position >= 0 and len(token) == TOKEN:
+                    case (int(position), bytes(token)) if 0 <= position <= MOST and len(token) == TOKEN:
                         pass
                     case _:
                         raise BadWord("an edge of a query")
-            if min(number, hops, ms, budget) < 0:
-                raise BadWord("a negative number")
+            if min(number, hops, ms, budget) < 0 or max(number, hops, ms, budget) > MOST:
+                raise BadWord("a number out of range")
             return Query(_trace(trace), number, hops, ms, budget, edges)
         case (2, bytes(trace), int(number), tuple(claims), tuple(live), str(reason)):
-            return Reply(_trace(trace), number, _blobs(claims), _sized(live, TOKEN), reason[:64])
+            return Reply(_trace(trace), number, _blobs(claims), _sized(live, TOKEN), _plain(reason))
         case (3, bytes(trace), bytes(digest)) if len(digest) == DIGEST:
             return Confirm(_trace(trace), digest)
         case (4, bytes(trace), bytes(digest), tuple(statements)) if len(digest) == DIGEST:
             return Confirmed(_trace(trace), digest, _blobs(statements))
         case (5, bytes(trace), tuple(claims), tuple(statements)):
-            return Commit(_trace(trace), _blobs(claims), _blobs(statements))
+            return Commit(_trace(trace), _blobs(claims, SHORT), _blobs(statements, SHORT))
         case (6, bytes(trace), bytes(key), bytes(signature)) if len(key) == KEY:
             return End(_trace(trace), key, signature)
         case (7, bytes(trace)):
@@ -184,10 +186,17 @@ def _trace(trace: bytes) -> bytes:
     return trace
 
 
-def _blobs(blobs: tuple[object, ...]) -> tuple[bytes, ...]:
-    if not all(type(blob) is bytes for blob in blobs):
-        raise BadWord("a statement")
-    return blobs  # type: ignore[return-value]
+def _blobs(blobs: tuple[object, ...], brief: int = 0) -> tuple[bytes, ...]:
+    """Return statements, each once: a peer could have us keep, hash and pass on one as often as it likes."""
+    for blob in blobs:
+        if type(blob) is not bytes or not (len(blob) > KEY + SIGNATURE or len(blob) == brief > 0):
+            raise BadWord("a statement")
+    return tuple(dict.fromkeys(blobs))  # type: ignore[arg-type]
+
+
+def _plain(reason: str) -> str:
+    """Return a reason that people may be shown, which is all that it is for."""
+    return reason[:64] if reason.isascii() and reason.isprintable() else "unreadable"
 
 
 def _sized(parts: tuple[object, ...], size: int) -> tuple[bytes, ...]:

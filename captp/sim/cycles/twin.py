@@ -8,9 +8,9 @@ from random import Random
 from types import MethodType, NoneType
 from typing import Any
 
+from captp.cycles import Cycles
 from captp.limits import Limits
 from captp.peer.cycles.ground import Holding, Import
-from captp.peer.cycles.settings import Settings
 from captp.peer.cycles.statements import Claims, Standing
 from captp.sim.cycles.seals import Registry
 from captp.sim.cycles.values import (
@@ -32,7 +32,7 @@ from captp.sim.cycles.values import (
 
 #: What never changes, or may be shared by all copies.
 _PLAIN = {int, float, str, bytes, bool, NoneType, tuple, frozenset}
-_SHARED = {Holding, Import, Claims, Standing, Settings, Limits, Random, Registry}
+_SHARED = {Holding, Import, Claims, Standing, Cycles, Limits, Random, Registry}
 _SAID = {Mine, Yours, Certificate, Result, Deliver, Deposit, Withdraw, Given, Release, Forget, Said}
 _VALUES: set[type] = {*_PLAIN, *_SHARED, *_SAID, Own, Far, Side}
 

@@ -8,9 +8,9 @@ from random import Random
 
 from attrs import define, field
 
+from captp.cycles import Cycles
 from captp.limits import Limits
 from captp.peer.cycles.collector import Collector
-from captp.peer.cycles.settings import Settings
 from captp.sim.cycles.ground import VatGround
 from captp.sim.cycles.oracle import Reached
 from captp.sim.cycles.seals import Registry, Seals
@@ -19,7 +19,7 @@ from captp.sim.cycles.values import Message, Said, Side
 from captp.sim.cycles.vat import Vat
 
 #: Waits that fit into worlds which live for some seconds.
-QUICK = Settings(
+QUICK = Cycles(
     age=0.05, backoff_max=8.0, deadline=2.0, hold=2.0, linger=0.1, give_way=0.2, memory=4.0, thaw=0.25
 )
 
@@ -36,7 +36,7 @@ class World:
     """Everything there is."""
 
     count: int
-    settings: Settings = QUICK
+    settings: Cycles = QUICK
     #: Vats that know nothing of collectors.
     stock: frozenset[int] = frozenset()
     #: Vats that answer from old summaries.

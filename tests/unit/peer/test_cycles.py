@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import captp
+from captp.cycles import Cycles
 from captp.errors import Broken
 from captp.model.locator import PeerLocator
 from captp.peer.cycles.ground import Import
-from captp.peer.cycles.settings import Settings
 from tests.unit.peer.pair import TRANSPORT, Host, Net, outcome
 
 #: Seconds in which quick collectors find everything.
@@ -70,7 +70,7 @@ def vats(count: int, *, introduces: bool = True) -> tuple[Net, list[Host], list[
 
 def quicken(host: Host, *, enabled: bool = True) -> None:
     cycles = host.peer.cycles
-    cycles.settings = Settings(enabled=enabled, age=1.0, tick=0.25)
+    cycles.settings = Cycles(enabled=enabled, age=1.0, tick=0.25)
     cycles.survey.settings = cycles.collector.settings = cycles.settings
     draws = iter(range(1 << 62))
     entropy = host.peer.entropy
@@ -318,3 +318,37 @@ def step_until(net: Net, done: Callable[[], bool]) -> None:
             if not moved:
                 break
     raise AssertionError("it never was")
+
+
+def test_what_is_a_circle_within_a_vat_as_well_is_freed_though_python_is_idle() -> None:
+    net, hosts, makers = vats(2)
+    mine = ask(net, captp.E(makers[0]).make())
+    one, two, _shared = ask(net, captp.E(makers[1]).make_two_that_share())
+    for holder, held in ((mine, one), (one, two), (two, one), (two, mine)):
+        ask(net, captp.E(holder).hold(held))
+    del mine, one, two, _shared, holder, held
+    gc.collect()
+    gc.disable()
+    try:
+        net.wait(4 * SOON)
+        left = [sum(type(o) is Cell for o in host.vat.heap.objects()) - 1 for host in hosts]
+    finally:
+        gc.enable()
+
+    assert left == [0, 0]
+
+
+def test_a_collector_that_fails_is_told_of_once_and_the_vat_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, hosts, makers = vats(2)
+    hosts[1].has_faults = True
+
+    def fail(_now: float) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(hosts[1].peer.cycles.survey, "step", fail)
+    made = ring(net, makers)
+    net.wait(SOON)
+
+    assert [t.event for t in hosts[1].traces].count("collector failed") == 1
+    assert hosts[1].peer.cycles.view().fault
+    assert ask(net, captp.E(made[1]).count()) == 1
