@@ -10,7 +10,7 @@ import gc
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import trio
@@ -84,17 +84,23 @@ def does(identity: str, expect: str, **more: Any) -> Callable[[Script], Row]:
     return made
 
 
-def cases(table: list[Row]) -> pytest.MarkDecorator:
-    """Give every row on every netlayer and in every encoding where it applies a test of its own."""
+#: The way that is least like the others.
+ODD: Final = frozenset({("tls", "syrup")})
+
+
+def cases(table: list[Row], slow: frozenset[tuple[str, str]] = ODD) -> pytest.MarkDecorator:
+    """Give every row on every netlayer and in every encoding where it applies a test of its own.
+
+    One half of the ways shows nearly all; ``slow`` ones are run with the long tests.
+    """
     names = [(row.id, codec) for row in table for codec in row.codecs]
     assert len(set(names)) == len(names), "two rows of one name"
     made = []
     for row in table:
         for netlayer in row.netlayers:
             for codec in row.codecs:
-                # One half of the four ways shows nearly all; the rest is run with the long tests.
-                is_odd = (netlayer, codec) == ("tls", "syrup") and len(row.netlayers) * len(row.codecs) > 1
-                marks = [pytest.mark.slow] if is_odd else []
+                is_slow = (netlayer, codec) in slow and len(row.netlayers) * len(row.codecs) > 1
+                marks = [pytest.mark.slow] if is_slow else []
                 made.append(
                     pytest.param(row, netlayer, codec, id=f"{row.id}-{netlayer}-{codec}", marks=marks)
                 )

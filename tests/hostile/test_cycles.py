@@ -11,7 +11,7 @@ from captp.model.keys import PrivateKey
 from captp.model.values import Symbol
 from captp.wire.ops import DELIVER
 from tests.hostile.node import MARK, Hostile
-from tests.hostile.rows import CODECS, Row, cases, check, does, says
+from tests.hostile.rows import CODECS, ODD, Row, cases, check, does, says
 from tests.hostile.spell import Speaker, Sym, export, object_, promise, syrup
 
 NATIVE = ("native",)
@@ -176,6 +176,6 @@ ROWS += [
 ]
 
 
-@cases(ROWS)
+@cases(ROWS, slow=ODD | {("tls", "native")})
 def test_cycles(row: Row, netlayer: str, codec: str) -> None:
     check(ROWS, row, netlayer, codec)

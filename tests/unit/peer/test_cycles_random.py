@@ -178,7 +178,7 @@ class Programs(RuleBasedStateMachine):
         return outcome(promise)
 
 
-QUICK = settings(max_examples=12, stateful_step_count=16, deadline=None)
+QUICK = settings(max_examples=3, stateful_step_count=12, deadline=None)
 LONGER = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 TestPrograms = Programs.TestCase
