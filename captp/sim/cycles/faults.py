@@ -28,9 +28,12 @@ def notice(world: World, random: Random) -> None:
 
 def crash(world: World, index: int, *, comes_back: bool) -> None:
     """Kill a vat; what comes back in its place knows nothing."""
-    for number in [n for n, link in world.links.items() if index in link.queues]:
-        cut_link(world, number)
     was = world.vats[index]
+    for number in [n for n, link in world.links.items() if index in link.queues]:
+        if was.liar is not None:
+            # What it has said is no truer for its end.
+            world.lied.add(number)
+        cut_link(world, number)
     world.counts["crashes"] += 1
     world.lost = [(vat, side) for vat, side in world.lost if vat is not was]
     vat = world.vats[index] = world.boot(index, was.boot + 1)

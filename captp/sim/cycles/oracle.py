@@ -61,14 +61,14 @@ def reached(world: World, *, with_stock: bool = False) -> Reached:
 def _held(world: World, vat: Vat) -> Iterator[Ref]:
     """Yield the roots of an honest vat, without what is held back of a liar's."""
     for kept in vat.kept():
-        if world.vats[kept.side.peer].liar is not None:
+        if world.is_liars(kept.side):
             break
     else:
         yield from vat.root_refs()
         return
     yield from vat.root_refs(but=vat.exports())
     for kept in vat.kept():
-        if kept.names and world.vats[kept.side.peer].liar is None:
+        if kept.names and not world.is_liars(kept.side):
             yield from kept.refs()
 
 

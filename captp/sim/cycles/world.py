@@ -47,6 +47,8 @@ class World:
     vats: list[Vat] = field(init=False)
     links: dict[int, Link] = field(factory=dict)
     last_link: int = 0
+    #: Sessions of liars that have crashed: what they said may be on its way, or be held back, still.
+    lied: set[int] = field(factory=set)
     #: Ends of lost sessions whose vats have not seen it yet.
     lost: list[tuple[Vat, Side]] = field(factory=list)
     counts: Counter[str] = field(factory=Counter)
@@ -62,8 +64,12 @@ class World:
 
     @property
     def has_liars(self) -> bool:
-        """Whether anybody here lies."""
-        return any(vat.liar is not None for vat in self.vats)
+        """Whether anybody here lies, or did until it crashed."""
+        return bool(self.lied) or any(vat.liar is not None for vat in self.vats)
+
+    def is_liars(self, side: Side) -> bool:
+        """Tell whether what came over a session came from a liar."""
+        return side.number in self.lied or self.vats[side.peer].liar is not None
 
     def boot(self, index: int, boot: int) -> Vat:
         """Return a vat that has nothing."""

@@ -35,6 +35,10 @@ def test_no_world_loses_what_lives_or_keeps_what_does_not(start: int) -> None:
         check(seed)
 
 
+def test_what_a_liar_said_is_no_truer_for_its_crash() -> None:
+    assert check(2061417).counts["worlds with liars"] == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("liars", [None, True])
 @pytest.mark.parametrize("start", range(1_000, 2_000, 100))
