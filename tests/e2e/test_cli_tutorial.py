@@ -89,6 +89,7 @@ def follow(page: Path, shell: Shell) -> int:
     return ran
 
 
+@pytest.mark.slow
 def test_every_command_of_the_tutorial_says_what_the_page_says(shell: Shell) -> None:
     assert follow(DOCS / "tutorial" / "bank.md", shell) > 15
 

@@ -128,8 +128,8 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     ("number", "step", "says"),
     [
         (signal.SIGINT, "1  daemons", "captp: interrupted\n"),
-        (signal.SIGINT, "3  calls", "captp: interrupted\n"),
-        (signal.SIGTERM, "3  calls", ""),
+        pytest.param(signal.SIGINT, "3  calls", "captp: interrupted\n", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "3  calls", "", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_in_the_middle_cleans_up(number: int, step: str, says: str, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_atheris
+@pytest.mark.slow
 def test_a_run_prints_its_figures_and_its_seed(tmp_path: Path) -> None:
     done = run("-m", "tests.fuzz", "locator", "--runs", "500", "--seed", "5", "--corpus", str(tmp_path))
 
@@ -48,6 +49,7 @@ def test_a_run_prints_its_figures_and_its_seed(tmp_path: Path) -> None:
 
 
 @needs_atheris
+@pytest.mark.slow
 def test_an_input_that_is_a_bug_is_kept_and_counted(tmp_path: Path) -> None:
     # The fault is planted where the child begins: what no URI can be is no BadLocator any more.
     (tmp_path / "sitecustomize.py").write_text(

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from captp.limits import MIB
 from captp.model.keys import PrivateKey
 from captp.model.values import Symbol
 from captp.wire.ops import DELIVER
 from tests.hostile.node import MARK, Hostile
-from tests.hostile.rows import CODECS, ODD, Row, cases, check, does, says
+from tests.hostile.rows import CODECS, Row, cases, check, does, says
 from tests.hostile.spell import Speaker, Sym, export, object_, promise, syrup
 
 NATIVE = ("native",)
@@ -176,6 +178,7 @@ ROWS += [
 ]
 
 
-@cases(ROWS, slow=ODD | {("tls", "native")})
+@pytest.mark.slow
+@cases(ROWS)
 def test_cycles(row: Row, netlayer: str, codec: str) -> None:
     check(ROWS, row, netlayer, codec)

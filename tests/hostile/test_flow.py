@@ -284,6 +284,10 @@ ROWS = [
 ]  # fmt: skip
 
 
-@cases(ROWS)
+#: How a flood is stopped is one thing whatever carries it: one way shows it by default.
+MOST = frozenset({("tls", "native"), ("tls", "syrup"), ("tcp-testing-only", "syrup")})
+
+
+@cases(ROWS, slow=MOST)
 def test_a_flood_or_a_silence_costs_its_own_session_alone(row: Row, netlayer: str, codec: str) -> None:
     check(ROWS, row, netlayer, codec)

@@ -214,6 +214,7 @@ def test_order_holds_under_many_schedules(name: str, mix: str) -> None:
     holds((CASES | MORE)[name], mix, SCHEDULES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_without_the_old_route_order_is_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order, "_keeps_old_route", lambda _promise: False)

@@ -115,6 +115,7 @@ def test_a_deposit_that_is_faster_than_the_withdrawal_waits_for_it(syrup: tuple[
 STEPS = st.lists(st.tuples(st.integers(0, 11), st.sampled_from([1, 60, 300, 10_000])), max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(STEPS, st.sampled_from(CODECS), st.booleans())
 def test_in_whatever_order_bytes_come_calls_keep_theirs(
