@@ -122,9 +122,7 @@ def many(batch: int) -> Figures:
         for _ in range(calls // batch):
             await account.apply_many(some)
 
-    return _against_manager(
-        BATCHED // batch * batch, call, ("trustee_calls_per_s", "manager_calls_per_s")
-    )
+    return _against_manager(BATCHED // batch * batch, call, ("trustee_calls_per_s", "manager_calls_per_s"))
 
 
 def _control(commands: Connection) -> None:

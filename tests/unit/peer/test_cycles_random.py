@@ -179,7 +179,7 @@ class Programs(RuleBasedStateMachine):
 
 
 QUICK = settings(max_examples=3, stateful_step_count=12, deadline=None)
-LONGER = settings(max_examples=60, stateful_step_count=30, deadline=None)
+LONGER = settings(max_examples=10, stateful_step_count=20, deadline=None)
 
 TestPrograms = Programs.TestCase
 TestPrograms.settings = QUICK
