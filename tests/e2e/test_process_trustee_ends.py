@@ -188,6 +188,7 @@ async def test_a_child_that_leaves_the_protocol_is_cut_and_killed(name: str, wor
         assert await again.apply(Trouble.eat, 1) == 1 << 20
 
 
+@pytest.mark.slow
 async def test_a_process_that_leaves_another_with_its_socket_is_gone_all_the_same() -> None:
     async with captp.open_vat() as vat, vat.trustee("process", [Trouble]) as trustee:
         bad, pid = await trouble(trustee)

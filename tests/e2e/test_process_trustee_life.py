@@ -41,6 +41,7 @@ def pid_of(trustee: ProcessTrustee) -> int:
     return pid
 
 
+@pytest.mark.slow
 async def test_it_is_started_again_after_each_end_until_there_were_too_many() -> None:
     pids = []
     async with captp.open_vat() as vat, vat.trustee("process", [Trouble]) as trustee:

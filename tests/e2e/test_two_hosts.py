@@ -100,6 +100,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         made.remove()
 
 
+@pytest.mark.slow
 def test_two_daemons_on_two_hosts_share_objects_as_the_page_says(hosts: Hosts) -> None:
     printed: list[str] = []
 

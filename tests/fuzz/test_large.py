@@ -36,6 +36,7 @@ def test_it_is_read_or_refused_in_time(name: str) -> None:
     timed(tried(name.partition("-")[0]), INPUTS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INPUTS)
 def test_it_takes_no_more_than_the_most_values_that_are_allowed(name: str) -> None:
     unfolded(tried(name.partition("-")[0]), INPUTS[name])

@@ -131,6 +131,7 @@ def test_one_call_without_result_tells_two_dialects_apart(connect: Connect, fram
     peer.until(lambda: peer.dropped[77] == 1 and peer.dropped_answers[greeting.fields[2]] == 1)
 
 
+@pytest.mark.slow
 def test_a_peer_that_shows_nothing_is_taken_to_speak_the_current_dialect_in_the_end(
     connect: Connect, framed: bool
 ) -> None:

@@ -167,9 +167,9 @@ def drop_a_call_before_it_has_arrived(patch: pytest.MonkeyPatch) -> None:
     "plant",
     [
         skip_one_count,
-        deliver_out_of_order,
+        pytest.param(deliver_out_of_order, marks=pytest.mark.slow),
         forget_a_release,
-        answer_to_the_wrong_question,
+        pytest.param(answer_to_the_wrong_question, marks=pytest.mark.slow),
         release_too_early,
         forget_the_used_handoff_count,
         keep_a_gift_that_was_withdrawn,

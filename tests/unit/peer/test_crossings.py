@@ -48,7 +48,10 @@ def cross(seed: int, *, native: bool) -> tuple[Host, Host, list[Any]]:
 
 @pytest.mark.parametrize(
     "native",
-    [pytest.param(True, id="native"), pytest.param(False, id="syrup", marks=pytest.mark.slow)],
+    [
+        pytest.param(True, id="native", marks=pytest.mark.slow),
+        pytest.param(False, id="syrup", marks=pytest.mark.slow),
+    ],
 )
 def test_a_thousand_crossings_leave_one_session_each_and_lose_no_call(native: bool) -> None:
     crossed = 0
