@@ -89,7 +89,8 @@ class ChildProcess:
                 stderr=its_errors,
                 close_fds=True,
                 pass_fds=(theirs.fileno(),),
-                env={"PYTHONPATH": _search_path()},
+                # Each further arena takes 64 MiB of the address space, which is what is limited.
+                env={"PYTHONPATH": _search_path(), "MALLOC_ARENA_MAX": "1"},
                 cwd="/",
                 start_new_session=True,
             )

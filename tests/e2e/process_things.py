@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,25 @@ class Trouble(captp.Object):
     @captp.method
     def eat(self, mib: int) -> int:
         return len(bytearray(mib * 1024 * 1024))
+
+    @captp.method
+    def eat_in_threads(self, threads: int, mib: int) -> int:
+        """Take ``mib`` MiB while ``threads`` threads each hold a little of their own."""
+        held = threading.Barrier(threads + 1)
+
+        def hold() -> None:
+            piece = bytearray(4096)
+            held.wait()
+            held.wait()
+            piece.clear()
+
+        for _ in range(threads):
+            threading.Thread(target=hold).start()
+        held.wait()
+        try:
+            return self.eat(mib)
+        finally:
+            held.wait()
 
     @captp.method
     def eat_all(self) -> None:

@@ -99,6 +99,13 @@ async def test_a_result_does_not_wait_for_the_slow_calls_behind_it() -> None:
     assert first < 0.3
 
 
+async def test_threads_take_no_memory_but_what_they_use() -> None:
+    """Or the thread that watches the turns takes half the room of a small vat, and only sometimes."""
+    async with captp.open_vat() as vat, vat.trustee("process", [Trouble], memory_bytes=256 << 20) as trustee:
+        bad, _ = await trouble(trustee)
+        assert await bad.apply(Trouble.eat_in_threads, 4, 192) == 192 << 20
+
+
 async def test_memory_beyond_the_limit_is_an_error_and_harms_nobody() -> None:
     async with (
         captp.open_vat() as vat,
