@@ -34,9 +34,7 @@ def query(speaker: Speaker, number: Any = 1, edges: Any = ((7, TOKEN),), trace: 
     return word(speaker, 1, trace, number, 8, 5000, 100, edges)
 
 
-def speaks(
-    identity: str, expect: str, spell: Callable[[Speaker], bytes | list[bytes]], **more: Any
-) -> Row:
+def speaks(identity: str, expect: str, spell: Callable[[Speaker], bytes | list[bytes]], **more: Any) -> Row:
     """Make a row that is bytes, said by a peer that announced a collector and said hello as one."""
 
     async def script(hostile: Hostile) -> None:
