@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import threading
@@ -108,6 +109,12 @@ def _minted() -> Iterator[None]:
         yield
         stop.set()
         watcher.join()
+
+
+def pytest_collection_finish() -> None:
+    """Let Python's collector look at what the tests make, and not at ten thousand of them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

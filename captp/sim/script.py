@@ -50,7 +50,7 @@ class Outcome:
 
 @contextmanager
 def own_garbage() -> Iterator[None]:
-    """Collect garbage inside the block only when a step says so, and none that is older than it."""
+    """Collect garbage inside the block only when a step says so, and none that is older, then or later."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -58,7 +58,6 @@ def own_garbage() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
 
 
 def run(seed: int) -> Outcome:

@@ -125,8 +125,6 @@ async def _run_table(rows: list[Row], netlayer: str, codec: str) -> dict[str, st
     for row in rows:
         by_limits[row.limits].append(row)
     outcomes: dict[str, str] = {}
-    # What there is before the tables has nothing to do with them, and takes long to go through.
-    gc.freeze()
     for limits, group in by_limits.items():
         left = iter(group)
         while len(outcomes) < len(rows):
@@ -143,7 +141,6 @@ async def _run_table(rows: list[Row], netlayer: str, codec: str) -> dict[str, st
                 continue
             if len(outcomes) == before or all(r.id in outcomes for r in group):
                 break
-    gc.unfreeze()
     return outcomes
 
 

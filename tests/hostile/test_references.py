@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from captp.limits import Limits
+from captp.limits import MIB, Limits
 from captp.model.values import Fault
 from tests.hostile.node import MARK, Hostile
-from tests.hostile.rows import CODECS, Row, cases, check, does, says
+from tests.hostile.rows import CODECS, MEMORY, Row, cases, check, does, says
 from tests.hostile.spell import RESOLVERS, Ext, Raw, Rec, Speaker, Sym, answer, export, object_, promise
 
 NATIVE, SYRUP = ("native",), ("syrup",)
@@ -102,8 +102,9 @@ ROWS = [
     says("M54-unequal", "A:bad-gc", lambda s: s.gc_exports([1, 1], [1])),
     says("M54-position-0", "A:bad-gc", lambda s: s.gc_exports([0], [1])),
     says("M54-4097-entries", "A:bad-gc", lambda s: s.gc_exports([1] * 4097, [1] * 4097)),
+    # Who spells the 4 MiB is in this process too, and holds them twice.
     says("M54-a-million-entries", "A:bad-gc|too-many", lambda s: s.gc_exports(ones(s), ones(s)),
-         weighs=True),
+         weighs=True, most=MEMORY + 8 * MIB),
     says("M54-true", "A:bad-gc|bad-op", lambda s: s.gc_exports([True], [1])),
     says("M54-true-for-a-count", "A:bad-gc|bad-op", lambda s: s.gc_exports([1], [True])),
     says("M54-a-float", "A:bad-gc|bad-op", lambda s: s.gc_exports([1.0], [1])),

@@ -6,7 +6,6 @@ import gc
 import weakref
 from typing import Any
 
-import pytest
 from attrs import define, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +16,6 @@ from captp.model.values import FrozenMap, Tagged
 from captp.vat.reach import Found, reach
 from tests.support import Solo
 from tests.unit.vat.traced import Node
-
-pytestmark = pytest.mark.usefixtures("settled_heap")
 
 #: How state may hold one thing; a number less than this stands for each.
 WAYS = 9

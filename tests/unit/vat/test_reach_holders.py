@@ -23,8 +23,6 @@ from captp.vat.reach import reach
 from tests.unit.peer.pair import outcome
 from tests.unit.vat.traced import NOTHING, Named, Node, Scene
 
-pytestmark = pytest.mark.usefixtures("settled_heap")
-
 Holder = Callable[[Scene, Any], Iterator[None]]
 
 #: Each holds an object in a way of its own until it is resumed.

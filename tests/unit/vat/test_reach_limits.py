@@ -15,8 +15,6 @@ from captp.vat.reach import TESTED, trusted
 from captp.vat.walk import ITEMS
 from tests.unit.vat.traced import NOTHING, Node, Scene
 
-pytestmark = pytest.mark.usefixtures("settled_heap")
-
 #: Held by this module, and leads nowhere.
 CONSTANT = ("a", 1)
 

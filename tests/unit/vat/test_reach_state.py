@@ -14,8 +14,6 @@ from captp.model.values import Fault, FrozenMap, Tagged
 from tests.unit.peer.pair import outcome
 from tests.unit.vat.traced import NOTHING, Named, Node, Scene
 
-pytestmark = pytest.mark.usefixtures("settled_heap")
-
 #: One way for each in which state may hold something.
 WAYS: dict[str, Callable[[Any], Node]] = {
     "a field": lambda x: Node(label="n", any=x),
