@@ -64,7 +64,7 @@ class Far:
     live --session ends--> broken; ``broken`` then holds the error that every send to it meets.
     """
 
-    __slots__ = ("__weakref__", "_views", "broken", "desc", "entry", "given", "session", "watchers")
+    __slots__ = ("__weakref__", "_views", "broken", "desc", "entry", "given", "session", "watchers", "where")
 
     def __init__(self, session: Any, desc: Any) -> None:
         self._views: Any = None
@@ -75,6 +75,8 @@ class Far:
         self.watchers: Any = None
         #: How often a reference to it was given to another peer.
         self.given = 0
+        #: The tables of the other sessions that name it now.
+        self.where: Any = None
 
     def __del__(self) -> None:
         entry = self.entry

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from captp.model.holding import LetGo, let_go
 from captp.model.ref import Ref, view
+from captp.session.holders import holders
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -26,9 +27,9 @@ def let_go_of(peer: Peer, effect: LetGo) -> None:
 def _replace(peer: Peer, ref: Ref) -> None:
     """Put another reference into the tables that have this one: what they give is used by others."""
     anchor, cls = ref._anchor, type(ref)
-    for session in peer.links:
-        entry = session.tables.by_anchor.get(id(anchor))
-        if entry is not None and entry.target is ref:
+    for tables in holders(anchor):
+        entry = tables.by_anchor[id(anchor)]
+        if entry.target is ref:
             entry.target = view(peer.vat, anchor, cls)
     for registration in peer.registry.registrations():
         if registration.ref is ref:

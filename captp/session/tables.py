@@ -13,7 +13,6 @@ from captp.errors import (
     BadLocator,
     Broken,
     DecodeError,
-    InvariantBroken,
     LimitExceeded,
     Overloaded,
     RemoteProtocolError,
@@ -23,8 +22,8 @@ from captp.limits import Limits
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.promise import BROKEN, PENDING, Promise, Reference, broken
 from captp.model.ref import HOLDS, Far, Ref, settled, view
+from captp.session.audit import check, dump
 from captp.session.entries import (
-    FINISHED,
     WAITING,
     Account,
     Answer,
@@ -35,6 +34,7 @@ from captp.session.entries import (
     Positions,
     Question,
 )
+from captp.session.holders import enter, leave, record
 from captp.session.loans import Loans
 from captp.wire.codec import Codec
 from captp.wire.fields import LAST_POSITION
@@ -202,18 +202,19 @@ class Tables:
 
     def _export(self, target: Reference, anchor: Any) -> int:
         entry = self.by_anchor.get(id(anchor))
+        given = anchor if anchor is target else record(anchor)
         if entry is None:
             if len(self.exports) > self.limits.exports:
                 raise Overloaded(f"this session holds {self.limits.exports} references already")
             position = self.export_positions.take()
             entry = self.exports[position] = self.account.export(position, target)
             self.by_anchor[id(anchor)] = entry
+            if given is not target:
+                enter(given, self)
         entry.pending += 1
         entry.touched = entry.transferred = self.account.clock
-        if type(anchor) is Far:
-            anchor.given += 1
-        elif anchor is not target:
-            anchor._entry.given += 1
+        if given is not target:
+            given.given += 1
         self.pending.append(entry)
         return entry.position
 
@@ -229,12 +230,25 @@ class Tables:
 
     def _forget_export(self, entry: Export) -> None:
         del self.exports[entry.position]
-        target = entry.target
-        if isinstance(target, Reference):
-            anchor = target._anchor if isinstance(target, Ref) else target
-            if not entry.lent:
-                del self.by_anchor[id(anchor)]
+        if isinstance(entry.target, Reference) and not entry.lent:
+            self.unname(entry.target)
         self.export_positions.free.append(entry.position)
+
+    def unname(self, target: Reference) -> None:
+        """Forget that an export stands for ``target``, which gets another if it is passed again."""
+        if isinstance(target, Ref):
+            del self.by_anchor[id(target._anchor)]
+            leave(record(target._anchor), self)
+        else:
+            del self.by_anchor[id(target)]
+
+    def end_exports(self) -> None:
+        """Forget all exports: nobody can name them any more."""
+        self.exports.clear()
+        for entry in self.by_anchor.values():
+            if isinstance(entry.target, Ref):
+                leave(record(entry.target._anchor), self)
+        self.by_anchor.clear()
 
     # Imports.
 
@@ -362,40 +376,8 @@ class Tables:
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""
-        for position, export in self.exports.items():
-            if export.position != position or export.pending < 0 or export.wire < 0:
-                raise InvariantBroken(f"{export!r}: wire {export.wire}, pending {export.pending}")
-            if export.wire + export.pending == 0 and position != 0 and not export.lent:
-                raise InvariantBroken(f"{export!r} is held by nobody")
-        self.loans.check()
-        named = [e for e in self.exports.values() if isinstance(e.target, Reference) and not e.lent]
-        if len(named) != len(self.by_anchor):
-            raise InvariantBroken("the export table and its reverse map differ in size")
-        for position, entry in self.imports.items():
-            if entry.position != position or entry.wire < 1:
-                raise InvariantBroken(f"{entry!r}: {entry.wire} references received")
-        for position, question in self.questions.items():
-            if question.position != position or question.state is FINISHED:
-                raise InvariantBroken(f"{question!r} is {question.state.value} but in its table")
-        if any(a.reply is None or a.position >= 0 for a in self.listeners):
-            raise InvariantBroken("a listener was told and is still kept")
-        promises = sum(e.is_promise for e in self.imports.values())
-        if promises != self.promises:
-            raise InvariantBroken(f"{promises} promises among the imports, {self.promises} were counted")
-        if self.pending:
-            raise InvariantBroken(f"{len(self.pending)} references of a message that never ended")
+        check(self)
 
     def dump(self) -> dict[str, list[str]]:
         """Return one line per entry, by table; shows no values."""
-        return {
-            "exports": [f"{e!r} x{e.wire} {_what(e.target)}" for e in self.exports.values()],
-            "loans": self.loans.dump(),
-            "imports": [f"{i!r} x{i.wire}" for i in self.imports.values()],
-            "questions": [f"{q!r} {q.state.value}" for q in self.questions.values()],
-            "listeners": [repr(a) for a in self.listeners],
-            "answers": [f"{a!r} {'settled' if a.settled else 'open'}" for a in self.answers.values()],
-        }
-
-
-def _what(target: Any) -> str:
-    return type(target._anchor).__name__ if isinstance(target, Ref) else repr(target)
+        return dump(self)

@@ -27,6 +27,8 @@ class HeapEntry:
     sole: bool = False
     #: How often a reference to it was given to a peer, whichever.
     given: int = 0
+    #: The tables of the sessions that name it now.
+    where: Any = None
 
 
 class Heap:

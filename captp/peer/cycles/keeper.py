@@ -19,7 +19,7 @@ from captp.errors import Broken
 from captp.model.idents import ConnId, Oid
 from captp.model.object import Object
 from captp.model.promise import BROKEN, Message, Reference, Settlement, broken
-from captp.model.ref import Far, Ref, view
+from captp.model.ref import Ref, view
 from captp.peer.bootstrap import CYCLES
 from captp.peer.care import PING
 from captp.peer.cycles.collector import Action, Collector
@@ -30,6 +30,7 @@ from captp.peer.cycles.survey import Survey
 from captp.peer.cycles.view import Collected, CyclesView, kind_of, name_of, view_of
 from captp.peer.cycles.words import NAMES, WITHDRAW
 from captp.peer.outputs import Trace
+from captp.session.holders import holders, record
 from captp.session.inbound import ControlCall, Ended, Introduced
 from captp.session.session import DGC, Established
 
@@ -195,15 +196,14 @@ class Keeper:
         anchor = self.find(key)
         found = []
         if anchor is not None:
-            name = id(anchor)
             # Whoever it was given to: they may have released it again, and have said something before.
-            given = (anchor if type(anchor) is Far else anchor._entry).given
-            for link in self.peer.router.links.values():
-                tables = link.session.tables
-                entry = tables.by_anchor.get(name)
-                if entry is not None:
-                    tables.account.clock += 1
-                    found.append(Holding(link, entry.position, entry.incarnation, entry.touched, given))
+            given = record(anchor).given
+            for tables in holders(anchor):
+                entry = tables.by_anchor[id(anchor)]
+                tables.account.clock += 1
+                link = self.peer.links[tables.session]
+                found.append(Holding(link, entry.position, entry.incarnation, entry.touched, given))
+            found.sort(key=_conn)
         return tuple(found)
 
     def imported(self, side: Link, position: int) -> Import | None:
@@ -281,12 +281,7 @@ class Keeper:
 
         Until then what is held back may be honest, and keeps what it names.
         """
-        name = id(anchor)
-        found: list[Any] = []
-        for link in self.peer.router.links.values():
-            entry = link.session.tables.by_anchor.get(name)
-            if entry is not None:
-                found.append(entry.target)
+        found: list[Any] = [tables.by_anchor[id(anchor)].target for tables in holders(anchor)]
         if self._proved and self.key(anchor) in self._proved:
             for held in self.held.values():
                 for effect in held.effects:
@@ -350,11 +345,11 @@ class Keeper:
             untouched = max(fact.seen, default=None) if fact is not None else None
             self.collected.append(Collected(key, kind_of(anchor), peer.now, untouched, trace))
             gone = broken(peer.vat, Broken(_COLLECTED))
-            for link in peer.router.links.values():
-                entry = link.session.tables.by_anchor.pop(id(anchor), None)
-                if entry is not None:
-                    # It keeps its count and its position until its holder has released both.
-                    entry.target, entry.lent = gone, True
+            for tables in list(holders(anchor)):
+                entry = tables.by_anchor[id(anchor)]
+                tables.unname(entry.target)
+                # It keeps its count and its position until its holder has released both.
+                entry.target, entry.lent = gone, True
             for held in self.held.values():
                 held.effects = [without(effect, anchor, gone) for effect in held.effects]
 
@@ -389,6 +384,10 @@ class Keeper:
             ],
             "collected": [f"{name_of(one.key)} {one.type} at {one.at:.3f}" for one in self.collected],
         }
+
+
+def _conn(holding: Holding) -> ConnId:
+    return holding.side.conn
 
 
 def _is_at_once(effect: Any) -> bool:
