@@ -232,7 +232,7 @@ class Peer:
             routing.settle(self, settlement)
         for link in list(self.router.links.values()):
             care.care(self, link)
-        if self.links:
+        if self.links or self.is_holding:
             self.cycles.tick(now)
 
     def load(self, obj: Object) -> None:
@@ -385,7 +385,7 @@ class Peer:
         self.vat.check()
         self.exporter.check()
         if "cycles" in self.__dict__:
-            self.cycles.collector.check()
+            self.cycles.check()
         for link in self.router.links.values():
             link.session.check()
 

@@ -65,7 +65,7 @@ def is_held_back(peer: Peer, conn: ConnId) -> bool:
     link = peer.router.links.get(conn)
     if link is None or not peer.is_holding:
         return False
-    held, limits = peer.cycles.held.get(link), peer.limits
+    held, limits = peer.cycles.waiting.held.get(link), peer.limits
     return held is not None and (len(held.effects) > limits.backlog or held.size > limits.in_flight_bytes)
 
 

@@ -235,7 +235,7 @@ class Pump:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
         beat = min(BEAT_S, self.peer.cycle_settings.tick)
         while True:
-            pause = beat if self._connections else math.inf
+            pause = beat if self._connections or self.peer.is_holding else math.inf
             deadline = min(trio.current_time() + pause, self._wake_at)
             with trio.CancelScope(deadline=deadline) as self._sleeper:
                 await trio.sleep_forever()

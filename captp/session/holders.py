@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from captp.errors import InvariantBroken
 from captp.model.ref import Far
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from captp.session.tables import Tables
 
@@ -46,3 +47,11 @@ def holders(anchor: Any) -> Collection[Tables]:
     if where is None:
         return ()
     return where if type(where) is set else (where,)
+
+
+def check_holders(anchors: Iterable[Any]) -> None:
+    """Raise InvariantBroken where a session is said to name something that it does not."""
+    for anchor in anchors:
+        for tables in holders(anchor):
+            if id(anchor) not in tables.by_anchor:
+                raise InvariantBroken(f"{anchor!r} is named by fewer sessions than it says")

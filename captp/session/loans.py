@@ -156,7 +156,7 @@ class Loans:
         if not isinstance(obj, Object) or not obj._entry.sole or entry.lent:
             return target
         # It has come home: whoever had it may go on sending, to nobody.
-        tables.unname(target)
+        tables.unname(entry)
         entry.lent = True
         _cutter(entry, tables.home)()
         return sole(tables.home, obj)

@@ -202,7 +202,7 @@ class Tables:
 
     def _export(self, target: Reference, anchor: Any) -> int:
         entry = self.by_anchor.get(id(anchor))
-        given = anchor if anchor is target else record(anchor)
+        given: Any = target if anchor is target else record(anchor)
         if entry is None:
             if len(self.exports) > self.limits.exports:
                 raise Overloaded(f"this session holds {self.limits.exports} references already")
@@ -231,11 +231,12 @@ class Tables:
     def _forget_export(self, entry: Export) -> None:
         del self.exports[entry.position]
         if isinstance(entry.target, Reference) and not entry.lent:
-            self.unname(entry.target)
+            self.unname(entry)
         self.export_positions.free.append(entry.position)
 
-    def unname(self, target: Reference) -> None:
-        """Forget that an export stands for ``target``, which gets another if it is passed again."""
+    def unname(self, entry: Export) -> None:
+        """Forget what an export stands for, which gets another when it is passed again."""
+        target = entry.target
         if isinstance(target, Ref):
             del self.by_anchor[id(target._anchor)]
             leave(record(target._anchor), self)

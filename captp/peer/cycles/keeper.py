@@ -12,27 +12,26 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from captp.cycles import Cycles
 from captp.errors import Broken
 from captp.model.idents import ConnId, Oid
 from captp.model.object import Object
-from captp.model.promise import BROKEN, Message, Reference, Settlement, broken
-from captp.model.ref import Ref, view
+from captp.model.promise import Message, Reference, Settlement, broken
+from captp.model.ref import Far, Ref, view
 from captp.peer.bootstrap import CYCLES
-from captp.peer.care import PING
 from captp.peer.cycles.collector import Action, Collector
 from captp.peer.cycles.ground import Cut, Holding, Import, Key, Meet, Send
-from captp.peer.cycles.parts import has_key, references, without
+from captp.peer.cycles.parts import has_key
 from captp.peer.cycles.signing import Signing
 from captp.peer.cycles.survey import Survey
 from captp.peer.cycles.view import Collected, CyclesView, kind_of, name_of, view_of
+from captp.peer.cycles.waiting import Waiting
 from captp.peer.cycles.words import NAMES, WITHDRAW
 from captp.peer.outputs import Trace
-from captp.session.holders import holders, record
-from captp.session.inbound import ControlCall, Ended, Introduced
-from captp.session.session import DGC, Established
+from captp.session.holders import check_holders, holders, record
+from captp.session.session import DGC
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -41,24 +40,10 @@ if TYPE_CHECKING:
 #: How many of those that were cut are remembered.
 COLLECTED: Final = 256
 
-#: Effects that are never held back: a session's own beginning and end.
-_AT_ONCE: Final = (Established, Ended)
-
-#: Calls of the bootstrap that are not: what settles the matter, and the sign of life.
-_NOT_HELD: Final = (CYCLES, PING)
-
 #: What a collected reference is to whoever names it still.
 _COLLECTED: Final = (
     "collected: nobody who was asked had a use for this object, you included; ask its owner for a new one"
 )
-
-
-@define(eq=False)
-class Held:
-    """What came from one link and waits, in order, and how many bytes it was."""
-
-    effects: list[Any] = field(factory=list)
-    size: int = 0
 
 
 class Keeper:
@@ -77,8 +62,7 @@ class Keeper:
             settings=settings,
         )
         self.collector = Collector(self, Signing(peer.entropy), self._jitter, settings, peer.limits)
-        #: What came from a link while something that it named was frozen, in order.
-        self.held: dict[Link, Held] = {}
+        self.waiting = Waiting(peer.limits.in_flight_bytes)
         #: What was just proved to be garbage: whoever names it has denied to hold it.
         self._proved: frozenset[Key] = frozenset()
         #: For people: what was cut lately, and the bytes of words that were said, by kind.
@@ -127,17 +111,12 @@ class Keeper:
 
         Returns how the promises break that it had settled by what is held back: no table has them any more.
         """
-        held = self.held.pop(link, None)
         self.survey.session_over(link.session)
+        settlements = self.waiting.ended(link, reason)
         with self._one_moment():
             self.collector.closed(link)
         self._act()
-        waiting = () if held is None else held.effects
-        return [
-            Settlement(effect.promise, BROKEN, reason)
-            for effect in waiting
-            if type(effect) in (Settlement, Introduced)
-        ]
+        return settlements
 
     @contextmanager
     def _one_moment(self) -> Iterator[None]:
@@ -161,25 +140,9 @@ class Keeper:
 
         Returns what is to be done now. The tables have moved already; only what follows from it waits.
         """
-        held = self.held.get(link)
-        if held is None:
-            if not self._names_frozen(link):
-                return effects
-            held = self.held[link] = Held()
-        now: list[Any] = []
-        for effect in effects:
-            (now if _is_at_once(effect) else held.effects).append(effect)
-        held.size += size
+        now = self.waiting.take(link, effects, size, map(self.find, self.collector.frozen))
         self.collector.counts["held"] += len(effects) - len(now)
         return now
-
-    def _names_frozen(self, link: Link) -> bool:
-        tables = link.session.tables
-        for key in self.collector.frozen:
-            entry = tables.by_anchor.get(id(self.find(key)))
-            if entry is not None and entry.touched == tables.account.clock:
-                return True
-        return False
 
     # What the collector asks; see Ground.
 
@@ -283,9 +246,7 @@ class Keeper:
         """
         found: list[Any] = [tables.by_anchor[id(anchor)].target for tables in holders(anchor)]
         if self._proved and self.key(anchor) in self._proved:
-            for held in self.held.values():
-                for effect in held.effects:
-                    found += [ref for ref in references(effect) if ref._anchor is anchor]
+            found += self.waiting.naming(anchor)
         return found
 
     def _jitter(self) -> float:
@@ -304,7 +265,7 @@ class Keeper:
                     self._do(action)
         finally:
             self._acts = False
-        self.peer.is_holding = bool(self.collector.frozen or self.held)
+        self.peer.is_holding = bool(self.collector.frozen or self.waiting.held)
 
     def _do(self, action: Action) -> None:
         match action:
@@ -347,27 +308,30 @@ class Keeper:
             gone = broken(peer.vat, Broken(_COLLECTED))
             for tables in list(holders(anchor)):
                 entry = tables.by_anchor[id(anchor)]
-                tables.unname(entry.target)
+                tables.unname(entry)
                 # It keeps its count and its position until its holder has released both.
                 entry.target, entry.lent = gone, True
-            for held in self.held.values():
-                held.effects = [without(effect, anchor, gone) for effect in held.effects]
+            self.waiting.cut(anchor, gone)
 
     def _thaw(self) -> None:
         """Do what was held back, where nothing that it names is frozen any more."""
-        frozen = self.collector.frozen
-        for link in list(self.held):
-            held = self.held.get(link)
-            if held is None:
-                # What another did has ended it.
-                continue
-            named = [ref._anchor for effect in held.effects for ref in references(effect)]
-            if any(self.key(anchor) in frozen for anchor in named if has_key(anchor)):
-                continue
-            del self.held[link]
-            self.peer.apply(link, held.effects, held.size)
+        peer, frozen = self.peer, self.collector.frozen
+        for link, held in self.waiting.free(lambda anchor: self.key(anchor) in frozen):
+            if held.is_over:
+                link.source.messages.extend(held.effects)
+                peer.vat.admitted(link.source)
+            else:
+                peer.apply(link, held.effects, held.size)
 
-    # For tools and the curious.
+    # For tests, tools and the curious.
+
+    def check(self) -> None:
+        """Raise InvariantBroken when a counted invariant does not hold."""
+        self.collector.check()
+        check_holders(self.peer.vat.heap.objects())
+        for session in self.peer.links:
+            imports = [entry() for entry in session.tables.imports.values()]
+            check_holders(far for far in imports if type(far) is Far)
 
     def view(self) -> CyclesView:
         """Return the figures as they are now."""
@@ -387,10 +351,5 @@ class Keeper:
 
 
 def _conn(holding: Holding) -> ConnId:
-    return holding.side.conn
-
-
-def _is_at_once(effect: Any) -> bool:
-    return isinstance(effect, _AT_ONCE) or (
-        type(effect) is ControlCall and effect.message.selector in _NOT_HELD
-    )
+    conn: ConnId = holding.side.conn
+    return conn

@@ -101,7 +101,7 @@ def view_of(keeper: Keeper) -> CyclesView:
         own_traces=own,
         peer_traces=len(collector.traces) - own,
         frozen=len(collector.frozen),
-        waiting=sum(len(held.effects) for held in keeper.held.values()),
+        waiting=sum(len(held.effects) for held in keeper.waiting.held.values()),
         started=counts["started"],
         garbage=counts["garbage"],
         live=counts["live"],

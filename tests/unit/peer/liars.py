@@ -53,7 +53,9 @@ class Liar:
         self.heard: list[Any] = []
         self.host.peer.cycles.heard = self._hear  # type: ignore[method-assign]
         self.host.peer.cycles.tick = lambda _now: None  # type: ignore[method-assign]
-        self.maker = self.fetch(self.victim.mint(Cell()))
+        #: What the victim gives to all, and keeps.
+        self.root = Cell()
+        self.maker = self.fetch(self.victim.mint(self.root))
         self.signing = Signing(os.urandom)
         self.key = self.signing.make()
         self.cells: list[Any] = []

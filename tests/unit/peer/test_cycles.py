@@ -103,10 +103,8 @@ def ring(net: Net, makers: list[Any]) -> list[Any]:
 
 
 def is_at_rest(hosts: list[Host]) -> bool:
-    return not any(
-        host.peer.cycles.held or host.peer.cycles.collector.traces or host.peer.cycles.collector.frozen
-        for host in hosts
-    )
+    keepers = [host.peer.cycles for host in hosts]
+    return not any(k.waiting.held or k.collector.traces or k.collector.frozen for k in keepers)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -147,7 +147,7 @@ def test_no_sequence_of_words_stops_a_vat_or_costs_somebody_else_anything(data: 
 
     liar.net.wait(4)
     liar.victim.peer.check()
-    assert not liar.victim.peer.cycles.held
+    assert not liar.victim.peer.cycles.waiting.held
     assert not liar.machine.frozen
     # What the others hold is there, and what it holds itself is unless it has denied that.
     assert ask(liar.net, captp.E(other.cells[0]).count()) == 1

@@ -28,7 +28,7 @@ def a_liar_that_holds_itself_back(**settings: Any) -> Liar:
     assert frozen(liar) == 1
     liar.late.append(captp.E(liar.cells[0]).count())
     liar.net.rest()
-    assert liar.victim.peer.cycles.held
+    assert liar.victim.peer.cycles.waiting.held
     return liar
 
 
@@ -43,7 +43,7 @@ def test_what_was_held_back_is_done_in_order_when_the_time_is_over() -> None:
 
     assert outcome(counts) == 6
     assert [outcome(one) for one in sent] == [None] * 5
-    assert not liar.victim.peer.cycles.held
+    assert not liar.victim.peer.cycles.waiting.held
 
 
 def test_a_sign_of_life_is_given_while_the_rest_is_held_back() -> None:
@@ -52,14 +52,14 @@ def test_a_sign_of_life_is_given_while_the_rest_is_held_back() -> None:
     care.doubt(liar.host.peer, liar.link)
     liar.net.wait(4)
 
-    assert liar.victim.peer.cycles.held
+    assert liar.victim.peer.cycles.waiting.held
     assert liar.host.sessions
 
 
 def test_no_more_is_read_once_as_much_is_held_back_as_may_wait() -> None:
     liar = a_liar_that_holds_itself_back()
     (conn,) = liar.victim.peer.router.links
-    held = liar.victim.peer.cycles.held[liar.victim.peer.router.links[conn]]
+    held = liar.victim.peer.cycles.waiting.held[liar.victim.peer.router.links[conn]]
     most = liar.victim.peer.limits.backlog
 
     liar.late += [captp.E(liar.cells[0]).count() for _ in range(most - len(held.effects))]
@@ -122,7 +122,7 @@ def a_result_that_is_held_back() -> tuple[Liar, Any]:
     liar.freeze()
     liar.late.append(captp.E(liar.cells[0]).count())
     liar.net.wait(3)
-    (held,) = liar.victim.peer.cycles.held.values()
+    (held,) = liar.victim.peer.cycles.waiting.held.values()
     assert any(type(effect) is Settlement for effect in held.effects)
     assert not promise.settled
     return liar, promise
@@ -171,13 +171,13 @@ def test_one_that_ends_its_session_by_what_was_held_back_does_not_keep_others_fr
     one.net.rest()
     other.late.append(captp.E(other.cells[0]).count())
     one.net.rest()
-    assert len(one.victim.peer.cycles.held) == 2
+    assert len(one.victim.peer.cycles.waiting.held) == 2
 
     one.net.wait(7)
 
     assert one.victim.log[-1] == ("session ended", "fetch-failures")
     assert outcome(other.late[0]) == 1
-    assert not one.victim.peer.cycles.held
+    assert not one.victim.peer.cycles.waiting.held
 
 
 def test_who_does_not_read_that_a_promise_is_taken_back_loses_its_session() -> None:
@@ -190,3 +190,37 @@ def test_who_does_not_read_that_a_promise_is_taken_back_loses_its_session() -> N
     liar.net.wait(6)
 
     assert liar.victim.log[-1] == ("session ended", "peer-too-slow")
+
+
+def cut(liar: Liar) -> None:
+    for wire in liar.net.wires:
+        wire.cut()
+    liar.net.wait(7)
+
+
+def test_calls_that_are_held_back_run_when_their_session_has_ended() -> None:
+    liar = a_liar_that_holds_itself_back()
+    for number in range(5):
+        captp.E(liar.maker).hold(number)
+    liar.net.rest()
+    assert not liar.root.held
+
+    cut(liar)
+
+    assert liar.root.held == list(range(5))
+    assert not liar.victim.peer.cycles.waiting.held
+
+
+@pytest.mark.parametrize(("beyond", "run"), [(0, 1), (1, 0)])
+def test_sessions_that_end_leave_no_more_than_so_many_bytes_of_calls(beyond: int, run: int) -> None:
+    liar = a_liar_that_holds_itself_back()
+    captp.E(liar.maker).hold(1)
+    liar.net.rest()
+    waiting = liar.victim.peer.cycles.waiting
+    (held,) = waiting.held.values()
+    held.size = liar.victim.peer.limits.in_flight_bytes + beyond
+
+    cut(liar)
+
+    assert len(liar.root.held) == run
+    assert not waiting.held
