@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import trio
 import trio.testing
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 import captp
 from captp.limits import Limits
@@ -54,95 +54,71 @@ class Ways:
     size: tuple[int, int]
 
 
+_LOOP: Final = Ways(
+    cls=Counter,
+    runs_functions=True,
+    has_now=True,
+    launches="any",
+    undoes=True,
+    poisons=True,
+    key_error=KeyError,
+    leak=None,
+    odd=captp.Unpassable,
+    skips_cancelled=True,
+    runs_when_cancelled=True,
+    loop_capture=None,
+    reentrant=None,
+    closed=captp.Closed,
+    size=(256, 1000),
+)
+_PLAIN: Final = evolve(_LOOP, cls=Plain, undoes=False, leak=captp.LeakedObject, odd=None)
+
+_THREAD: Final = Ways(
+    cls=Plain,
+    runs_functions=True,
+    has_now=False,
+    launches="nothing",
+    undoes=False,
+    poisons=True,
+    key_error=KeyError,
+    leak=captp.LeakedObject,
+    odd=None,
+    skips_cancelled=True,
+    runs_when_cancelled=False,
+    loop_capture=captp.UsageError,
+    reentrant=captp.Reentrant,
+    closed=captp.Closed,
+    size=(64, 100),
+)
+
+_PROCESS: Final = Ways(
+    cls=Counter,
+    runs_functions=False,
+    has_now=False,
+    launches="marked",
+    undoes=True,
+    poisons=False,
+    key_error=captp.RemoteFault,
+    leak=None,
+    odd=captp.RemoteFault,
+    skips_cancelled=False,
+    runs_when_cancelled=True,
+    loop_capture=None,
+    reentrant=None,
+    closed=captp.BrokenTrustee,
+    size=(64, 40),
+)
+_FAR: Final = evolve(_PROCESS, closed=captp.Disconnected)
+
 WAYS: Final[dict[str, Ways]] = {
-    "loop": Ways(
-        cls=Counter,
-        runs_functions=True,
-        has_now=True,
-        launches="any",
-        undoes=True,
-        poisons=True,
-        key_error=KeyError,
-        leak=None,
-        odd=captp.Unpassable,
-        skips_cancelled=True,
-        runs_when_cancelled=True,
-        loop_capture=None,
-        reentrant=None,
-        closed=captp.Closed,
-        size=(256, 1000),
-    ),
-    "plain": Ways(
-        cls=Plain,
-        runs_functions=True,
-        has_now=True,
-        launches="any",
-        undoes=False,
-        poisons=True,
-        key_error=KeyError,
-        leak=captp.LeakedObject,
-        odd=None,
-        skips_cancelled=True,
-        runs_when_cancelled=True,
-        loop_capture=None,
-        reentrant=None,
-        closed=captp.Closed,
-        size=(256, 1000),
-    ),
-    "thread": Ways(
-        cls=Plain,
-        runs_functions=True,
-        has_now=False,
-        launches="nothing",
-        undoes=False,
-        poisons=True,
-        key_error=KeyError,
-        leak=captp.LeakedObject,
-        odd=None,
-        skips_cancelled=True,
-        runs_when_cancelled=False,
-        loop_capture=captp.UsageError,
-        reentrant=captp.Reentrant,
-        closed=captp.Closed,
-        size=(64, 100),
-    ),
-    "process": Ways(
-        cls=Counter,
-        runs_functions=False,
-        has_now=False,
-        launches="marked",
-        undoes=True,
-        poisons=False,
-        key_error=captp.RemoteFault,
-        leak=None,
-        odd=captp.RemoteFault,
-        skips_cancelled=False,
-        runs_when_cancelled=True,
-        loop_capture=None,
-        reentrant=None,
-        closed=captp.BrokenTrustee,
-        size=(64, 40),
-    ),
-    "far": Ways(
-        cls=Counter,
-        runs_functions=False,
-        has_now=False,
-        launches="marked",
-        undoes=True,
-        poisons=False,
-        key_error=captp.RemoteFault,
-        leak=None,
-        odd=captp.RemoteFault,
-        skips_cancelled=False,
-        runs_when_cancelled=True,
-        loop_capture=None,
-        reentrant=None,
-        closed=captp.Disconnected,
-        size=(64, 40),
-    ),
+    "loop": _LOOP,
+    "plain": _PLAIN,
+    "thread": _THREAD,
+    "process": _PROCESS,
+    "far": _FAR,
+    # Another process is no other place: it does all that a vat beside this one does.
+    "away": _FAR,
 }
-#: Another process is no other place: it does all that a vat beside this one does.
-WAYS["away"] = WAYS["far"]
 
 
 @define(eq=False)

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from attrs import define
 
 import captp
 from captp.model.locator import SturdyRef
-from tests.unit.peer.pair import Host, Net, outcome
+from tests.unit.peer.pair import Host, Net, collect, outcome
 
 #: What was dropped, in order; state goes back with a turn that fails, and this does not.
 LOG: list[str] = []
@@ -107,9 +106,7 @@ class Bench:
 
     def get(self, promise: Any) -> Any:
         """Return what a call of a's gives; nothing but that holds it."""
-        promise = self.a.want(promise)
-        self.net.rest()
-        return outcome(promise)
+        return self.a.get(promise)
 
     def make(self, count: int = 1) -> list[Any]:
         """Return references to new objects, held by the list alone."""
@@ -122,8 +119,7 @@ class Bench:
 
     def quiet(self) -> None:
         """Let releases be written and read."""
-        gc.collect()
-        self.net.wait(1)
+        collect(self.net)
 
     @property
     def imports(self) -> dict[int, int]:
@@ -146,6 +142,4 @@ def bench() -> Bench:
     net = Net()
     a, b = net.host(1), net.host(2)
     sturdyref = b.mint(Workshop())
-    promise = a.want(a.enliven(sturdyref, Maker))
-    net.rest()
-    return Bench(net, a, b, sturdyref, outcome(promise))
+    return Bench(net, a, b, sturdyref, a.get(a.enliven(sturdyref, Maker)))

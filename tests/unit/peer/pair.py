@@ -91,6 +91,12 @@ class Host:
             add_waiter(promise, Task(task))
         return promise
 
+    def get(self, promise: Any) -> Any:
+        """Let everything come to rest, and return what a promise was fulfilled with."""
+        promise = self.want(promise)
+        self.net.rest()
+        return outcome(promise)
+
     def when_broken(self, reference: Any) -> Promise[Any]:
         promise: Promise[Any] = Promise(self.vat)
         self.vat.emit(Watch(promise, reference))
@@ -383,13 +389,11 @@ def pair(limits: Limits | None = None, theirs: Limits | None = None) -> Pair:
     a, b = net.host(1, limits), net.host(2, theirs)
     counter = Counter()
     sturdyref = b.mint(counter)
-    promise = a.want(a.enliven(sturdyref, Shop))
-    net.rest()
-    ref = outcome(promise)
+    ref = a.get(a.enliven(sturdyref, Shop))
     return Pair(net, a, b, counter, sturdyref, ref, net.wires[0])
 
 
-def collect(net: Net) -> None:
+def collect(net: Net, seconds: float = 1) -> None:
     """Let garbage be found and reported."""
     gc.collect()
-    net.wait(1)
+    net.wait(seconds)

@@ -77,9 +77,7 @@ class Scene:
         return ref
 
     def _reach(self, host: Host, obj: Any) -> Any:
-        promise = self.here.want(self.here.enliven(host.mint(obj), Shop))
-        self.net.rest()
-        return outcome(promise)
+        return self.here.get(self.here.enliven(host.mint(obj), Shop))
 
     def give(self, *nodes: Any, host: Host | None = None) -> None:
         """Have the other peer hold objects of ours, or references."""
@@ -89,6 +87,19 @@ class Scene:
         del ref
         self.net.rest()
         self.here.vat.heap.sweep()
+
+    def waiting(self, method: Any, *args: Any) -> Callable[[], None]:
+        """Have a fiber wait in a method, whose last argument is what to wait for; return what ends it."""
+        promise, resolver = self.vat.promise()
+        result = method(*args, promise)
+        self.net.rest()
+
+        def end() -> None:
+            resolver.fulfill(None)
+            self.net.rest()
+            outcome(result)
+
+        return end
 
     def exports(self) -> list[Any]:
         """Return what the export tables hold."""
