@@ -18,7 +18,7 @@ from tests.hostile.spell import Speaker, Sym, export, object_, promise, syrup
 
 NATIVE = ("native",)
 DGC = ("mp1", "dgc1")
-TRACE, TOKEN, DIGEST = bytes(16), bytes(12), bytes(32)
+TRACE, SEED, DIGEST = bytes(16), bytes(16), bytes(32)
 SIGNER = PrivateKey.from_seed(b"\7" * 32)
 KEY = SIGNER.public.raw
 HELLO = (0, 1, KEY)
@@ -30,8 +30,8 @@ def word(speaker: Speaker, *parts: Any, at: Any = False) -> bytes:
     return speaker.call(0, "captp:cycles", *parts, at=at)
 
 
-def query(speaker: Speaker, number: Any = 1, edges: Any = ((7, TOKEN),), trace: Any = TRACE) -> bytes:
-    return word(speaker, 1, trace, number, 8, 5000, 100, edges)
+def query(speaker: Speaker, number: Any = 1, asked: Any = (7, 1), trace: Any = TRACE) -> bytes:
+    return word(speaker, 1, trace, number, 8, 5000, 100, SEED, asked)
 
 
 def speaks(identity: str, expect: str, spell: Callable[[Speaker], bytes | list[bytes]], **more: Any) -> Row:
@@ -68,18 +68,22 @@ ROWS = [
     wrong("a-hello-of-a-megabyte", 0, 1, bytes(MIB)),
     wrong("a-hello-with-more", 0, 1, KEY, MARK),
     wrong("a-hello-of-small-order", 0, 1, b"\1" + bytes(31)),
-    wrong("a-query-without-edges", 1, TRACE, 1, 8, 5000, 100),
-    wrong("a-query-of-a-short-trace", 1, TRACE[1:], 1, 8, 5000, 100, [[7, TOKEN]]),
-    wrong("a-query-with-text", 1, TRACE, MARK, 8, 5000, 100, [[7, TOKEN]]),
-    wrong("a-query-with-edges-that-are-none", 1, TRACE, 1, 8, 5000, 100, [7, TOKEN, [], [TOKEN, 7]]),
-    wrong("a-query-of-a-negative-position", 1, TRACE, 1, 8, 5000, 100, [[-7, TOKEN]]),
-    wrong("a-query-of-a-huge-position", 1, TRACE, 1, 8, 5000, 100, [[10**40, TOKEN]]),
-    wrong("a-query-of-an-object", 1, TRACE, 1, 8, 5000, 100, [[object_(7), TOKEN]]),
-    wrong("a-query-of-a-promise", 1, TRACE, 1, 8, 5000, 100, [[promise(7), TOKEN]]),
-    wrong("a-query-of-the-door", 1, TRACE, 1, 8, 5000, 100, [[export(1), TOKEN]]),
-    wrong("a-query-with-a-struct", 1, TRACE, 1, 8, 5000, 100, {"edges": MARK}),
+    wrong("a-query-without-positions", 1, TRACE, 1, 8, 5000, 100, SEED),
+    wrong("a-query-of-a-short-trace", 1, TRACE[1:], 1, 8, 5000, 100, SEED, [7, 1]),
+    wrong("a-query-of-a-short-seed", 1, TRACE, 1, 8, 5000, 100, SEED[1:], [7, 1]),
+    wrong("a-query-with-text", 1, TRACE, MARK, 8, 5000, 100, SEED, [7, 1]),
+    wrong("a-query-with-positions-that-are-none", 1, TRACE, 1, 8, 5000, 100, SEED, [7, SEED, [], [1, 7]]),
+    wrong("a-query-with-half-a-run", 1, TRACE, 1, 8, 5000, 100, SEED, [7, 1, 7]),
+    wrong("a-query-of-a-negative-position", 1, TRACE, 1, 8, 5000, 100, SEED, [-7, 1]),
+    wrong("a-query-of-a-huge-position", 1, TRACE, 1, 8, 5000, 100, SEED, [10**40, 1]),
+    wrong("a-query-of-a-huge-run", 1, TRACE, 1, 8, 5000, 100, SEED, [7, 2**53 - 7]),
+    wrong("a-query-of-a-run-too-far", 1, TRACE, 1, 8, 5000, 100, SEED, [7, 2**53]),
+    wrong("a-query-of-an-object", 1, TRACE, 1, 8, 5000, 100, SEED, [object_(7), 1]),
+    wrong("a-query-of-a-promise", 1, TRACE, 1, 8, 5000, 100, SEED, [promise(7), 1]),
+    wrong("a-query-of-the-door", 1, TRACE, 1, 8, 5000, 100, SEED, [export(1), 1]),
+    wrong("a-query-with-a-struct", 1, TRACE, 1, 8, 5000, 100, SEED, {"positions": MARK}),
     *(speaks(f"a-query-with-{name}-{text}", "I", lambda s, at=at, n=n: word(
-        s, 1, TRACE, *[n if i == at else 1 for i in range(4)], [[7, TOKEN]]))
+        s, 1, TRACE, *[n if i == at else 1 for i in range(4)], SEED, [7, 1]))
       for at, name in enumerate(("number", "hops", "time", "budget"))
       for text, n in (("minus-one", -1), ("2-to-the-64", 2**64), ("400-digits", 10**400))),
     wrong("a-reply-that-was-not-asked-for", 2, TRACE, 1, [], [], ""),
@@ -105,10 +109,9 @@ ROWS = [
     speaks("20000-queries", "I", lambda s: [query(s, n) for n in range(20_000)], weighs=True),
     speaks("20000-traces", "I", lambda s: [
         query(s, n, trace=n.to_bytes(16, "big")) for n in range(20_000)], weighs=True),
-    speaks("a-query-of-20000-edges", "I", lambda s: query(s, 1, [[n, TOKEN] for n in range(20_000)]),
-           weighs=True),
+    speaks("a-query-of-20000-edges", "I", lambda s: query(s, 1, [1] * 40_000), weighs=True),
     speaks("20-queries-of-2000-edges", "I", lambda s: [
-        query(s, at, [[n, n.to_bytes(12, "big")] for n in range(2000)]) for at in range(20)], weighs=True),
+        query(s, at, [at, 2000]) for at in range(20)], weighs=True),
     speaks("20000-confirms", "I", lambda s: [query(s), word(s, 3, TRACE, DIGEST) * 20_000], weighs=True),
     speaks("20000-commits", "I", lambda s: [
         query(s), word(s, 3, TRACE, DIGEST), word(s, 5, TRACE, [JUNK], [JUNK]) * 20_000], weighs=True),

@@ -23,6 +23,8 @@ from captp.peer.cycles.words import (
     Withdraw,
     Word,
     read,
+    runs,
+    token,
 )
 from captp.wire.native import NativeCodec
 from captp.wire.ops import DELIVER, Kind
@@ -30,6 +32,7 @@ from captp.wire.syrup import decode_one, encode
 from tests.names import Names
 
 TRACE = "000102030405060708090a0b0c0d0e0f"
+SEED = "101112131415161718191a1b1c1d1e1f"
 ONE = "6465666768696a6b6c6d6e6f"
 TWO = "707172737475767778797a7b"
 KEY = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
@@ -61,11 +64,8 @@ VECTORS = {
         f"5b302b312b33323a{KEY}5d",
     ),
     "query": (
-        f"{CALLS}98{SPEAKS}01c410{TRACE}0110cd12c0cd0800929203c40c{ONE}92cd012cc40c{TWO}",
-        (
-            f"5b312b31363a{TRACE}312b31362b343830302b323034382b5b5b332b31323a{ONE}"
-            f"5d5b3330302b31323a{TWO}5d5d5d"
-        ),
+        f"{CALLS}99{SPEAKS}01c410{TRACE}0110cd12c0cd0800c410{SEED}940303cd012601",
+        f"5b312b31363a{TRACE}312b31362b343830302b323034382b31363a{SEED}5b332b332b3239342b312b5d5d",
     ),
     "reply": (
         f"{CALLS}97{SPEAKS}02c410{TRACE}0191c4ee{CLAIM}91c40c{TWO}a0",
@@ -118,7 +118,7 @@ def words() -> dict[str, Word]:
     standing = statements.standing(signing, key, trace, agreed, [one])
     return {
         "hello": Hello(key),
-        "query": Query(trace, 1, 16, 4800, 2048, ((3, one), (300, two))),
+        "query": Query(trace, 1, 16, 4800, 2048, raw(SEED), runs([3, 4, 5, 300])),
         "reply": Reply(trace, 1, (claim,), (two,), ""),
         "reply-with-a-reason": Reply(trace, 1, (), (), "quota"),
         "confirm": Confirm(trace, agreed),
@@ -149,6 +149,11 @@ def test_these_bytes_are_that_word_in_both_encodings(name: str) -> None:
 
     assert (to.position, method.name) == (0, "captp:cycles")
     assert read(tuple(args)) == read(decode_one(syrup, Limits())) == words()[name]
+
+
+def test_an_edge_of_a_question_is_known_by_this_token() -> None:
+    assert token(raw(SEED), 3).hex() == "8e56a783c084fce279e46b64"
+    assert words()["query"].edges == [(at, token(raw(SEED), at)) for at in (3, 4, 5, 300)]  # type: ignore[union-attr]
 
 
 def test_every_word_has_a_vector() -> None:

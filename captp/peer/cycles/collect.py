@@ -9,7 +9,7 @@ from captp.peer.cycles import conclude, leaving
 from captp.peer.cycles.ground import Key
 from captp.peer.cycles.statements import Proof, claim
 from captp.peer.cycles.trace import Claim, Task, Trace
-from captp.peer.cycles.words import Query, Reply
+from captp.peer.cycles.words import Query, Reply, runs
 
 if TYPE_CHECKING:
     from captp.peer.cycles.collector import Collector
@@ -26,29 +26,35 @@ EXCUSES: Final = frozenset({"quota", "traces", "late", "over"})
 
 def fan(c: Collector, trace: Trace, task: Task, keys: Iterable[Key], *, hops: int, budget: int) -> None:
     """Ask those who hold these exports, one question per side, unless they were asked before."""
-    asked: dict[Any, list[tuple[int, bytes]]] = {}
-    for key in keys:
-        if key in trace.exports:
-            continue
+    new = [key for key in keys if key not in trace.exports]
+    asked: dict[Any, list[int]] = {}
+    for key in new:
         # Before the question leaves: what is touched from here on shows when the digest comes.
         trace.exports[key] = c.ground.holdings(key)
         for holding in trace.exports[key]:
             if c.knows(holding.side):
-                edge = (holding.position, c.token(trace, holding))
-                asked.setdefault(holding.side, []).append(edge)
-        if all(c.knows(holding.side) for holding in trace.exports[key]):
-            # As long as all of them are there.
-            c.edges(trace, key)
+                asked.setdefault(holding.side, []).append(holding.position)
     milliseconds = max(int((task.deadline - c.now - MARGIN_S) * 1000), 0)
-    for side, edges in asked.items():
+    tokens: dict[Any, dict[int, bytes]] = {}
+    for side, positions in asked.items():
         trace.count += 1
+        # Of each question its own: a position may be another edge by the next.
+        seed = c.signatures.seed(trace.name, c.neighbours[side].number, trace.count)
+        share = max(budget // len(asked), 0)
+        word = Query(trace.name, trace.count, hops - 1, milliseconds, share, seed, runs(positions))
+        tokens[side] = dict(word.edges)
         task.waits.add((side, trace.count))
         trace.asked[side, trace.count] = task
-        trace.tokens[side, trace.count] = tuple(token for _, token in edges)
+        trace.tokens[side, trace.count] = tuple(tokens[side].values())
         trace.kids[side] = None
-        trace.edges += len(edges)
-        share = max(budget // len(asked), 0)
-        c.send(side, Query(trace.name, trace.count, hops - 1, milliseconds, share, tuple(edges)))
+        trace.edges += len(positions)
+        c.send(side, word)
+    for key in new:
+        holdings = trace.exports[key]
+        if all(holding.side in tokens for holding in holdings):
+            trace.edges_of[key] = tuple(
+                (c.peer(holding.side), tokens[holding.side][holding.position]) for holding in holdings
+            )
 
 
 def on_query(c: Collector, side: Any, word: Query) -> None:
@@ -60,6 +66,7 @@ def on_query(c: Collector, side: Any, word: Query) -> None:
         return
     seconds = min(word.milliseconds / 1000, c.settings.deadline)
     trace = c.traces.get(word.trace)
+    is_new = trace is None
     if trace is None:
         # Whoever began it may take as long to collect, and to confirm after that.
         trace = c.enter(word.trace, c.now + c.settings.deadline + c.settings.hold)
@@ -78,6 +85,9 @@ def on_query(c: Collector, side: Any, word: Query) -> None:
         claimed.clear()
         need.clear()
     if not claimed:
+        if is_new:
+            # Nothing was said that could change, and nobody asked: there is no end to wait for.
+            del c.traces[word.trace]
         _answer_live(c, side, word, LIVE)
         return
     task = Task(side, word.number, c.now + seconds, live=live)
@@ -86,7 +96,7 @@ def on_query(c: Collector, side: Any, word: Query) -> None:
     fan(c, trace, task, sorted(need), hops=hops, budget=budget)
     c.schedule.covered(trace.exports)
     leading = {
-        token: tuple(edge for key in sorted(by) for edge in c.edges(trace, key))
+        token: tuple(edge for key in sorted(by) for edge in trace.edges_of[key])
         for token, by in claimed.items()
     }
     blob = claim(c.signatures, c.neighbours[side].key, trace.name, leading)
@@ -106,7 +116,7 @@ def _refusal(c: Collector, side: Any, word: Query) -> str:
     if word.hops <= 0:
         return "hops"
     neighbour = c.neighbours[side]
-    if not neighbour.queries.take(1, c.now) or not neighbour.edges.take(len(word.edges), c.now):
+    if not neighbour.queries.take(1, c.now) or not neighbour.edges.take(word.count, c.now):
         return "quota"
     if trace is None and sum(t.parent == side for t in c.traces.values()) >= c.settings.traces_per_side:
         return "traces"
@@ -149,7 +159,7 @@ def _look(
 def _is_quiet(c: Collector, trace: Trace, key: Key) -> bool:
     """Tell whether all who hold an export can be asked, and nothing came from them since they were."""
     holdings = c.ground.holdings(key)
-    if key in trace.exports and trace.exports[key] != holdings:
+    if key in trace.exports and (trace.exports[key] != holdings or key not in trace.edges_of):
         return False
     return all(c.knows(holding.side) for holding in holdings)
 
@@ -166,6 +176,9 @@ def on_reply(c: Collector, side: Any, word: Reply) -> None:
     if trace is None or task is None:
         return
     tokens = trace.tokens.pop((side, word.number))
+    if word.reason and not trace.crossed.get(side) and all(at != side for at, _ in trace.asked):
+        # It has claimed nothing, and has nothing to confirm or to end.
+        trace.kids.pop(side, None)
     live = tokens if word.reason else word.live
     task.waits.discard((side, word.number))
     if len(task.live) + len(live) > c.settings.edges:
@@ -200,7 +213,7 @@ def settle(c: Collector, trace: Trace, task: Task) -> None:
         c.send(task.side, Reply(trace.name, task.number, claims, tuple(sorted(task.live)), ""))
         return
     proof = Proof(trace.ledger, task.claims, task.live)
-    good = [key for key in trace.suspects if key in trace.edges_of and proof.holds(c.edges(trace, key))]
+    good = [key for key in trace.suspects if key in trace.edges_of and proof.holds(trace.edges_of[key])]
     trace.agreed = tuple(task.claims)
     if len(good) == len(trace.suspects):
         conclude.confirm(c, trace)

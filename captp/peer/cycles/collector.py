@@ -19,10 +19,10 @@ from captp.errors import InvariantBroken
 from captp.limits import Limits
 from captp.peer.cycles import collect, conclude, leaving
 from captp.peer.cycles.bounds import REMEMBERED, STATEMENTS_S
-from captp.peer.cycles.ground import Cut, Ground, Holding, Key, Meet, Send, Signatures, Thaw
+from captp.peer.cycles.ground import Cut, Ground, Key, Meet, Send, Signatures, Thaw
 from captp.peer.cycles.quota import Bucket
 from captp.peer.cycles.schedule import Schedule
-from captp.peer.cycles.statements import Edge, Ledger
+from captp.peer.cycles.statements import Ledger
 from captp.peer.cycles.trace import Task, Trace
 from captp.peer.cycles.words import (
     TRACE,
@@ -213,22 +213,11 @@ class Collector:
         until = self.now + self.settings.deadline + self.settings.hold + self.settings.memory
         self.over[name] = Over(until, kids)
 
-    def token(self, trace: Trace, holding: Holding) -> bytes:
-        """Return what stands for one edge in one trace."""
-        number = self.neighbours[holding.side].number
-        return self.signatures.token(trace.name, number, holding.position, holding.incarnation)
-
-    def edges(self, trace: Trace, key: Key) -> tuple[Edge, ...]:
-        """Return the edges that led to an export when it was asked about, as others name them."""
-        known = trace.edges_of.get(key)
-        if known is None:
-            found = []
-            for holding in trace.exports[key]:
-                peer = self.neighbours[holding.side].peer
-                assert peer is not None
-                found.append((peer, self.token(trace, holding)))
-            known = trace.edges_of[key] = tuple(found)
-        return known
+    def peer(self, side: Any) -> bytes:
+        """Return the key by which others know the collector at the other end of a side that has said it."""
+        peer = self.neighbours[side].peer
+        assert peer is not None
+        return peer
 
     def knows(self, side: Any) -> bool:
         """Tell whether the collector at the other end of a side has said its key."""

@@ -178,9 +178,10 @@ def _cut(c: Collector, trace: Trace, side: Any, claims: tuple[bytes, ...], stand
         return False
     proof = statements.Proof(trace.ledger, claims)
     proof.confirmed(trace.ledger, trace.digest, stand)
-    good = {key for key in trace.frozen if _is_same(c, trace, key) and proof.holds(c.edges(trace, key))}
+    good = {key for key in trace.frozen if _is_same(c, trace, key) and proof.holds(trace.edges_of[key])}
     good &= c.ground.unrooted(good, good)
     c.counts["forged"] += trace.ledger.forged
+    trace.ledger.forged = 0
     if not good:
         return False
     holders = dict.fromkeys(holding.side for key in sorted(good) for holding in c.ground.holdings(key))

@@ -92,8 +92,8 @@ class Signatures(Protocol):
         """Forget a key that ``make`` gave."""
         ...
 
-    def token(self, *parts: Any) -> bytes:
-        """Return the 12 bytes that stand for some numbers and bytes, which nobody else can tell."""
+    def seed(self, *parts: Any) -> bytes:
+        """Return the 16 bytes that stand for some numbers and bytes, which nobody else can tell."""
         ...
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, frozen
 
 from captp.peer.cycles.ground import Holding, Key, Meet
-from captp.peer.cycles.statements import Proof
+from captp.peer.cycles.statements import Edge, Proof
 from captp.peer.cycles.trace import Trace
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Schedule:
         #: For people; nothing is decided by it.
         self.verdicts: dict[Key, Verdict] = {}
         self._queue: deque[Key] = deque()
+        self._shift = 1.0
 
     def look(self) -> None:
         """Look at some of the exports that nothing here reaches, and begin a trace of such as are due."""
@@ -73,6 +74,8 @@ class Schedule:
         if not self._queue:
             self._begin_round()
         due = []
+        # Vats must not begin all at once; what one finds together it asks about together, in few words.
+        self._shift = self._jitter()
         for _ in range(min(settings.step, len(self._queue))):
             key = self._queue.popleft()
             if self._is_due(key):
@@ -100,7 +103,7 @@ class Schedule:
         holdings = c.ground.holdings(key)
         known = self.watched.get(key)
         if known is None or known.holdings != holdings:
-            due = c.now + settings.age * self._jitter()
+            due = c.now + settings.age * self._shift
             self.watched[key] = Watched(holdings, c.now, settings.age, due)
             return False
         if known.due > c.now or not holdings or self._is_traced(key):
@@ -124,20 +127,22 @@ class Schedule:
 
     def lived(self, keys: Collection[Key]) -> None:
         """Ask about these again after twice the wait."""
+        shift = self._jitter()
         for key in keys:
             known = self.watched.get(key)
             if known is not None:
                 known.lived += 1
                 known.wait = min(2 * known.wait, self._c.settings.backoff_max)
-                known.due = self._c.now + known.wait * self._jitter()
+                known.due = self._c.now + known.wait * shift
 
     def again(self, keys: Collection[Key]) -> None:
         """Ask about these again after the same wait, some times: nothing was found out."""
+        shift = self._jitter()
         for key in keys:
             known = self.watched.get(key)
             if known is not None:
                 known.excused += 1
-                known.due = self._c.now + known.wait * self._jitter()
+                known.due = self._c.now + known.wait * shift
         self.lived([key for key in keys if key in self.watched and self.watched[key].excused > EXCUSED])
 
     def judged(self, trace: Trace, outcome: str) -> None:
@@ -146,9 +151,10 @@ class Schedule:
             return
         proof = Proof(trace.ledger, trace.agreed)
         for key in trace.suspects:
+            edges = zip(trace.exports.get(key, ()), trace.edges_of.get(key, ()), strict=False)
             said = {
-                self.place(holding): self._said(trace, proof, holding)
-                for holding in trace.exports.get(key, ())
+                self.place(holding): _said(trace, proof, holding.side, edge)
+                for holding, edge in edges
                 if self._c.knows(holding.side)
             }
             self.verdicts.pop(key, None)
@@ -156,25 +162,18 @@ class Schedule:
         while len(self.verdicts) > VERDICTS:
             del self.verdicts[next(iter(self.verdicts))]
 
-    def _said(self, trace: Trace, proof: Proof, holding: Holding) -> tuple[str, str]:
-        token = self._c.token(trace, holding)
-        reason = trace.reasons.get((holding.side, token))
-        if reason is not None:
-            return "live", reason
-        peer = self._c.neighbours[holding.side].peer
-        return ("claimed", "") if peer is not None and proof.claims((peer, token)) else ("silent", "")
-
     def place(self, holding: Holding) -> Place:
         """Return what stands for an edge, also when its side is gone; the side must be a neighbour's."""
         return self._c.neighbours[holding.side].number, holding.position, holding.incarnation
 
     def anew(self, keys: Iterable[Key]) -> None:
         """Ask about these soon: what they lead to is not what it was."""
+        shift = self._jitter()
         for key in keys:
             known = self.watched.get(key)
             if known is not None and known.lived:
                 known.lived, known.wait = 0, self._c.settings.age
-                known.due = self._c.now + known.wait * self._jitter()
+                known.due = self._c.now + known.wait * shift
 
     def covered(self, keys: Iterable[Key]) -> None:
         """Leave exports that somebody else asks about to that trace, for a moment and not for ever."""
@@ -189,3 +188,10 @@ class Schedule:
         for key in keys:
             self.watched.pop(key, None)
             self.verdicts.pop(key, None)
+
+
+def _said(trace: Trace, proof: Proof, side: Any, edge: Edge) -> tuple[str, str]:
+    reason = trace.reasons.get((side, edge[1]))
+    if reason is not None:
+        return "live", reason
+    return ("claimed", "") if proof.claims(edge) else ("silent", "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from captp.errors import RemoteProtocolError
 from captp.model.keys import PrivateKey, PublicKey
-from captp.peer.cycles.words import TOKEN
+from captp.peer.cycles.words import SEED
 
 
 class Signing:
@@ -40,9 +40,9 @@ class Signing:
         """Forget a key."""
         del self._keys[public]
 
-    def token(self, *parts: Any) -> bytes:
-        """Return what only this vat can tell of some numbers and bytes."""
+    def seed(self, *parts: Any) -> bytes:
+        """Return what only this vat can tell of some numbers and bytes, until it tells."""
         if not self._secret:
             self._secret = self._entropy(32)
         text = b"|".join(part if type(part) is bytes else b"%d" % part for part in parts)
-        return blake2b(text, key=self._secret, digest_size=TOKEN).digest()
+        return blake2b(text, key=self._secret, digest_size=SEED).digest()

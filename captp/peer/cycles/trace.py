@@ -57,14 +57,14 @@ class Trace:
     claims: dict[tuple[Any, int], Claim] = field(factory=dict)
     #: Exports that were asked about, and where they were held before the question left.
     exports: dict[Key, tuple[Holding, ...]] = field(factory=dict)
-    #: The same as others name them, once asked for.
+    #: The same as others name them, where all of them were asked.
     edges_of: dict[Key, tuple[Edge, ...]] = field(factory=dict)
     tasks: dict[tuple[Any, int], Task] = field(factory=dict)
     #: Questions that are not answered, by side and number: for what task, and the tokens in them.
     asked: dict[tuple[Any, int], Task] = field(factory=dict)
     tokens: dict[tuple[Any, int], tuple[bytes, ...]] = field(factory=dict)
     count: int = 0
-    #: Sides that were asked, that asked, and the statements that crossed each side before.
+    #: Sides that were asked and may have claimed, that asked, and what statements crossed each side before.
     kids: dict[Any, None] = field(factory=dict)
     askers: dict[Any, None] = field(factory=dict)
     crossed: dict[Any, set[bytes]] = field(factory=dict)

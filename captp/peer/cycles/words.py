@@ -6,6 +6,8 @@ to ask for one would itself be a transfer. ``captp-dgc-v1``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from hashlib import sha256
 from typing import Any, Final
 
 from attrs import frozen
@@ -26,6 +28,7 @@ VERSION: Final = 1
 
 #: Bytes of the parts of words.
 TRACE: Final = 16
+SEED: Final = 16
 TOKEN: Final = 12
 KEY: Final = 32
 SIGNATURE: Final = 64
@@ -53,18 +56,39 @@ class Hello:
 
 @frozen
 class Query:
-    """The question whether these exports, by position, are rooted at their holder, and what leads to them."""
+    """The question whether these exports, by position, are rooted at their holder, and what leads to them.
+
+    ``runs`` are the positions, ascending: how many are left out, how many follow, and so on in turn. Others
+    know each edge by a token that is made of ``seed``, which only the two know who have that edge.
+    """
 
     trace: bytes
     number: int
     hops: int
     milliseconds: int
     budget: int
-    edges: tuple[tuple[int, bytes], ...]
+    seed: bytes
+    runs: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many edges it asks about; whoever asks decides, so this is looked at before ``edges``."""
+        return sum(self.runs[1::2])
+
+    @property
+    def edges(self) -> list[tuple[int, bytes]]:
+        """Each position with its token."""
+        found, position = [], 0
+        for skip, take in zip(self.runs[::2], self.runs[1::2], strict=True):
+            position += skip
+            found += [(at, token(self.seed, at)) for at in range(position, position + take)]
+            position += take
+        return found
 
     def wire(self) -> tuple[Any, ...]:
         """Return the word as it travels."""
-        return (QUERY, self.trace, self.number, self.hops, self.milliseconds, self.budget, self.edges)
+        numbers = (self.number, self.hops, self.milliseconds, self.budget)
+        return (QUERY, self.trace, *numbers, self.seed, self.runs)
 
 
 @frozen
@@ -155,16 +179,12 @@ def read(value: object) -> Word:
     match value:
         case (0, 1, bytes(key)) if len(key) == KEY:
             return Hello(key)
-        case (1, bytes(trace), int(number), int(hops), int(ms), int(budget), tuple(edges)):
-            for edge in edges:
-                match edge:
-                    case (int(position), bytes(token)) if 0 <= position <= MOST and len(token) == TOKEN:
-                        pass
-                    case _:
-                        raise BadWord("an edge of a query")
+        case (1, bytes(trace), int(number), int(hops), int(ms), int(budget), bytes(seed), tuple(runs)):
             if min(number, hops, ms, budget) < 0 or max(number, hops, ms, budget) > MOST:
                 raise BadWord("a number out of range")
-            return Query(_trace(trace), number, hops, ms, budget, edges)
+            if len(seed) != SEED:
+                raise BadWord("the seed of tokens")
+            return Query(_trace(trace), number, hops, ms, budget, seed, _runs(runs))
         case (2, bytes(trace), int(number), tuple(claims), tuple(live), str(reason)):
             return Reply(_trace(trace), number, _blobs(claims), _sized(live, TOKEN), _plain(reason))
         case (3, bytes(trace), bytes(digest)) if len(digest) == DIGEST:
@@ -178,6 +198,32 @@ def read(value: object) -> Word:
         case (7, bytes(trace)):
             return Withdraw(_trace(trace))
     raise BadWord("no word of captp-dgc-v1")
+
+
+def token(seed: bytes, position: int) -> bytes:
+    """Return what others know an edge by."""
+    return sha256(b"captp-dgc-edge-v1" + seed + position.to_bytes(8, "big")).digest()[:TOKEN]
+
+
+def runs(positions: Collection[int]) -> tuple[int, ...]:
+    """Return positions as a question has them, each once."""
+    found: list[int] = []
+    end = 0
+    for position in sorted(set(positions)):
+        if found and position == end:
+            found[-1] += 1
+        else:
+            found += [position - end, 1]
+        end = position + 1
+    return tuple(found)
+
+
+def _runs(runs: tuple[object, ...]) -> tuple[int, ...]:
+    if len(runs) % 2 or not all(type(number) is int and number >= 0 for number in runs):
+        raise BadWord("the positions of a query")
+    if sum(runs) > MOST:  # type: ignore[arg-type]
+        raise BadWord("a position out of range")
+    return runs  # type: ignore[return-value]
 
 
 def _trace(trace: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from captp.peer.cycles import statements
 from captp.peer.cycles.ground import Key, Send
-from captp.peer.cycles.words import Commit, Confirm, Confirmed, End, Query, Reply, Word, read
+from captp.peer.cycles.words import Commit, Confirm, Confirmed, End, Query, Reply, Word, read, runs
 from captp.sim.cycles import program
 from captp.sim.cycles.ground import VatGround
 from captp.sim.cycles.values import Said, Side
@@ -116,8 +116,9 @@ class Liar:
         """Ask whoever holds something of this vat, in somebody else's trace; keep what they answer."""
         for side, table in self._vat.tables.items():
             if side != asker and table.index and self._vat.collector.knows(side):
-                edges = tuple((position, self._token()) for position in table.index.values())
-                self._tell(side, Query(said.trace, self._vat.number() + 1000, 9, 900, 99, edges))
+                number = self._vat.number() + 1000
+                positions = runs(table.index.values())
+                self._tell(side, Query(said.trace, number, 9, 900, 99, self._seed(), positions))
 
     def _edges(self, trace: bytes) -> list[statements.Edge]:
         """Return the edges of a trace that were named by anybody."""
@@ -130,8 +131,8 @@ class Liar:
                     found += [(said.signer, token), *leading]
         return found
 
-    def _token(self) -> bytes:
-        return self._vat.seals.token(self._vat.number())
+    def _seed(self) -> bytes:
+        return self._vat.seals.seed(self._vat.number())
 
     def _confirm(self, side: Side, said: Confirm) -> None:
         """Use what was denied, and stand by everything, in the name of others too."""

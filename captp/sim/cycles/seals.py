@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
-from captp.peer.cycles.words import KEY, SIGNATURE, TOKEN
+from captp.peer.cycles.words import KEY, SEED, SIGNATURE
 
 
 class Registry:
@@ -50,6 +50,6 @@ class Seals:
         """Forget a key of this vat's."""
         self._keys.discard(public)
 
-    def token(self, *parts: Any) -> bytes:
+    def seed(self, *parts: Any) -> bytes:
         """Return what only this vat can tell from these parts."""
-        return blake2b(repr((self._owner, parts)).encode(), digest_size=TOKEN).digest()
+        return blake2b(repr((self._owner, parts)).encode(), digest_size=SEED).digest()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from captp.peer.cycles import collect, conclude, leaving, statements
-from captp.peer.cycles.collector import Collector
 from captp.peer.cycles.ground import Import
 from captp.sim.cycles import held, inbound
 from captp.sim.cycles.ground import VatGround
@@ -59,39 +58,26 @@ def existence_is_compared(patch: Patch) -> None:
 
 def gifts_are_no_roots(patch: Patch) -> None:
     """What waits to be withdrawn keeps nothing alive."""
-
-    def roots(ground: VatGround, but: Any = ()) -> Any:
-        vat = ground._vat
-        gifts, vat.gifts = vat.gifts, {}
-        found = list(vat.root_refs(but))
-        vat.gifts = gifts
-        return found
-
-    patch.setattr(VatGround, "roots", roots)
+    _are_no_roots(patch, "gifts")
 
 
 def pending_turns_are_no_roots(patch: Patch) -> None:
     """What waits for something from elsewhere keeps nothing alive."""
-
-    def roots(ground: VatGround, but: Any = ()) -> Any:
-        vat = ground._vat
-        pending, vat.pending = vat.pending, {}
-        found = list(vat.root_refs(but))
-        vat.pending = pending
-        return found
-
-    patch.setattr(VatGround, "roots", roots)
+    _are_no_roots(patch, "pending")
 
 
 def held_turns_are_no_roots(patch: Patch) -> None:
     """What is held back for one trace does not count for another."""
+    _are_no_roots(patch, "held")
+
+
+def _are_no_roots(patch: Patch, kept: str) -> None:
+    """Have a vat look for roots as if it had nothing in one of its attributes."""
 
     def roots(ground: VatGround, but: Any = ()) -> Any:
-        vat = ground._vat
-        queues, vat.held = vat.held, {}
-        found = list(vat.root_refs(but))
-        vat.held = queues
-        return found
+        with patch.context() as meanwhile:
+            meanwhile.setattr(ground._vat, kept, {})
+            return list(ground._vat.root_refs(but))
 
     patch.setattr(VatGround, "roots", roots)
 
@@ -227,15 +213,6 @@ def anybody_ends_a_trace(patch: Patch) -> None:
     from captp.peer.cycles.words import End
 
     patch.setitem(collector._HANDLERS, End, on_end)
-
-
-def tokens_outlive_incarnations(patch: Patch) -> None:
-    """A token stands for a position, and not for what was there when it was asked about."""
-    patch.setattr(
-        Collector,
-        "token",
-        lambda c, trace, h: c.signatures.token(trace.name, c.neighbours[h.side].number, h.position),
-    )
 
 
 def gifts_are_stamped_by_holder(patch: Patch) -> None:

@@ -1,12 +1,10 @@
-"""What was signed or named once says nothing of another trace, session or incarnation."""
+"""What was signed or named once says nothing of another trace, session or question."""
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from captp.limits import Limits
 from captp.peer.cycles import statements
-from captp.peer.cycles.ground import Holding
+from captp.peer.cycles.words import SEED, Query, runs
 from captp.sim.cycles.seals import Registry, Seals
 from tests.sim.cycles.stage import A, B, Stage
 
@@ -24,10 +22,20 @@ def test_a_claim_stands_for_its_trace_its_session_and_its_incarnation_only() -> 
     assert elsewhere.forged == 1
 
 
-def test_a_token_stands_for_one_incarnation_of_a_position() -> None:
-    stage = Stage(2)
-    collector = stage.vat(A).collector
-    holding = Holding(stage.vat(A).side(B), 0, 1, 1, 1)
-    trace = collector.enter(bytes(16), 1.0)
+def test_a_position_is_known_by_another_token_in_each_question() -> None:
+    """Between two questions of one trace it may become another edge."""
+    stage = Stage(2, lies=B)
+    x, y, m = stage.new(A), stage.new(A), stage.new(B)
+    for one in (x, y):
+        stage.ref(B, one)
+    stage.link(y, m)
+    (holding,) = stage.puppet.vat.ground.holdings(m[1].key)
+    trace = stage.start(A, x)
+    stage.arrive(A, B)
+    stage.puppet.tell(A, Query(trace, 1, 9, 1500, 99, bytes(SEED), runs([holding.position])))
+    stage.arrive(B, A)
+    stage.arrive(A, B)
 
-    assert collector.token(trace, holding) != collector.token(trace, evolve(holding, incarnation=2))
+    one, other = stage.puppet.heard_of(Query)
+    assert one.trace == other.trace == trace
+    assert one.seed != other.seed

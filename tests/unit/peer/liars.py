@@ -13,12 +13,15 @@ from captp.model.ref import Ref, view
 from captp.peer.bootstrap import CYCLES
 from captp.peer.cycles import statements
 from captp.peer.cycles.signing import Signing
-from captp.peer.cycles.words import TOKEN, TRACE, Confirm, End, Hello, Query, read
+from captp.peer.cycles.words import TOKEN, TRACE, Confirm, End, Hello, Query, read, runs
 from tests.unit.peer.pair import Host, Net, outcome
 from tests.unit.peer.test_cycles import Cell, ask, quicken
 
 #: Seconds after which a quick collector knows that nothing of its own reaches what a liar holds.
 KNOWN_S = 2.0
+
+#: Of which the tokens of all that a liar asks about are made.
+SEED = bytes(16)
 
 W = TypeVar("W")
 
@@ -112,10 +115,10 @@ class Liar:
             self.host.vat.ring()
 
     def query(self, trace: bytes, number: int = 0, *, cells: int = 1, **more: Any) -> None:
-        """Ask about some of its own cells, each by its number as the token."""
-        edges = tuple((self.position(at), token(at)) for at in range(cells))
-        asked = {"hops": 8, "milliseconds": 5000, "budget": 1000, "edges": edges, **more}
-        self.say(Query(trace, number, **asked))
+        """Ask about some of its own cells."""
+        asked = runs([self.position(at) for at in range(cells)])
+        numbers = {"hops": 8, "milliseconds": 5000, "budget": 1000, "seed": SEED, "runs": asked, **more}
+        self.say(Query(trace, number, **numbers))
 
     def freeze(self, trace: bytes = name(0), cells: int = 1) -> None:
         """Have the victim freeze its cells by a digest that came before the claims."""

@@ -21,9 +21,10 @@ from captp.peer.cycles.words import (
     Confirmed,
     Query,
     Reply,
+    runs,
 )
 from captp.wire.syrup import encode
-from tests.unit.peer.liars import KNOWN_S, Liar, name, signing, token
+from tests.unit.peer.liars import KNOWN_S, SEED, Liar, name, signing, token
 from tests.unit.peer.test_cycles import Cell, ask, vats
 
 
@@ -52,12 +53,41 @@ def works(liar: Liar) -> bool:
 def test_a_question_with_a_number_out_of_range_is_no_question(place: int, number: int) -> None:
     liar = Liar()
     liar.tie()
-    word = [QUERY, name(1), 0, 8, 5000, 1000, ((liar.position(), token(1)),)]
+    word = [QUERY, name(1), 0, 8, 5000, 1000, SEED, (liar.position(), 1)]
     word[place] = number
 
     liar.say(tuple(word))
 
     assert liar.machine.counts["bad words"] == 1
+    assert works(liar)
+
+
+@pytest.mark.parametrize(
+    ("asked", "bad"),
+    [
+        ((0, MOST), 0),
+        ((MOST, 0), 0),
+        ((1, MOST), 1),
+        ((10**400, 1), 1),
+        ((0, 10**400), 1),
+        ((1, -1), 1),
+        ((-1, 1), 1),
+        ((1,), 1),
+        ((True, 1), 1),
+        (((1, 1),), 1),
+    ],
+)
+def test_a_question_about_as_many_positions_as_there_are_costs_no_more_than_its_bytes(
+    asked: Any, bad: int
+) -> None:
+    liar = Liar()
+    liar.tie()
+    began = time.process_time()
+
+    liar.say((QUERY, name(1), 0, 8, 5000, 1000, SEED, asked))
+
+    assert time.process_time() - began < 1
+    assert liar.machine.counts["bad words"] == bad
     assert works(liar)
 
 
@@ -217,7 +247,7 @@ def test_a_session_may_end_while_what_it_gave_is_looked_at_for_another() -> None
         if one.said(Query) and [at for at, _ in one.said(Query)[-1].edges] == [place]:
             break
     word = one.said(Query)[-1]
-    one.say(Query(word.trace, 7, 8, 5000, 1000, ((one.position(1), token(1)),)))
+    one.say(Query(word.trace, 7, 8, 5000, 1000, SEED, runs([one.position(1)])))
     assert any(query.trace == word.trace for query in other.said(Query))
     claim = statements.claim(one.signing, one.key, word.trace, {at: () for _, at in word.edges})
     one.say(Reply(word.trace, word.number, (claim,), (), ""))

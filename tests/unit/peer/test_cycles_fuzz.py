@@ -14,7 +14,7 @@ from captp.limits import Limits
 from captp.model.values import FrozenMap, Tagged
 from captp.peer.cycles import statements
 from captp.peer.cycles.statements import CLAIM, CONFIRM, Claims, Ledger, Proof, Standing
-from captp.peer.cycles.words import KEY, MOST, SIGNATURE, TOKEN, TRACE, BadWord, Query, read
+from captp.peer.cycles.words import KEY, MOST, SEED, SIGNATURE, TOKEN, TRACE, BadWord, Query, read, runs
 from captp.wire.syrup import encode
 from tests.unit.peer.liars import Liar, name, signing, token
 from tests.unit.peer.test_cycles import ask
@@ -43,6 +43,7 @@ values = st.recursive(
 )
 tokens = st.integers(0, 4).map(token)
 traces = st.integers(0, 3).map(name)
+seeds = st.integers(0, 1).map(lambda n: bytes([n]) * SEED)
 numbers = st.integers(0, 4) | st.sampled_from([5000, MOST])
 blobs = st.lists(st.binary(max_size=130) | st.integers(0, 3).map(lambda n: bytes(100 + n)), max_size=3)
 
@@ -55,12 +56,12 @@ def mutated(word: tuple[Any, ...], data: st.DataObject) -> tuple[Any, ...]:
 
 
 def word_strategy(positions: st.SearchStrategy[int] = numbers) -> st.SearchStrategy[tuple[Any, ...]]:
-    edges = st.lists(st.tuples(positions, tokens), max_size=3).map(tuple)
+    asked = st.lists(positions, max_size=3).map(runs)
     many = blobs.map(tuple)
     digests = st.sampled_from([bytes(32), statements.digest(())])
     return st.one_of(
         st.tuples(st.just(0), st.just(1), st.sampled_from([OURS, bytes(KEY)])),
-        st.tuples(st.just(1), traces, numbers, numbers, numbers, numbers, edges),
+        st.tuples(st.just(1), traces, numbers, numbers, numbers, numbers, seeds, asked),
         st.tuples(
             st.just(2), traces, numbers, many, st.lists(tokens).map(tuple), st.sampled_from(["", "live"])
         ),

@@ -142,9 +142,8 @@ def test_a_peer_asks_so_many_questions_at_once_and_so_many_a_second() -> None:
 def test_a_peer_asks_about_so_many_edges_a_second(count: int, told: list[str]) -> None:
     liar = quiet(edges_per_s=10.0)
     liar.tie()
-    here = liar.position()
 
-    liar.query(name(1), edges=tuple((here, token(n)) for n in range(count)))
+    liar.query(name(1), runs=(liar.position(), count))
 
     assert reasons(liar) == told
 

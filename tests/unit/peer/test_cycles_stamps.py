@@ -9,7 +9,7 @@ import pytest
 
 import captp
 from captp.peer.cycles.words import QUERY, Reply
-from tests.unit.peer.liars import Liar, name
+from tests.unit.peer.liars import SEED, Liar, name
 from tests.unit.peer.pair import Host
 from tests.unit.peer.test_cycles import Cell, ask, vats
 
@@ -217,7 +217,7 @@ def test_nothing_is_claimed_of_an_import_that_a_finalizer_may_bring_back() -> No
     try:
         ask(liar.net, captp.E(thing).keep(liar.mine[0]))
         ask(liar.net, captp.E(thing).lose())
-        liar.put((QUERY, name(1), 1, 8, 5000, 100, ((liar.position(), bytes(12)),)))
+        liar.put((QUERY, name(1), 1, 8, 5000, 100, SEED, (liar.position(), 1)))
         liar.host.run()
 
         gc.collect()
