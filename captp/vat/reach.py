@@ -43,8 +43,9 @@ class Found:
     #: Nodes that somebody holds who was not walked, by ``id()``, which is good while they live, and the
     #: keys of exports that lead to each.
     blocked: dict[int, frozenset[int]]
-    #: How many nodes were walked.
+    #: How many nodes were walked, and what that cost, in nodes: many items in few nodes take as long.
     nodes: int
+    cost: int
     #: Whether nothing was left out for being too much.
     is_whole: bool
     #: Why nothing can be told: the interpreter is not one that is trusted, or a count was impossible.
@@ -89,7 +90,7 @@ def reach(
 
 
 def _nothing(fault: str, nodes: int) -> Found:
-    return Found(frozenset(), {}, {}, nodes, is_whole=False, fault=fault)
+    return Found(frozenset(), {}, {}, nodes, nodes, is_whole=False, fault=fault)
 
 
 def _trace(seeds: Iterable[Object | Far], walk: Walk) -> Found:
@@ -114,6 +115,7 @@ def _trace(seeds: Iterable[Object | Far], walk: Walk) -> Found:
         },
         {id(walk.nodes[place]): leading.get(place, frozenset()) for place in blocked},
         len(surplus) - 1,
+        walk.cost,
         walk.is_whole,
     )
 

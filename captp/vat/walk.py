@@ -24,7 +24,7 @@ from captp.model.values import Fault, FrozenMap, Tagged
 Opener = Callable[["Walk", Any], Sequence[Any]]
 
 #: Items of containers that one walk looks at, for each node of its limit.
-ITEMS: Final = 16
+ITEMS: Final = 8
 
 
 class _Probe:
@@ -113,6 +113,11 @@ class Walk:
         self.nodes.append(thing)
         self.openers.append(opener)
         return place
+
+    @property
+    def cost(self) -> int:
+        """What it was to walk so far, in nodes."""
+        return len(self.nodes) - 1 + (self.limit * ITEMS - self.items) // ITEMS
 
     @property
     def here(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from captp.peer.cycles import leaving, statements
 from captp.peer.cycles.bounds import STATEMENT
@@ -13,6 +13,9 @@ from captp.peer.cycles.words import SHORT, Commit, Confirm, Confirmed
 
 if TYPE_CHECKING:
     from captp.peer.cycles.collector import Collector
+
+#: Nodes that a peer has looked at for one of the words that it may say in a second.
+LOOK: Final = 400
 
 
 def confirm(c: Collector, trace: Trace) -> None:
@@ -49,7 +52,7 @@ def _freeze(c: Collector, trace: Trace, agreed: bytes, confirmer: Any) -> None:
     trace.confirmer = confirmer
     trace.frozen_at = c.now
     trace.deadline = c.now + c.settings.hold
-    dirty = _dirty(c, trace)
+    dirty = _dirty(c, trace, confirmer)
     if not trace.is_mine:
         dirty |= _refused(c, trace.exports.keys() - dirty)
     trace.dirty = frozenset(dirty)
@@ -65,9 +68,18 @@ def _freeze(c: Collector, trace: Trace, agreed: bytes, confirmer: Any) -> None:
     _settle(c, trace)
 
 
-def _dirty(c: Collector, trace: Trace) -> set[Key]:
+def _unrooted(c: Collector, side: Any, keys: Collection[Key], but: Collection[Key] = ()) -> set[Key]:
+    """Look what roots reach, at the cost of whoever wants to know."""
+    before = c.ground.looked
+    found = c.ground.unrooted(keys, but)
+    if side is not None:
+        c.neighbours[side].checks.owe((c.ground.looked - before) / LOOK)
+    return found
+
+
+def _dirty(c: Collector, trace: Trace, side: Any) -> set[Key]:
     """Return the exports that were touched or released since they were asked about, or are reached now."""
-    unrooted = c.ground.unrooted(trace.exports)
+    unrooted = _unrooted(c, side, trace.exports)
     return {key for key, was in trace.exports.items() if key not in unrooted or c.ground.holdings(key) != was}
 
 
@@ -179,7 +191,7 @@ def _cut(c: Collector, trace: Trace, side: Any, claims: tuple[bytes, ...], stand
     proof = statements.Proof(trace.ledger, claims)
     proof.confirmed(trace.ledger, trace.digest, stand)
     good = {key for key in trace.frozen if _is_same(c, trace, key) and proof.holds(trace.edges_of[key])}
-    good &= c.ground.unrooted(good, good)
+    good &= _unrooted(c, side, good, good)
     c.counts["forged"] += trace.ledger.forged
     trace.ledger.forged = 0
     if not good:

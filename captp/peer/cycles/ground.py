@@ -64,6 +64,11 @@ class Ground(Protocol):
         """
         ...
 
+    @property
+    def looked(self) -> int:
+        """How much it has looked at to that end, ever, in nodes."""
+        ...
+
     def speaks(self, side: Any) -> bool:
         """Tell whether there may be a collector at the other end of a side."""
         ...

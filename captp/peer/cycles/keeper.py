@@ -198,6 +198,11 @@ class Keeper:
         finally:
             self._proved = frozenset()
 
+    @property
+    def looked(self) -> int:
+        """How much was looked at to find out what roots reach, ever, in nodes."""
+        return self.survey.looked
+
     def candidates(self) -> list[Key]:
         """Return the exports that no root reached lately."""
         return list(self.survey.unrooted)

@@ -88,6 +88,7 @@ class Survey:
         #: What no root reached and no peer holds any more: it is there still if it holds itself.
         self.orphans: list[Key] = []
         self.nodes = 0
+        self.looked = 0
         self.stopped = 0
         self.fault = ""
 
@@ -169,7 +170,7 @@ class Survey:
             self._lead(session, position, frozenset(map(Key, by)))
         for node, by in found.blocked.items():
             self._join(node, frozenset(map(Key, by)), now)
-        return found.nodes + TOLL
+        return found.cost + TOLL
 
     def _reach(self, keys: Iterable[Key]) -> Found:
         def seeds() -> Iterator[Any]:
@@ -180,6 +181,7 @@ class Survey:
 
         found = reach(seeds(), self._entries, self.settings.limit, self._key)
         self.nodes += found.nodes
+        self.looked += found.cost
         self.stopped += not found.is_whole
         self.fault = found.fault
         return found

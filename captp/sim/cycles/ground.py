@@ -92,6 +92,11 @@ class VatGround:
             return None
         return leading
 
+    @property
+    def looked(self) -> int:
+        """Return that to look costs nothing here."""
+        return 0
+
     def unrooted(self, keys: Collection[Key], but: Collection[Key] = ()) -> set[Key]:
         """Return those of some exports that no root reaches.
 

@@ -107,7 +107,7 @@ def words_overtake(patch: Patch) -> None:
 def releases_hide_mentions(patch: Patch) -> None:
     """F2: holders that vanished before the digest came do not count as a change."""
 
-    def dirty(c: Any, trace: Any) -> set[Any]:
+    def dirty(c: Any, trace: Any, _side: Any) -> set[Any]:
         unrooted = c.ground.unrooted(trace.exports)
         return {
             key for key, was in trace.exports.items()

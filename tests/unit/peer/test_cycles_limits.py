@@ -9,8 +9,11 @@ import pytest
 import captp
 from captp.cycles import Cycles
 from captp.peer.cycles.bounds import REMEMBERED, STATEMENT, STATEMENTS_S
+from captp.peer.cycles.conclude import LOOK
 from captp.peer.cycles.words import KEY, SIGNATURE, Confirm, Confirmed, Query, Reply, Withdraw
+from captp.vat.walk import ITEMS
 from tests.unit.peer.liars import Liar, name, set_cycles, token
+from tests.unit.peer.test_cycles import Cell
 from tests.unit.peer.pair import outcome
 from tests.unit.peer.test_cycles import SOON, cells, ring, vats
 
@@ -171,7 +174,7 @@ def test_so_many_exports_are_frozen_for_others(count: int, frozen: int) -> None:
 
 
 def test_so_many_digests_are_answered_at_once() -> None:
-    liar = quiet(queries_burst=3.0, queries_per_s=0.001)
+    liar = quiet(queries_burst=3.5, queries_per_s=0.001)
     liar.tie()
     liar.freeze()
     asked_for = Confirm(name(0), liar.said(Confirm)[0].digest)
@@ -274,3 +277,19 @@ def test_so_many_traces_are_ones_own(count: int) -> None:
         most = max(most, sum(trace.is_mine for trace in liar.machine.traces.values()))
 
     assert most == count
+
+
+@pytest.mark.parametrize(("looks", "refused"), [(2, 0), (3, 1)])
+def test_a_peer_has_so_much_looked_at(looks: int, refused: int) -> None:
+    """To confirm costs what it takes to find out what roots reach: here, of a long list, ten words each."""
+    liar = quiet(queries_per_s=0.001, queries_burst=22.0)
+    liar.tie()
+    (cell,) = [o for o in liar.victim.vat.heap.objects() if type(o) is Cell and o.held]
+    list.extend(cell.held, range(ITEMS * LOOK * 10 - 100))
+    del cell
+    liar.net.wait(3)
+
+    for number in range(looks):
+        liar.freeze(name(number))
+
+    assert liar.machine.counts["refused: quota"] == refused
