@@ -13,9 +13,8 @@ from captp.peer.cycles.conclude import LOOK
 from captp.peer.cycles.words import KEY, SIGNATURE, Confirm, Confirmed, Query, Reply, Withdraw
 from captp.vat.walk import ITEMS
 from tests.unit.peer.liars import Liar, name, set_cycles, token
-from tests.unit.peer.test_cycles import Cell
 from tests.unit.peer.pair import outcome
-from tests.unit.peer.test_cycles import SOON, cells, ring, vats
+from tests.unit.peer.test_cycles import SOON, Cell, cells, ring, vats
 
 
 def quiet(**settings: Any) -> Liar:
