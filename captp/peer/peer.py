@@ -130,10 +130,10 @@ class Peer:
             limits=self.limits,
             native=native,
             introduce=partial(introduce, self),
+            collects=self.cycle_settings.enabled,
         )
-        source = self.vat.queues.open(f"c{conn}")
-        is_anonymous = dialled is None and channel.is_one_sided
-        link = Link(conn, session, dialled, now, now, source, is_anonymous=is_anonymous)
+        link = Link(conn, session, dialled, now, now, self.vat.queues.open(f"c{conn}"))
+        link.is_anonymous = dialled is None and channel.is_one_sided
         self.router.links[conn] = link
         self.links[session] = link
         session.start()

@@ -76,16 +76,19 @@ class Session:
         limits: Limits,
         native: bool | None,
         introduce: Callable[[Session, Reference], Introduction | None],
+        collects: bool = True,
     ) -> None:
         """``native`` is None for the side that was dialled: the first byte will tell.
 
-        ``introduce`` says how a reference to another vat is passed on, None for as one of this vat's.
+        ``introduce`` says how a reference to another vat is passed on, None for as one of this vat's;
+        ``collects`` whether this vat answers those who look for garbage.
         """
         self.key = key
         self.location = location
         self.channel = channel
         self.limits = limits
         self.introduce = introduce
+        self.announced = EXTENSIONS if collects else tuple(e for e in EXTENSIONS if e != DGC)
         self.state = State.NEW
         self.tables = Tables(self, home, limits)
         self.revived = Revived(self)
@@ -117,7 +120,7 @@ class Session:
     def extensions(self) -> tuple[str, ...]:
         """What both sides announced."""
         theirs = self.hello.extensions if self.hello is not None else ()
-        return tuple(e for e in EXTENSIONS if e in theirs)
+        return tuple(e for e in self.announced if e in theirs)
 
     @property
     def side_id(self) -> bytes:
@@ -156,7 +159,7 @@ class Session:
 
     def _step(self, event: Event) -> None:
         if self.move(event) is Step.SEND_HELLO:
-            extensions = EXTENSIONS if self.native else None
+            extensions = self.announced if self.native else None
             self.outbound.encode(make_hello(self.key, self.location, extensions, self.channel))
 
     def _sniff(self, data: bytes) -> bytes:

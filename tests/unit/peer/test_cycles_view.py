@@ -10,7 +10,7 @@ from captp.cycles import Cycles
 from captp.peer.cycles.why import suspects
 from captp.peer.peer import Peer
 from tests.unit.peer.pair import Net
-from tests.unit.peer.rings import World, figures
+from tests.unit.peer.rings import Cell, World, figures
 
 
 def test_a_vat_without_peers_has_nothing_to_tell() -> None:
@@ -147,3 +147,21 @@ def test_settings_are_given_to_a_peer() -> None:
 
     assert peer.cycles.settings is settings
     assert not peer.cycles.view().enabled
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_vat_whose_collector_is_off_announces_none_and_is_told_nothing(who: int) -> None:
+    net = Net()
+    hosts = [net.host(1), net.host(2)]
+    hosts[who].peer.cycle_settings = Cycles(enabled=False)
+    sturdyref = hosts[1].mint(Cell())
+
+    ref = hosts[0].get(hosts[0].enliven(sturdyref))
+    for host in hosts:
+        keeper = host.peer.cycles
+        keeper.settings = keeper.survey.settings = keeper.collector.settings = Cycles(age=1.0, tick=0.25)
+    net.wait(10)
+
+    assert [session.extensions for host in hosts for session in host.peer.links] == [("mp1", "own1")] * 2
+    assert not any(host.peer.cycles.bytes_said for host in hosts)
+    del ref
