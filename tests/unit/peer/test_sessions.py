@@ -280,6 +280,8 @@ def test_an_extension_that_one_side_announces_is_heard_and_not_in_force(
         patch.setattr(captp.session.session, "EXTENSIONS", ("mp1", "own1", "dgc1", "new1"))
         net.connect(a)
         a.run()
+    for session in b.peer.links:
+        session.announced = ours
     net.rest()
 
     outcome(promise)
