@@ -74,7 +74,8 @@ class Survey:
         self.facts: dict[Key, Fact] = {}
         #: Those that no root reaches.
         self.unrooted: dict[Key, None] = {}
-        self.leads: dict[tuple[Any, int], Lead] = {}
+        #: By session and position; many may go at once with their session.
+        self.leads: dict[Any, dict[int, Lead]] = {}
         #: What is known, on the way through it to forget whose subjects are gone.
         self._swept: Iterator[Key] = iter(())
         self._swept_leads: Iterator[tuple[Any, int]] = iter(())
@@ -123,11 +124,9 @@ class Survey:
         for _ in range(SWEEP):
             at = next(self._swept_leads, None)
             if at is None:
-                self._swept_leads = iter(list(self.leads))
+                self._swept_leads = iter([(of, at) for of, leads in self.leads.items() for at in leads])
                 break
-            lead = self.leads.get(at)
-            if lead is not None and self._imported(*at) != lead.entry:
-                del self.leads[at]
+            self._known_lead(*at)
 
     def _begin_round(self) -> None:
         self._round = self._exported()
@@ -189,9 +188,19 @@ class Survey:
     def _lead(self, session: Any, position: int, by: frozenset[Key]) -> None:
         entry = self._imported(session, position)
         if entry is not None:
-            if (session, position) not in self.leads:
+            leads = self.leads.setdefault(session, {})
+            if position not in leads:
                 self.freed |= by
-            self.leads[session, position] = Lead(entry, {key: self._holdings(key) for key in by})
+            leads[position] = Lead(entry, {key: self._holdings(key) for key in by})
+
+    def _known_lead(self, session: Any, position: int) -> Lead | None:
+        """Return what was found to lead to an import, if that is still the same one; forget it if not."""
+        leads = self.leads.get(session, {})
+        lead = leads.get(position)
+        if lead is not None and self._imported(session, position) != lead.entry:
+            del leads[position]
+            return None
+        return lead
 
     def _join(self, node: int, by: frozenset[Key], now: float) -> None:
         """Have exports traced together that ran into the same thing: perhaps only they hold it."""
@@ -213,13 +222,11 @@ class Survey:
 
     def reaching(self, session: Any, position: int) -> frozenset[Key] | None:
         """Return the exports that lead to an import, and nothing else does; None if that is not known."""
-        lead = self.leads.get((session, position))
+        lead = self._known_lead(session, position)
         if lead is None:
             return None
-        if self._imported(session, position) != lead.entry or any(
-            self._holdings(key) != was for key, was in lead.by.items()
-        ):
-            del self.leads[session, position]
+        if any(self._holdings(key) != was for key, was in lead.by.items()):
+            del self.leads[session][position]
             return None
         return frozenset(lead.by)
 
@@ -233,8 +240,7 @@ class Survey:
 
     def session_over(self, session: Any) -> None:
         """Forget what was known of a session's imports."""
-        for place in [p for p in self.leads if p[0] is session]:
-            del self.leads[place]
+        self.leads.pop(session, None)
 
 
 def _seen(fact: Fact | None, holdings: tuple[Holding, ...], now: float) -> tuple[float, ...]:
