@@ -83,7 +83,6 @@ def on_query(c: Collector, side: Any, word: Query) -> None:
         while len(trace.claims) > before:
             trace.claims.popitem()
         claimed.clear()
-        need.clear()
     if not claimed:
         if is_new:
             # Nothing was said that could change, and nobody asked: there is no end to wait for.

@@ -27,4 +27,4 @@ class Bucket:
 
     def owe(self, amount: float) -> None:
         """Take so much after all, that was not known before; nothing can be taken until that has come in."""
-        self.level -= amount
+        self.level = min(self.level, self.burst) - amount

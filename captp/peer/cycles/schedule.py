@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, frozen
@@ -66,6 +67,8 @@ class Schedule:
         #: For people; nothing is decided by it.
         self.verdicts: dict[Key, Verdict] = {}
         self._queue: deque[Key] = deque()
+        #: Exports that are due and were not asked about yet, the oldest first.
+        self._due: dict[Key, None] = {}
         self._shift = 1.0
 
     def look(self) -> None:
@@ -73,23 +76,24 @@ class Schedule:
         c, settings = self._c, self._c.settings
         if not self._queue:
             self._begin_round()
-        due = []
         # Vats must not begin all at once; what one finds together it asks about together, in few words.
         self._shift = self._jitter()
-        for _ in range(min(settings.step, len(self._queue))):
-            key = self._queue.popleft()
+        # Those that wait for room come first, and do not keep the others from being looked at.
+        looked = list(islice(self._due, settings.step // 2))
+        looked += [self._queue.popleft() for _ in range(min(settings.step - len(looked), len(self._queue)))]
+        due = []
+        for key in dict.fromkeys(looked):
             if self._is_due(key):
+                self._due[key] = None
                 due.append(key)
-        if not due:
-            return
-        if sum(trace.is_mine for trace in c.traces.values()) < settings.own_traces:
+            else:
+                self._due.pop(key, None)
+        if due and sum(trace.is_mine for trace in c.traces.values()) < settings.own_traces:
             batch = self._batch(due)
             for key in batch:
+                del self._due[key]
                 self.watched[key].gave_way = 0
             c.start(batch, c.now)
-            due = list(dict.fromkeys(due).keys() - batch)
-        # The others come first when there is room again.
-        self._queue.extendleft(due)
 
     def _begin_round(self) -> None:
         candidates = self._c.ground.candidates()
