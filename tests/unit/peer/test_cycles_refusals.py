@@ -225,7 +225,7 @@ def test_what_was_claimed_is_asked_about_again_at_once_without_what_is_in_use() 
 
 
 def asked_twice_in_one_trace() -> tuple[Liar, Query, Query]:
-    """Return a liar and what its victim has asked it in a trace of its own: of a suspect, and what followed."""
+    """Return a liar and what its victim has asked it in one trace: of a suspect, and of what followed."""
     liar = quiet()
     liar.tie(2)
     suspect = min(liar.victim.peer.cycles.candidates())
