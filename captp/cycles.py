@@ -36,13 +36,13 @@ class Cycles:
     # Bytes of signed statements that one trace may make a vat keep.
     bytes: int = 1 << 20
     # Exports that are looked at in one tick.
-    step: int = 384
+    step: int = 256
     # Nodes of this vat's own graph that one look at it visits; what is beyond counts as in use.
     limit: int = 4000
     # Nodes after which no further look is begun in the same tick.
     nodes: int = 1500
     # Exports that one trace asks about.
-    batch: int = 256
+    batch: int = 192
     # Traces of this vat's own at a time.
     own_traces: int = 4
     # Questions a second that one peer may ask, and how many at once after a rest.

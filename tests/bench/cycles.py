@@ -56,8 +56,13 @@ class Meters:
 
     def __init__(self) -> None:
         self.spent = 0.0
-        self.longest = 0.0
+        self.pauses: list[float] = []
         self.bytes = 0
+
+    @property
+    def longest(self) -> float:
+        """The longest time for which a vat did nothing else."""
+        return max(self.pauses)
 
     def watch(self, hosts: list[Host]) -> None:
         """Measure from now on."""
@@ -73,7 +78,7 @@ class Meters:
             function(*args)
             seconds = time.process_time() - began
             self.spent += seconds
-            self.longest = max(self.longest, seconds)
+            self.pauses.append(seconds)
 
         return timed
 
@@ -220,7 +225,23 @@ def live_exports() -> Figures:
 
 
 def pauses() -> Figures:
-    """100,000 objects, half of them exported, through three times the wait of an export."""
+    """100,000 objects, half of them exported, through three times the wait of an export.
+
+    The same twice over: of each pause the shorter one counts, as the machine has pauses of its own.
+    """
+    (objects, one), (_, other) = _much_to_look_at(), _much_to_look_at()
+    assert len(one) == len(other), "the two runs differ"
+    return {
+        "objects": objects,
+        "longest_ms": round(1000 * max(map(min, one, other)), 1),
+        "longest_of_all_ms": round(1000 * max(*one, *other), 1),
+        "cpu_percent": round(100 * sum(one) / 200, 2),
+    }
+
+
+def _much_to_look_at() -> tuple[int, list[float]]:
+    gc.enable()
+    gc.collect()
     room = Room(2, Cycles(age=1.0))
     held = []
     for _ in range(500):
@@ -230,11 +251,7 @@ def pauses() -> Figures:
         room.hosts[1].vat.reference(cell)
     meters = room.start()
     room.net.wait(200)
-    return {
-        "objects": sum(1 for _ in room.hosts[1].vat.heap.objects()),
-        "longest_ms": round(1000 * meters.longest, 1),
-        "cpu_percent": round(100 * meters.spent / 200, 2),
-    }
+    return sum(1 for _ in room.hosts[1].vat.heap.objects()), meters.pauses
 
 
 @frozen

@@ -6,7 +6,7 @@ Stamps only grow: what was touched or transferred after a stamp was read has a g
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any, NewType, Protocol
 
 from attrs import frozen
@@ -73,8 +73,8 @@ class Ground(Protocol):
         """Tell whether there may be a collector at the other end of a side."""
         ...
 
-    def candidates(self) -> Collection[Key]:
-        """Return the exports that no root of this vat reached when it last looked."""
+    def candidates(self) -> Iterable[Key]:
+        """Return the exports that no root of this vat reached when it last looked, also while they change."""
         ...
 
 

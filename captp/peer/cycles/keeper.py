@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -203,9 +203,9 @@ class Keeper:
         """How much was looked at to find out what roots reach, ever, in nodes."""
         return self.survey.looked
 
-    def candidates(self) -> list[Key]:
+    def candidates(self) -> Iterable[Key]:
         """Return the exports that no root reached lately."""
-        return list(self.survey.unrooted)
+        return self.survey.unrooted
 
     def speaks(self, side: Link) -> bool:
         """Tell whether the peer announced a collector, and its session is up."""

@@ -6,19 +6,22 @@ any touch, a root that reaches it, or its end: unknown.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, frozen
 
 from captp.peer.cycles.ground import Holding, Key, Meet
+from captp.peer.cycles.pieces import Pieces
 from captp.peer.cycles.statements import Edge, Proof
 from captp.peer.cycles.trace import Trace
 
 if TYPE_CHECKING:
     from captp.peer.cycles.collector import Collector
+
+#: Exports that are watched and that are looked at in one step, whether they are there still.
+SWEEP: Final = 64
 
 #: How often an export is asked about in vain before its wait doubles all the same.
 EXCUSED: Final = 3
@@ -63,10 +66,11 @@ class Schedule:
     def __init__(self, collector: Collector, jitter: Callable[[], float]) -> None:
         self._c = collector
         self._jitter = jitter
-        self.watched: dict[Key, Watched] = {}
+        self.watched: Pieces[Watched] = Pieces()
+        self._swept: Iterator[Key] = iter(())
         #: For people; nothing is decided by it.
         self.verdicts: dict[Key, Verdict] = {}
-        self._queue: deque[Key] = deque()
+        self._round: Iterator[Key] = iter(())
         #: Exports that are due and were not asked about yet, the oldest first.
         self._due: dict[Key, None] = {}
         self._shift = 1.0
@@ -74,13 +78,11 @@ class Schedule:
     def look(self) -> None:
         """Look at some of the exports that nothing here reaches, and begin a trace of such as are due."""
         c, settings = self._c, self._c.settings
-        if not self._queue:
-            self._begin_round()
         # Vats must not begin all at once; what one finds together it asks about together, in few words.
         self._shift = self._jitter()
         # Those that wait for room come first, and do not keep the others from being looked at.
         looked = list(islice(self._due, settings.step // 2))
-        looked += [self._queue.popleft() for _ in range(min(settings.step - len(looked), len(self._queue)))]
+        looked += self._next(settings.step - len(looked))
         due = []
         for key in dict.fromkeys(looked):
             if self._is_due(key):
@@ -94,13 +96,25 @@ class Schedule:
                 del self._due[key]
                 self.watched[key].gave_way = 0
             c.start(batch, c.now)
+        self._sweep()
 
-    def _begin_round(self) -> None:
-        candidates = self._c.ground.candidates()
-        self._queue.extend(candidates)
-        if len(self.watched) > 2 * len(candidates) + 64:
-            kept = [(key, self.watched[key]) for key in candidates if key in self.watched]
-            self.watched = dict(kept)
+    def _next(self, most: int) -> list[Key]:
+        """Return the next of all candidates; once around, begin again."""
+        found = list(islice(self._round, most))
+        if not found:
+            self._round = iter(self._c.ground.candidates())
+            found = list(islice(self._round, most))
+        return found
+
+    def _sweep(self) -> None:
+        """Forget some of the exports that are gone."""
+        for _ in range(SWEEP):
+            key = next(self._swept, None)
+            if key is None:
+                self._swept = iter(self.watched)
+                break
+            if not self._c.ground.holdings(key):
+                self.watched.pop(key, None)
 
     def _is_due(self, key: Key) -> bool:
         c, settings = self._c, self._c.settings

@@ -15,6 +15,7 @@ from attrs import define
 from captp.cycles import Cycles
 from captp.model.promise import Reference
 from captp.peer.cycles.ground import Holding, Import, Key
+from captp.peer.cycles.pieces import Pieces
 from captp.vat.reach import Found, reach
 
 #: After how long an export is traced again that nobody has touched, as a multiple of ``age``.
@@ -71,9 +72,9 @@ class Survey:
         self._imported = imported
         self._key = key
         self.settings = settings
-        self.facts: dict[Key, Fact] = {}
+        self.facts: Pieces[Fact] = Pieces()
         #: Those that no root reaches.
-        self.unrooted: dict[Key, None] = {}
+        self.unrooted: Pieces[None] = Pieces()
         #: By session and position; many may go at once with their session.
         self.leads: dict[Any, dict[int, Lead]] = {}
         #: What is known, on the way through it to forget whose subjects are gone.
@@ -117,16 +118,21 @@ class Survey:
         for _ in range(SWEEP):
             key = next(self._swept, None)
             if key is None:
-                self._swept = iter(list(self.facts))
+                self._swept = iter(self.facts)
                 break
             if not self._holdings(key):
                 self._forget(key)
         for _ in range(SWEEP):
             at = next(self._swept_leads, None)
             if at is None:
-                self._swept_leads = iter([(of, at) for of, leads in self.leads.items() for at in leads])
+                self._swept_leads = self._all_leads()
                 break
             self._known_lead(*at)
+
+    def _all_leads(self) -> Iterator[tuple[Any, int]]:
+        for session, leads in list(self.leads.items()):
+            for position in list(leads):
+                yield session, position
 
     def _begin_round(self) -> None:
         self._round = self._exported()
@@ -146,7 +152,7 @@ class Survey:
         if not holdings:
             self._forget(key)
             return False
-        fact = self.facts.get(key)
+        fact: Fact | None = self.facts.get(key)
         if fact is None or fact.holdings != holdings:
             seen = _seen(fact, holdings, now)
             self.facts[key] = Fact(holdings, now + self.settings.age / 2, seen)

@@ -40,7 +40,7 @@ _VALUES: set[type] = {*_PLAIN, *_SHARED, *_SAID, Own, Far, Side}
 _ASIDE = {
     *("counts", "registry", "instants", "agreed", "settings", "limits", "_limits", "random", "tap", "ground"),
     *("signatures", "_signatures", "seals", "jitter", "_jitter", "_read", "verdicts", "watched", "debts"),
-    *("_c", "edges_of", "neighbours", "_actions"),
+    *("_c", "edges_of", "neighbours", "_actions", "_round", "_swept"),
 }
 
 _FIRST = itemgetter(0)
@@ -71,6 +71,9 @@ def twin(value: Any, known: dict[int, Any]) -> Any:
             made[key] = one if type(one) in _VALUES else twin(one, known)
     elif kind is list or kind is deque or kind is set:
         made = known[id(value)] = kind([one if type(one) in _VALUES else twin(one, known) for one in value])
+    elif hasattr(kind, "__next__"):
+        # How far a walk over all has come: the copy begins it anew.
+        made = iter(())
     elif kind is MethodType:
         made = MethodType(value.__func__, twin(value.__self__, known))
     else:

@@ -34,7 +34,7 @@ def test_the_defaults_are_these() -> None:
     made = Cycles()
 
     assert (made.deadline, made.hold, made.linger, made.memory, made.thaw) == (5.0, 5.0, 1.0, 60.0, 30.0)
-    assert (made.hops, made.edges, made.bytes, made.batch, made.own_traces) == (16, 2048, 1 << 20, 256, 4)
+    assert (made.hops, made.edges, made.bytes, made.batch, made.own_traces) == (16, 2048, 1 << 20, 192, 4)
     assert (made.queries_per_s, made.queries_burst, made.edges_per_s) == (20.0, 100.0, 2000.0)
     assert (made.traces_per_side, made.frozen_exports) == (32, 1000)
     assert (REMEMBERED, STATEMENT, STATEMENTS_S) == (4096, 1024, 4.0)
