@@ -20,7 +20,7 @@ Patch = pytest.MonkeyPatch
 
 def nobody_looks_twice(patch: Patch) -> None:
     """The second collect is removed: what was claimed once stands."""
-    patch.setattr(conclude, "_dirty", lambda c, trace: set())
+    patch.setattr(conclude, "_dirty", lambda c, trace, _side: set())
     patch.setattr(conclude, "_is_same", lambda c, trace, key: True)
     patch.setattr(VatGround, "unrooted", lambda ground, keys, but=(): set(keys))
     mine = conclude._mine
@@ -53,7 +53,7 @@ def contents_are_compared(patch: Patch) -> None:
 def existence_is_compared(patch: Patch) -> None:
     """What is there counts as untouched."""
     contents_are_compared(patch)
-    patch.setattr(conclude, "_dirty", lambda c, trace: set())
+    patch.setattr(conclude, "_dirty", lambda c, trace, _side: set())
 
 
 def gifts_are_no_roots(patch: Patch) -> None:
