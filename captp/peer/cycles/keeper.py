@@ -68,7 +68,10 @@ class Keeper:
         #: For people: what was cut lately, and the bytes of words that were said, by kind.
         self.collected: deque[Collected] = deque(maxlen=COLLECTED)
         self.bytes_said: Counter[str] = Counter()
-        self._due = self._cleared_at = 0.0
+        self._due = 0.0
+        #: When it was last seen to that Python's own collector comes by, and how often it had by then.
+        self._cleared_at = peer.now
+        self._came = _full_collections()
         self._acts = False
         #: Where exports are held, as long as nothing but the machine is at work.
         self._known: dict[Key, tuple[Holding, ...]] | None = None
@@ -89,13 +92,23 @@ class Keeper:
         self._clear_up(now)
 
     def _clear_up(self, now: float) -> None:
-        """Have Python free what no peer holds any more and is a circle here; that takes long."""
-        orphans = self.survey.orphans
-        if orphans and self._cleared_at + self.settings.age <= now:
-            self._cleared_at = now
-            if any(key > 0 and self.find(key) is not None for key in orphans):
-                gc.collect()
+        """Have Python free circles of this vat, which hold what is elsewhere; that takes long.
+
+        It calls its collector when much was made, which in a vat that is quiet, or makes as much as it
+        drops, is never.
+        """
+        orphans, settings = self.survey.orphans, self.settings
+        passed = now - self._cleared_at
+        if orphans and passed >= settings.age:
+            is_due = any(key > 0 and self.find(key) is not None for key in orphans)
             orphans.clear()
+        elif passed >= settings.full_collection:
+            is_due = self._came == _full_collections() and any(s.tables.imports for s in self.peer.links)
+        else:
+            return
+        if is_due:
+            gc.collect()
+        self._cleared_at, self._came = now, _full_collections()
 
     def heard(self, link: Link, word: tuple[Any, ...]) -> None:
         """Take a word of the collector at the other end; one that is not spoken to is not heard."""
@@ -353,6 +366,11 @@ class Keeper:
             ],
             "collected": [f"{name_of(one.key)} {one.type} at {one.at:.3f}" for one in self.collected],
         }
+
+
+def _full_collections() -> int:
+    """Return how often Python's own collector has looked at everything."""
+    return int(gc.get_stats()[-1]["collections"])
 
 
 def _conn(holding: Holding) -> ConnId:

@@ -134,30 +134,6 @@ def test_exports_that_meet_are_looked_at_together_up_to_so_many_and_as_long_as_t
     assert not known.orphans
 
 
-def test_python_collects_for_what_peers_let_go_of_once_in_a_while_and_not_each_time() -> None:
-    liar = quiet()
-    liar.tie()
-    keeper = liar.victim.peer.cycles
-    (key,) = keeper.candidates()
-    runs: list[str] = []
-
-    def count(phase: str, info: dict[str, int]) -> None:
-        runs.extend([phase] if (phase, info["generation"]) == ("stop", 2) else [])
-
-    gc.callbacks.append(count)
-    gc.disable()
-    try:
-        for _ in range(12):
-            keeper.survey.orphans.append(key)
-            liar.net.wait(0.25)
-    finally:
-        gc.enable()
-        gc.callbacks.remove(count)
-
-    # In three seconds, where a second is what a quick collector leaves things alone.
-    assert 1 <= len(runs) <= 4
-
-
 @pytest.mark.parametrize(
     ("items", "is_whole"), [(50 * ITEMS - 10, True), (50 * ITEMS + 10, False)], ids=["all", "too-many"]
 )
