@@ -6,7 +6,7 @@ outbox, what sessions receive comes back as effects, and ``run`` moves both unti
 
 from __future__ import annotations
 
-import heapq
+import math
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from captp.cycles import Cycles
-from captp.errors import Broken, Disconnected
+from captp.errors import Disconnected
 from captp.limits import Limits
 from captp.model.idents import ConnId, Oid
 from captp.model.interface import promise_class
@@ -32,6 +32,7 @@ from captp.peer.handoff.gifter import introduce
 from captp.peer.outputs import Batch, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
+from captp.peer.timers import Timers
 from captp.session.handshake import Channel
 from captp.session.session import Session
 from captp.vat.effects import Enliven
@@ -67,12 +68,13 @@ class Peer:
         self.links: dict[Session, Link] = {}
         #: Whose calls wait because their results do.
         self.held: dict[Link, None] = {}
-        self.timers: list[tuple[float, int, Promise[Any], Broken | None]] = []
+        self.timers = Timers()
         self.entropy = entropy
         self.cycle_settings = cycles or Cycles()
         #: Whether something is frozen or held back, so that what comes has to be looked at.
         self.is_holding = False
-        self._timer_count = 0
+        #: When there first was anybody who might have garbage in common with this vat.
+        self._met_at = math.inf
         self._batches = 0
 
     @cached_property
@@ -223,8 +225,7 @@ class Peer:
     def tick(self, now: float) -> None:
         """Let time pass: due timers and dials, heartbeats, releases of quiet sessions."""
         self.now = now
-        while self.timers and self.timers[0][0] <= now:
-            _, _, promise, error = heapq.heappop(self.timers)
+        for promise, error in self.timers.due(now):
             self.vat.settle_now(promise, FULFILLED if error is None else BROKEN, error)
         for attempt in self.router.due(now):
             self.dial(attempt)
@@ -233,7 +234,10 @@ class Peer:
         for link in list(self.router.links.values()):
             care.care(self, link)
         if self.links or self.is_holding:
-            self.cycles.tick(now)
+            self._met_at = min(self._met_at, now)
+            if self._met_at + self.cycle_settings.tick <= now:
+                # A vat that starts answers first: only then is there time to load it.
+                self.cycles.tick(now)
 
     def load(self, obj: Object) -> None:
         """Hold the messages to an object whose state is not in memory, and ask for it."""
@@ -324,16 +328,11 @@ class Peer:
 
     def wake_at(self) -> float | None:
         """Return when a timer or a dial is due next; heartbeats follow the driver's own beat."""
-        times = [self.timers[0][0]] if self.timers else []
-        times += [a.due for a in self.router.attempts.values() if a.conn is None]
-        return min(times, default=None)
+        times = [a.due for a in self.router.attempts.values() if a.conn is None]
+        timer = self.timers.next_at
+        return min(times if timer is None else [timer, *times], default=None)
 
     # What the rooms beside this file use.
-
-    def add_timer(self, promise: Promise[Any], seconds: float, error: Broken | None) -> None:
-        """Settle ``promise`` when ``seconds`` have passed, with None or as broken by ``error``."""
-        self._timer_count += 1
-        heapq.heappush(self.timers, (self.now + seconds, self._timer_count, promise, error))
 
     def dial(self, attempt: Attempt) -> None:
         """Ask the driver for a connection."""

@@ -171,7 +171,7 @@ def _outside(peer: Peer, effect: Outside) -> None:
 
 def _timer(peer: Peer, effect: Timer) -> None:
     error = Timeout("the time given for this is over") if effect.breaks else None
-    peer.add_timer(effect.promise, effect.seconds, error)
+    peer.timers.add(peer.now + effect.seconds, effect.promise, error)
 
 
 def _watch(peer: Peer, effect: Watch) -> None:

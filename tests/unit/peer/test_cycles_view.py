@@ -9,7 +9,7 @@ import captp
 from captp.cycles import Cycles
 from captp.peer.cycles.why import suspects
 from captp.peer.peer import Peer
-from tests.unit.peer.pair import Net
+from tests.unit.peer.pair import Net, pair
 from tests.unit.peer.rings import Cell, World, figures
 
 
@@ -165,3 +165,16 @@ def test_a_vat_whose_collector_is_off_announces_none_and_is_told_nothing(who: in
     assert [session.extensions for host in hosts for session in host.peer.links] == [("mp1", "own1")] * 2
     assert not any(host.peer.cycles.bytes_said for host in hosts)
     del ref
+
+
+def test_a_vat_that_starts_answers_before_it_loads_its_collector() -> None:
+    it = pair()
+    it.net.tick()
+    it.net.wait(0.2)
+    assert "cycles" not in it.a.peer.__dict__
+    assert "cycles" not in it.b.peer.__dict__
+
+    it.net.wait(0.25)
+
+    assert "cycles" in it.a.peer.__dict__
+    assert "cycles" in it.b.peer.__dict__
