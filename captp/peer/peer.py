@@ -313,8 +313,8 @@ class Peer:
         if self.held:
             pressure.go_on(self)
         if vat.settling.woken:
-            outputs.append(Woken([waiter for waiter, _promise in vat.settling.woken]))
-            vat.settling.woken.clear()
+            outputs.append(Woken(vat.settling.woken))
+            vat.settling.woken = []
         faults = vat.turns.faults
         if faults:
             outputs += [Trace("error", "turn failed", {"method": w}, problem) for w, problem in faults]

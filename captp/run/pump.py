@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
+import types
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
+from trio.lowlevel import current_task, reschedule, wait_task_rescheduled
 
 from captp.errors import Disconnected
 from captp.model.idents import ConnId
@@ -87,7 +89,8 @@ class Pump:
         self._wake_at = math.inf
         self._sleeper: trio.CancelScope | None = None
         vat = peer.vat
-        vat.parker = self._park
+        # It is a generator still, of the kind that may yield from a coroutine: one frame less each time.
+        vat.parker = cast("Callable[[Promise[Any]], Generator[Any, Any, None]]", self._park)
         vat.pause = self._pause
         vat.doorbell = self.ring
         vat.flusher = self.flush
@@ -102,21 +105,24 @@ class Pump:
 
     # Waiting for promises in trio tasks.
 
+    @types.coroutine
     def _park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
         waiter = TaskWaiter()
+        waiter.task = None
         add_waiter(promise, waiter)
-        if len(self._parked) < EAGER_WAITERS:
+        parked = self._parked
+        if len(parked) < EAGER_WAITERS:
             self.flush()
             if self._awake.conduits:
                 self._look(promise)
-        if promise._state != PENDING:
-            return
-        waiter.task = trio.lowlevel.current_task()
-        self._parked[waiter] = promise
+            if promise._state != PENDING:
+                return
+        waiter.task = current_task()
+        parked[waiter] = promise
         try:
-            yield from trio.lowlevel.wait_task_rescheduled(waiter.cancel).__await__()  # noqa: ASYNC105
+            yield from wait_task_rescheduled(waiter.cancel)  # noqa: ASYNC105 - a generator cannot await
         finally:
-            del self._parked[waiter]
+            del parked[waiter]
 
     def _look(self, promise: Promise[Any]) -> None:
         route = promise._route
@@ -186,7 +192,7 @@ class Pump:
     def _wake_task(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            trio.lowlevel.reschedule(task)
+            reschedule(task)
 
     def stepped(self) -> None:
         """Flush what the task step that has just ended left behind."""
@@ -214,8 +220,8 @@ class Pump:
                     # There was more to do than one flush does: other tasks have their go between.
                     await trio.lowlevel.checkpoint()
                 else:
-                    self._task = trio.lowlevel.current_task()
-                    await trio.lowlevel.wait_task_rescheduled(abort)
+                    self._task = current_task()
+                    await wait_task_rescheduled(abort)
                 if self._failure is not None:
                     raise self._failure
                 if self.rung:

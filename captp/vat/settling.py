@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from captp.errors import Broken, Overloaded
@@ -30,6 +30,9 @@ from captp.vat.effects import Shortened, Want, Watch
 from captp.vat.fiber import Fiber
 from captp.vat.many import calls_in
 
+#: What may wait for a promise that is no promise, and not one waiter of the driver's either.
+_SPECIAL: Final = frozenset({list, Message, Fiber, Watch, *HOLDS})
+
 
 class Settling:
     """The promises of one vat: settlement, queues on promises, and whom to tell.
@@ -42,7 +45,7 @@ class Settling:
         self.vat = vat
         self.limits = limits
         self.forwarded: deque[Message] = deque()
-        self.woken: list[tuple[Any, Promise[Any]]] = []
+        self.woken: list[Any] = []
         #: By promise that calls wait for: how many; a batch is as many as it has.
         self.queued: dict[Promise[Any], int] = {}
         #: What the results weigh that were made since they were last routed.
@@ -108,23 +111,29 @@ class Settling:
 
     def _wake(self, promise: Promise[Any]) -> None:
         """Tell everybody who waits, and settle whatever follows, in order and without recursion."""
+        only = promise._waiters
+        if not self.queued and type(only) not in _SPECIAL and not isinstance(only, Promise):
+            promise._waiters = None
+            self.woken.append(only)
+            return
         settled = [promise]
         while settled:
             promise = settled.pop()
             self.queued.pop(promise, None)
             for waiter in take_waiters(promise):
-                if type(waiter) is Message:
+                kind = type(waiter)
+                if kind is Message:
                     self.forwarded.append(waiter)
-                elif type(waiter) is Fiber:
+                elif kind is Fiber:
                     if waiter.waiting_for is promise:
                         waiter.waiting_for = None
                         self.vat.admit(self.vat.local, waiter)
-                elif type(waiter) in HOLDS:
+                elif kind in HOLDS:
                     waiter.end()
-                elif type(waiter) is Watch:
+                elif kind is Watch:
                     self.vat.outbox.append(Watch(waiter.promise, promise))
                 elif not isinstance(waiter, Promise):
-                    self.woken.append((waiter, promise))
+                    self.woken.append(waiter)
                 elif waiter._state == PENDING:
                     waiter._value = promise._value
                     waiter._state = promise._state

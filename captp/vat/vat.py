@@ -52,6 +52,11 @@ async def _no_pause() -> None:
     """Let nobody else run: whoever drives the vat has no other tasks."""
 
 
+def _hand_over(promise: Promise[Any]) -> Generator[Any, Any, None]:
+    """Tell the vat, which drives the fiber that runs, what it waits for."""
+    yield promise
+
+
 def _silent() -> None:
     """Ring no bell: whoever drives the vat looks by itself."""
 
@@ -189,13 +194,14 @@ class Vat:
 
     def park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
         """Suspend the caller, a fiber or a task of the driver, until ``promise`` is settled."""
-        self.want(promise)
+        route = promise._route
+        if promise._value is not None or route is None or not route.wanted:
+            self.want(promise)
         if self.turns.fiber_runs:
-            yield promise
-        elif self.parker is None or self.trustee.in_turn is not None:
+            return _hand_over(promise)
+        if self.parker is None or self.trustee.in_turn is not None:
             raise UsageError("a promise is awaited in an async method, or in a task under open_vat()")
-        else:
-            yield from self.parker(promise)
+        return self.parker(promise)
 
     def settle(self, promise: Promise[Any], state: int, value: Any) -> None:
         """Queue the settlement of a local promise."""
