@@ -15,9 +15,6 @@ class Cycles:
     tick: float = 0.25
     # Seconds that an export is left alone before peers are asked about it.
     age: float = 30.0
-    # Seconds after which a vat that holds what is elsewhere calls Python's own collector, if that has not
-    # come by itself: circles within the vat may be all that holds it.
-    full_collection: float = 600.0
     # The longest of the waits, in seconds, which double each time that it was found to be in use.
     backoff_max: float = 3600.0
     # Seconds that a trace may take until everybody has said what leads to what.

@@ -25,6 +25,10 @@ class HeapEntry:
     version: int = 0
     #: Whether one unique reference is all that leads to it.
     sole: bool = False
+    #: Whether it was told already that nobody holds it.
+    is_told: bool = False
+    #: The last round in which it was looked at whether only a circle holds it.
+    looked: int = 0
     #: How often a reference to it was given to a peer, whichever.
     given: int = 0
     #: The tables of the sessions that name it now.
@@ -64,6 +68,10 @@ class Heap:
             oid = self._gone.pop()
             if self.find(oid) is None:
                 self._objects.pop(oid, None)
+
+    def ids(self) -> Iterator[Oid]:
+        """Yield the ids of the objects, oldest first; some may be gone by then."""
+        return iter(list(self._objects))
 
     def objects(self) -> Iterator[Object]:
         """Yield the live objects, oldest first."""

@@ -23,7 +23,7 @@ from captp.model.ref import Far
 from captp.vat.leads import leads
 from captp.vat.walk import Walk
 
-__all__ = ["TESTED", "Found", "reach", "trusted"]
+__all__ = ["TESTED", "Found", "reach", "spread", "surplus_of", "trusted"]
 
 #: Versions of CPython whose reference counts were found to be what this needs.
 TESTED: Final = ((3, 11), (3, 12), (3, 13))
@@ -96,13 +96,13 @@ def _nothing(fault: str, nodes: int) -> Found:
 def _trace(seeds: Iterable[Object | Far], walk: Walk) -> Found:
     walk.start(seeds)
     walk.go()
-    surplus = _surplus(walk)
+    surplus = surplus_of(walk)
     lowest = min(surplus)
     if lowest < 0:
         kind = type(walk.nodes[surplus.index(lowest)]).__qualname__
         return _nothing(f"a {kind} has {-lowest} references fewer than were counted", len(surplus) - 1)
     outer = [place for place, count in enumerate(surplus) if count]
-    rooted = _spread(chain(walk.rooted, outer), walk.edges)
+    rooted = spread(chain(walk.rooted, outer), walk.edges)
     blocked = [place for place in outer if not walk.is_inert(place)]
     leading = _leading(walk, rooted, blocked, walk.limit * BITS)
     return Found(
@@ -120,7 +120,7 @@ def _trace(seeds: Iterable[Object | Far], walk: Walk) -> Found:
     )
 
 
-def _surplus(walk: Walk) -> list[int]:
+def surplus_of(walk: Walk) -> list[int]:
     """Return how many references to each node were not seen; nothing else here may hold a node now."""
     counts = list(map(sys.getrefcount, walk.nodes))
     own = counts[0]
@@ -133,7 +133,7 @@ def _surplus(walk: Walk) -> list[int]:
     return surplus
 
 
-def _spread(roots: Iterable[int], edges: list[list[int]]) -> bytearray:
+def spread(roots: Iterable[int], edges: list[list[int]]) -> bytearray:
     """Return a 1 for each place that a root leads to, and 0 for the others."""
     rooted = bytearray(len(edges))
     stack = list(roots)

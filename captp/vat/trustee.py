@@ -70,7 +70,7 @@ class Trustee:
     def last_holder_went(self, obj: Object) -> None:
         """Have an object that has ``__dropped__`` told soon; any thread, in the middle of anything."""
         vat = self.vat
-        if not vat.is_closed:
+        if not vat.is_closed and not obj._entry.is_told:
             vat.dropped.append(obj)
             vat.nudge()
 

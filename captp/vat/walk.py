@@ -132,7 +132,7 @@ class Walk:
 def _opener(kind: type) -> Opener | None:
     """Return how to look into the instances of a class of users; None if they are no nodes."""
     if issubclass(kind, Object):
-        return partial(_of_object, _slots_of(kind))
+        return partial(_of_object, tuple([slot.__get__ for slot in slots_of(kind)]))
     if issubclass(kind, Ref):
         return _of_ref
     if issubclass(kind, Promise):
@@ -151,17 +151,17 @@ _state_of: Final = Promise.__dict__["_state"].__get__
 _value_of: Final = Promise.__dict__["_value"].__get__
 
 
-def _slots_of(kind: type) -> tuple[Callable[[Any], Any], ...]:
-    """Return the readers of the slots that hold the state of a class: each slot once, and no other."""
-    found: dict[str, Callable[[Any], Any]] = {}
+def slots_of(kind: type) -> list[MemberDescriptorType]:
+    """Return the slots that hold the state of a class: each once, and no other."""
+    found: dict[str, MemberDescriptorType] = {}
     for cls in _mro_of(kind):
         for name, slot in _names_of(cls).items():
             if type(name) is not str or not name.startswith("_f_") or type(slot) is not MemberDescriptorType:
                 continue
             # A field that a subclass annotates again has a slot there; the older one stays empty.
             if slot.__objclass__ is cls and slot.__name__ == name:
-                found.setdefault(name, slot.__get__)
-    return tuple(found.values())
+                found.setdefault(name, slot)
+    return list(found.values())
 
 
 def _of_object(slots: tuple[Callable[[Any], Any], ...], walk: Walk, obj: Any) -> Sequence[Any]:

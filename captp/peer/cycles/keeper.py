@@ -6,7 +6,6 @@ when they are decoded, before any turn; what names a frozen export is held back,
 
 from __future__ import annotations
 
-import gc
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from captp.peer.cycles.words import NAMES, WITHDRAW
 from captp.peer.outputs import Trace
 from captp.session.holders import check_holders, holders, record
 from captp.session.session import DGC
+from captp.vat.circles import Circles
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 #: How many of those that were cut are remembered.
 COLLECTED: Final = 256
+
+#: Nodes of the vat's own graph that are looked at in one tick for circles that are nobody else's.
+CIRCLES: Final = 250
 
 #: What a collected reference is to whoever names it still.
 _COLLECTED: Final = (
@@ -68,10 +71,8 @@ class Keeper:
         #: For people: what was cut lately, and the bytes of words that were said, by kind.
         self.collected: deque[Collected] = deque(maxlen=COLLECTED)
         self.bytes_said: Counter[str] = Counter()
+        self.circles = Circles(peer.vat)
         self._due = 0.0
-        #: When it was last seen to that Python's own collector comes by, and how often it had by then.
-        self._cleared_at = peer.now
-        self._came = _full_collections()
         self._acts = False
         #: Where exports are held, as long as nothing but the machine is at work.
         self._known: dict[Key, tuple[Holding, ...]] | None = None
@@ -89,26 +90,7 @@ class Keeper:
             self.collector.schedule.anew(freed)
             self.collector.tick(now)
         self._act()
-        self._clear_up(now)
-
-    def _clear_up(self, now: float) -> None:
-        """Have Python free circles of this vat, which hold what is elsewhere; that takes long.
-
-        It calls its collector when much was made, which in a vat that is quiet, or makes as much as it
-        drops, is never.
-        """
-        orphans, settings = self.survey.orphans, self.settings
-        passed = now - self._cleared_at
-        if orphans and passed >= settings.age:
-            is_due = any(key > 0 and self.find(key) is not None for key in orphans)
-            orphans.clear()
-        elif passed >= settings.full_collection:
-            is_due = self._came == _full_collections() and any(s.tables.imports for s in self.peer.links)
-        else:
-            return
-        if is_due:
-            gc.collect()
-        self._cleared_at, self._came = now, _full_collections()
+        self.circles.step(CIRCLES)
 
     def heard(self, link: Link, word: tuple[Any, ...]) -> None:
         """Take a word of the collector at the other end; one that is not spoken to is not heard."""
@@ -366,11 +348,6 @@ class Keeper:
             ],
             "collected": [f"{name_of(one.key)} {one.type} at {one.at:.3f}" for one in self.collected],
         }
-
-
-def _full_collections() -> int:
-    """Return how often Python's own collector has looked at everything."""
-    return int(gc.get_stats()[-1]["collections"])
 
 
 def _conn(holding: Holding) -> ConnId:

@@ -87,8 +87,6 @@ class Survey:
         self._round: Iterator[Key] = iter(())
         #: Exports that lead to an import which a root reached before.
         self.freed: set[Key] = set()
-        #: What no root reached and no peer holds any more: it is there still if it holds itself.
-        self.orphans: list[Key] = []
         self.nodes = 0
         self.looked = 0
         self.stopped = 0
@@ -140,9 +138,7 @@ class Survey:
 
     def _forget(self, key: Key) -> None:
         self.facts.pop(key, None)
-        if key in self.unrooted:
-            del self.unrooted[key]
-            self.orphans.append(key)
+        self.unrooted.pop(key, None)
         region = self._regions.pop(key, None)
         if region is not None:
             region.discard(key)

@@ -131,7 +131,6 @@ def test_exports_that_meet_are_looked_at_together_up_to_so_many_and_as_long_as_t
     liar.net.wait(5 * KNOWN_S)
     assert not known._regions
     assert not known._blocked
-    assert not known.orphans
 
 
 @pytest.mark.parametrize(

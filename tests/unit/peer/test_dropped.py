@@ -136,7 +136,7 @@ def test_what_a_cycle_held_of_a_peers_can_be_used_in_its_last_turn_and_is_releas
     one.itself = one
     it.a.vat.reference(one)
     del ref, one
-    it.net.wait(1)
+    it.net.rest()
     assert len(it.exports) == 1
 
     gc.collect()
