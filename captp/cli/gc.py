@@ -27,6 +27,7 @@ COLUMNS: Final = (
     ("live", "live"),
     ("other", "other"),
     ("freed", "cut"),
+    ("own", "own_circles"),
     ("held", "held"),
     ("words", "words"),
     ("bytes", "bytes"),

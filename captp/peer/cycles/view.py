@@ -62,6 +62,8 @@ class CyclesView:
     #: Exports cut by anybody's trace, and effects of messages that had to wait.
     cut: int
     held: int
+    #: Objects of circles within this vat that were taken apart; those that peers held before among them.
+    own_circles: int
     #: Statements and ends with bad signatures, words that made no sense, and own ones that could not leave.
     forged: int
     bad_words: int
@@ -111,6 +113,7 @@ def view_of(keeper: Keeper) -> CyclesView:
         capped=counts["capped"],
         cut=counts["cut"],
         held=counts["held"],
+        own_circles=keeper.circles.freed,
         forged=counts["forged"],
         bad_words=counts["bad words"],
         unsaid=counts["unsaid"],

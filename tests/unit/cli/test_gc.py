@@ -25,6 +25,7 @@ ROW: dict[str, Any] = {
     "expired": 1,
     "broken_off": 1,
     "cut": 9,
+    "own_circles": 8,
     "held": 2,
     "said": {"query": 20, "end": 4},
     "bytes_said": {"query": 2000, "end": 560},
@@ -61,11 +62,11 @@ def test_a_vat_is_a_line_and_words_and_bytes_are_sums() -> None:
 
     assert title.split() == [
         *("vat", "peers", "exports", "in-use", "unrooted", "unknown", "suspects", "oldest"),
-        *("traces", "garbage", "live", "other", "freed", "held", "words", "bytes", "nodes"),
+        *("traces", "garbage", "live", "other", "freed", "own", "held", "words", "bytes", "nodes"),
     ]
     assert cells(row) == [
         *("main", "2", "40", "30", "7", "3", "6", "61.2 s"),
-        *("12", "5", "4", "3", "9", "2", "24", "2560", "1234"),
+        *("12", "5", "4", "3", "9", "8", "2", "24", "2560", "1234"),
     ]
 
 

@@ -62,6 +62,7 @@ def test_a_vat_with_sessions_does_so_while_it_is_quiet() -> None:
 
     assert circle[0]() is None
     assert theirs._entry.where is None
+    assert scene.here.peer.cycles.view().own_circles == 2
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
