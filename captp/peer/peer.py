@@ -323,7 +323,7 @@ class Peer:
         self._batches += 1
         self.outputs = []
         vat.awake = False
-        wake_at = self.wake_at() if self.timers or self.router.attempts else None
+        wake_at = self.wake_at() if self.timers.waiting or self.router.attempts else None
         return Batch(self._batches, None, outputs, wake_at, vat.has_work or bool(self.touched))
 
     def wake_at(self) -> float | None:

@@ -1,7 +1,8 @@
 """Waits awake for the answer of a child process, which is there sooner than a task that sleeps wakes up.
 
-looking --an answer came, some times in a row | none came in time--> resting --so many waits later--> looking.
-It rests so that other tasks have their go, and twice as long after each look in vain.
+looking --none came in time--> resting --so many waits later--> looking.
+It rests twice as long after each look in vain. Others have their go after some answers in a row, and
+then it looks again: to sleep would cost as much as several answers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from captp.model.promise import PENDING, Promise
 
 #: Seconds of one look: about what it costs to sleep and to be woken, twice.
 LOOK_S: Final = 0.0002
-#: Answers in a row that are waited for awake, and the most waits that rest after a look in vain.
+#: Answers in a row after which others have their go, and the most waits that rest after a look in vain.
 MOST: Final = 16
 LONGEST: Final = 64
 
@@ -38,6 +39,13 @@ class Awake:
         #: Waits that rest after the next look in vain.
         self._vain = 1
 
+    def is_due(self) -> bool:
+        """Tell, once, whether others are to have their go before the next look."""
+        if self._answers < MOST:
+            return False
+        self._answers = 0
+        return True
+
     def look(self, conn: ConnId, promise: Promise[Any]) -> None:
         """Take in what comes on a connection until ``promise`` is settled, for a moment."""
         conduit = self.conduits.get(conn)
@@ -57,9 +65,6 @@ class Awake:
             if promise._state != PENDING:
                 self._answers += 1
                 self._vain = 1
-                if self._answers == MOST:
-                    self._answers = 0
-                    self._rest = 1
                 return
         self._rest = self._vain
         self._vain = min(2 * self._vain, LONGEST)

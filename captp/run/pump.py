@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 import trio
-from trio.lowlevel import current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import checkpoint, current_task, reschedule, wait_task_rescheduled
 
 from captp.errors import Disconnected
 from captp.model.idents import ConnId
@@ -114,7 +114,10 @@ class Pump:
         if len(parked) < EAGER_WAITERS:
             self.flush()
             if self._awake.conduits:
-                self._look(promise)
+                if self._awake.is_due():
+                    yield from checkpoint()  # noqa: ASYNC105 - a generator cannot await
+                if promise._state == PENDING:
+                    self._look(promise)
             if promise._state != PENDING:
                 return
         waiter.task = current_task()

@@ -141,5 +141,5 @@ def _check_empty(world: World) -> None:
         ]
         names = [o.name for o in peer.vat.heap.objects() if o is not node.root]  # type: ignore[attr-defined]
         fibers = [repr(f) for f in peer.vat.turns.fibers]
-        if left or names or fibers or peer.timers:
-            raise Violation(f"node {node.index} keeps {left} {names} {fibers} {len(peer.timers)} timers")
+        if left or names or fibers or peer.timers.waiting:
+            raise Violation(f"node {node.index} keeps {left} {names} {fibers} {peer.timers.waiting}")

@@ -6,7 +6,7 @@ host counts it as it counts any other, and ``drop`` lets go of this one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -130,39 +130,23 @@ class FarTrust(Trust[T]):
         """
         handed = list(calls)
         ref = self._held()
-        vat: Any = ref._home
-        names = self._names(handed)
-        if names is None:
+        rows = {fn: self._row(fn) for fn in {call.fn for call in handed}}
+        if any([row is None or row.is_fiber or row.selector is None for row in rows.values()]):  # noqa: C419
             # All of them first: either all are sent, or none.
             ready = [self._prepared(call.fn, call.args, call.kwargs) for call in handed]
             promises: list[Promise[Any]] = [ref._home.send(ref, *message) for message in ready]
             return [await self._outcome(promise) for promise in promises]
+        vat: Any = ref._home
         sent = []
         for start in range(0, len(handed), MOST_CALLS):
-            some = self._lent(handed[start : start + MOST_CALLS])
-            lists = [call.args for call in some]
-            counts = tuple(map(len, lists))
-            some_names = tuple(names[start : start + MOST_CALLS])
-            given = tuple(chain.from_iterable(lists))
-            args: tuple[Any, ...] = (one_for_all(some_names), one_for_all(counts) or counts, given)
-            if any([call.kwargs for call in some]):  # noqa: C419 - it is faster so
-                args = (*args, tuple([call.kwargs for call in some]))
-            sent.append((some_names, vat.send(ref, MANY, args, None, Promise)))
+            some = handed[start : start + MOST_CALLS]
+            if any([row.modes for row in rows.values() if row]):  # noqa: C419 - a list is faster
+                some = [_lent(rows[call.fn], call) for call in some]
+            sent.append((some, vat.send(ref, MANY, _batch(rows, some), None, Promise)))
         outcomes: list[Outcome[R]] = []
-        for some_names, promise in sent:
-            outcomes += await self._outcomes(promise, some_names)
+        for some, promise in sent:
+            outcomes += await self._outcomes(promise, rows, some)
         return outcomes
-
-    def _names(self, calls: list[Call[R]]) -> list[str] | None:
-        """Return the method that each call is of; None if one of them cannot be in a batch."""
-        names: dict[Any, str] = {}
-        functions = [call.fn for call in calls]
-        for fn in set(functions):
-            row = self._row(fn)
-            if row is None or row.is_fiber or row.selector is None:
-                return None
-            names[fn] = row.selector
-        return list(map(names.__getitem__, functions))
 
     async def launch(
         self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
@@ -215,19 +199,6 @@ class FarTrust(Trust[T]):
         name = getattr(fn, "__name__", "")
         return rows_of(self._cls).get(name) if getattr(self._cls, name, None) is fn else None
 
-    def _lent(self, calls: list[Call[R]]) -> list[Call[R]]:
-        """Return calls of marked methods with those arguments lent that their methods borrow."""
-        if not any([row.modes for row in map(self._row, {call.fn for call in calls}) if row]):  # noqa: C419
-            return calls
-        some = []
-        for call in calls:
-            row = self._row(call.fn)
-            if row is not None and row.modes:
-                args, kwargs = on_their_way(row, call.args, call.kwargs)
-                call = Call(call.fn, *args, **kwargs)
-            some.append(call)
-        return some
-
     def _send(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Promise[Any]:
         ref: Any = self._held()
         sent: Promise[Any] = ref._home.send(ref, *self._prepared(fn, args, kwargs))
@@ -260,9 +231,11 @@ class FarTrust(Trust[T]):
         except Broken:
             return _outcome(promise, self._explain)
 
-    async def _outcomes(self, promise: Promise[Any], names: tuple[str, ...]) -> list[Outcome[Any]]:
+    async def _outcomes(
+        self, promise: Promise[Any], rows: Mapping[Any, Any], calls: list[Call[Any]]
+    ) -> list[Outcome[Any]]:
         """Return how each call of a batch ended, which the host tells as values, and what broke them."""
-        count = len(names)
+        count = len(calls)
         ended = await self._outcome(promise)
         if ended.error is not None:
             return [ended] * count
@@ -278,16 +251,37 @@ class FarTrust(Trust[T]):
                 if isinstance(value, Promise):
                     outcomes[at] = await self._outcome(value)
                 elif isinstance(value, Ref):
-                    interface = interface_of(result_class(rows_of(self._cls)[names[at]]))
+                    interface = interface_of(result_class(rows[calls[at].fn]))
                     outcomes[at] = Outcome(value if interface is None else as_interface(value, interface))
         for at, problem in failures(broken, count):
             outcomes[at] = Outcome(None, problem)
         return outcomes
 
 
-def one_for_all(parts: tuple[Any, ...]) -> Any:
-    """Return what all parts are, if they are the same."""
-    return parts[0] if len(set(parts)) == 1 else parts
+def _batch(rows: Mapping[Any, Any], calls: list[Call[Any]]) -> tuple[Any, ...]:
+    """Return the arguments of a message that says all calls: names, counts, and all that is handed over."""
+    lists = [call.args for call in calls]
+    given = tuple(chain.from_iterable(lists))
+    counts = {*map(len, lists)}
+    # What is the same for all is said once, where that leaves no doubt how many they are.
+    told: Any = counts.pop() if len(counts) == 1 else 0
+    named = {call.fn for call in calls} if len(rows) > 1 else rows
+    names: Any = tuple([rows[call.fn].selector for call in calls])
+    args: tuple[Any, ...] = (
+        names[0] if len(named) == 1 else names,
+        told or tuple(map(len, lists)),
+        given,
+    )
+    kwargs = [call.kwargs for call in calls]
+    return (*args, tuple(kwargs)) if any(kwargs) else args
+
+
+def _lent(row: Any, call: Call[Any]) -> Call[Any]:
+    """Return a call of a marked method with those arguments lent that its method borrows."""
+    if not row.modes:
+        return call
+    args, kwargs = on_their_way(row, call.args, call.kwargs)
+    return Call(call.fn, *args, **kwargs)
 
 
 def _outcome(promise: Promise[Any], explain: Callable[[Broken], Exception] | None) -> Outcome[Any]:

@@ -50,8 +50,10 @@ def check_shape(op: Op, limits: Limits) -> None:
         for value in level:
             nodes += len(value)
             parts = value if type(value) is tuple else value.values()
-            below += [v for v in parts if type(v) is tuple or type(v) is FrozenMap]
-            if Timestamp in map(type, parts):
+            kinds = {*map(type, parts)}
+            if tuple in kinds or FrozenMap in kinds:
+                below += [v for v in parts if type(v) is tuple or type(v) is FrozenMap]
+            if Timestamp in kinds:
                 # The one ext type that msgpack decodes without asking.
                 raise DecodeError("bad-value", "unknown ext type -1")
         if nodes > limits.nodes:

@@ -131,7 +131,7 @@ class Side:
         view = view_of(peer)
         lines += [] if view.is_idle else [f"not idle: {peer.vat.dump()}"]
         lines += [] if view.objects == (self.root is not None) else peer.vat.heap.dump()
-        return lines + [f"{len(x)} left over" for x in (peer.timers,) if x]
+        return lines + [f"{len(x)} left over" for x in (peer.timers.waiting,) if x]
 
 
 class Conversation:

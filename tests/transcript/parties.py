@@ -131,7 +131,7 @@ class Parties(Net):
             lines += [] if view.is_idle else [f"not idle: {peer.vat.dump()}"]
             lines += [] if view.objects == roots else peer.vat.heap.dump()
             lines += [f"gifts: {line}" for line in peer.exporter.dump()]
-            lines += [f"{len(x)} left over" for x in (peer.timers,) if x]
+            lines += [f"{len(x)} left over" for x in (peer.timers.waiting,) if x]
             lines += [f"attempt at {a.locator}" for a in peer.router.attempts.values()]
             found[self.names[host]] = [x for x in lines if "<control sink>" not in x]
         return found
