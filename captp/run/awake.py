@@ -28,7 +28,7 @@ class Awake:
     __slots__ = ("_answers", "_clock", "_received", "_rest", "_vain", "conduits")
 
     def __init__(
-        self, received: Callable[[ConnId, bytes], None], clock: Callable[[], float] = monotonic
+        self, received: Callable[[ConnId, bytes, Promise[Any]], None], clock: Callable[[], float] = monotonic
     ) -> None:
         self._received = received
         self._clock = clock
@@ -61,7 +61,7 @@ class Awake:
                 # Where both share a core, the other one has it now.
                 sched_yield()
                 continue
-            self._received(conn, data)
+            self._received(conn, data, promise)
             if promise._state != PENDING:
                 self._answers += 1
                 self._vain = 1

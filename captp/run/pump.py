@@ -133,9 +133,13 @@ class Pump:
         if link is not None:
             self._awake.look(link.conn, promise)
 
-    def _received(self, conn: ConnId, data: bytes) -> None:
+    def _received(self, conn: ConnId, data: bytes, promise: Promise[Any]) -> None:
         self.peer.received(conn, data, trio.current_time())
-        self.flush()
+        if promise._state == PENDING:
+            self.flush()
+        else:
+            # It goes with the next call, if that is made in the same step.
+            self.ring()
 
     # The step.
 

@@ -36,7 +36,7 @@ def waits(conduit: Answers, count: int) -> list[int]:
     """Let so many promises wait; return how often each looked."""
     promise: Promise[Any]
 
-    def received(_conn: ConnId, _data: bytes) -> None:
+    def received(_conn: ConnId, _data: bytes, _promise: Promise[Any]) -> None:
         promise._state = FULFILLED
 
     # Ten looks, whatever time they really take.
@@ -78,7 +78,7 @@ def test_an_answer_makes_the_next_rest_short_again() -> None:
 
 
 def test_who_is_no_child_process_is_not_looked_at() -> None:
-    awake = Awake(lambda _conn, _data: None)
+    awake = Awake(lambda _conn, _data, _promise: None)
     awake.look(CONN, Promise(None))
 
 
