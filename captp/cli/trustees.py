@@ -9,6 +9,7 @@ from typing import Any, Final
 from captp.cli.daemon import ask
 from captp.cli.ls import table
 from captp.cli.options import Json, Quiet, run
+from captp.model.histogram import below
 
 __all__ = ["shown", "trustees"]
 
@@ -23,6 +24,8 @@ COLUMNS: Final = (
     ("zero-hop", ("zero_hop",)),
     ("waiting", ("depth", "waiting")),
     ("most", ("high_water",)),
+    ("wait-p50", ("wait_p50_s",)),
+    ("wait-p99", ("wait_p99_s",)),
     ("longest-wait", ("longest_wait_s",)),
     ("longest-batch", ("longest_batch_s",)),
     ("overloads", ("overloads",)),
@@ -49,6 +52,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     known = dict(row)
     if row.get("age_s"):
         known["load"] = f"{row['busy_s'] / row['age_s']:.1%}"
+    for name, share in (("wait_p50_s", 0.5), ("wait_p99_s", 0.99)):
+        microseconds = below(row.get("waits", ()), share)
+        known[name] = None if microseconds is None else microseconds / 1e6
     return [
         next((_cell(name, known[name]) for name in names if known.get(name) is not None), "")
         for _, names in COLUMNS
@@ -58,4 +64,6 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _cell(name: str, value: Any) -> str:
     if name in ("busy_s", "cpu_s"):
         return f"{value:.2f} s"
+    if name.startswith("wait_"):
+        return f"< {1000 * value:.3g} ms"
     return f"{1000 * value:.1f} ms" if name.endswith("_s") else str(value)

@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 from attrs import frozen
 
+from captp.model.histogram import Histogram
 from captp.model.promise import PENDING, Message, Promise
 from captp.peer.peer import Peer
 from captp.vat.delegation import BUDGET
@@ -38,6 +39,10 @@ class LoopStats:
     #: The longest that a call waited which was followed to its turn: one at a time is, the last of several
     #: at the begin of a batch, or of those behind a busy object.
     longest_wait_s: float
+    #: Batches by their turns, and the calls that were followed by the microseconds that they waited: those
+    #: at index i had fewer than 2**i, and not fewer than half of that.
+    sizes: tuple[int, ...]
+    waits: tuple[int, ...]
     #: Seconds since the vat was opened.
     age_s: float
 
@@ -58,7 +63,9 @@ class Meter:
         "_peer",
         "_ring",
         "_since",
+        "_sizes",
         "_turns",
+        "_waited",
         "refills",
     )
 
@@ -69,6 +76,7 @@ class Meter:
         self._latched = peer.vat.latches.waiting
         self._turns = self._batches = self._high_water = 0
         self._busy_s = self._longest_batch_s = self._longest_wait_s = 0.0
+        self._sizes, self._waited = Histogram(), Histogram()
         #: The call that is followed to its turn, weakly: who drops a result must be heard at once.
         self._followed: weakref.ref[Message] | None = None
         self._since = 0.0
@@ -95,12 +103,14 @@ class Meter:
             self._longest_batch_s = took
         turns = self._peer.vat.turns.count
         if turns != self._turns:
+            self._sizes.add(turns - self._turns)
             self._turns = turns
             self._batches += 1
         if self._followed is not None:
             if not self._waits():
                 self._followed = None
                 self._longest_wait_s = max(self._longest_wait_s, now - self._since)
+                self._waited.add(int(1e6 * (now - self._since)))
         elif self._latched:
             self._follow(next(reversed(self._latched.values()))._latch, began)
 
@@ -134,5 +144,7 @@ class Meter:
             busy_s=self._busy_s,
             longest_batch_s=self._longest_batch_s,
             longest_wait_s=longest_wait_s,
+            sizes=self._sizes.counts,
+            waits=self._waited.counts,
             age_s=max(now - self._opened_at, 0.0),
         )

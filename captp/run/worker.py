@@ -19,6 +19,7 @@ from weakref import WeakSet
 from attrs import frozen
 
 from captp.errors import Closed, Overloaded, UsageError
+from captp.model.histogram import Histogram
 from captp.model.object import Object
 from captp.model.promise import Reference, Resolver
 from captp.run.jobs import OPEN, Hold, Job, Keep, State, Turnstile, without_locals
@@ -60,6 +61,10 @@ class TrusteeStats:
     #: Seconds spent in turns, and the longest that a client with calls waited for the thread.
     busy_s: float
     longest_wait_s: float
+    #: Batches by how many calls had their turn in them, and by how many microseconds their clients had
+    #: waited: those at index i by fewer than 2**i, and not fewer than half of that.
+    sizes: tuple[int, ...]
+    waits: tuple[int, ...]
 
 
 class Client:
@@ -130,6 +135,7 @@ class Worker:
         self.turns = self.batches = self.high_water = self.cancelled = self.overloads = self.unheard = 0
         self.wakes = 0
         self.busy_s = self.longest_wait_s = 0.0
+        self.sizes, self.waits = Histogram(), Histogram()
         self.thread = TrusteeThread(target=self._main, name="captp trustee", daemon=True)
 
     # What clients call, in any thread.
@@ -215,6 +221,8 @@ class Worker:
             wakes=self.wakes,
             busy_s=self.busy_s,
             longest_wait_s=self.longest_wait_s,
+            sizes=self.sizes.counts,
+            waits=self.waits.counts,
         )
 
     # The end.
@@ -285,12 +293,16 @@ class Worker:
             self.longest_wait_s = waited
         client.armed = False
         self.visited = client
-        self.batches += bool(client.queue)
+        before = self.turns
         try:
             self._run(client)
         finally:
             self.running = None
             self.busy_s += perf_counter() - begun
+            if self.turns != before:
+                self.batches += 1
+                self.sizes.add(self.turns - before)
+                self.waits.add(int(waited * 1e6))
 
     def _run(self, client: Client) -> None:
         queue, left, spent, gone = client.queue, self.quota, 0, self.gone

@@ -15,6 +15,8 @@ LOOP = {
     "busy_s": 1.5,
     "longest_batch_s": 0.0125,
     "longest_wait_s": 0.2,
+    "sizes": [0, 300, 0, 100],
+    "waits": [0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 1],
     "age_s": 12.0,
 }
 THREAD = {
@@ -31,6 +33,8 @@ THREAD = {
     "wakes": 6,
     "busy_s": 0.25,
     "longest_wait_s": 0.001,
+    "sizes": [],
+    "waits": [],
 }
 PROCESS = {
     "vat": "side",
@@ -50,10 +54,13 @@ def test_a_loop_alone_has_the_columns_that_say_something_of_it() -> None:
 
     assert title.split() == [
         *("vat", "trustee", "load", "busy", "turns", "zero-hop", "waiting", "most"),
-        *("longest-wait", "longest-batch"),
+        *("wait-p50", "wait-p99", "longest-wait", "longest-batch"),
     ]
     cells = [cell.strip() for cell in row.split("  ") if cell]
-    assert cells == ["main", "loop", "12.5%", "1.50 s", "1200", "30", "2", "64", "200.0 ms", "12.5 ms"]
+    assert cells == [
+        *("main", "loop", "12.5%", "1.50 s", "1200", "30", "2", "64"),
+        *("< 0.064 ms", "< 16.4 ms", "200.0 ms", "12.5 ms"),
+    ]
 
 
 def test_threads_and_processes_stand_in_the_same_columns_with_what_is_known_of_them() -> None:

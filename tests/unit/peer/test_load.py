@@ -84,6 +84,9 @@ def test_a_call_is_followed_from_the_batch_that_found_it_to_the_one_that_ran_it(
         waits.append(measured.view().longest_wait_s)
 
     assert waits == [1.0, 2.0, 3.0]
+    assert measured.view().sizes == (0, 3)
+    # 3 s are below 2 ** 22 microseconds.
+    assert measured.view().waits == (*[0] * 22, 1)
     measured.batch(5.0)
     assert measured.view().longest_wait_s == 3.0
     assert len(asked) == 3

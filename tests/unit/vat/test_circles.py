@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 import captp
+from captp.model.holding import hold
 from captp.vat import circles
 from captp.vat.circles import Circles
+from captp.vat.delegation import entrust
 from tests.unit.peer.pair import Counter, Shop
 from tests.unit.vat.traced import Node, Scene
 
@@ -142,6 +144,21 @@ def test_what_runs_waits_or_is_under_way_stays() -> None:
     del promise, resolver
     scene.net.rest()
     assert goes(scene, [*running, *queued])
+
+
+def test_what_a_handle_or_a_hold_has_stays() -> None:
+    scene = Scene()
+    entrusted, held = ring(scene), ring(scene)
+    handle = entrust(scene.vat, entrusted[0](), poisons=False)
+    block = hold(scene.vat, scene.vat.reference(held[0]()))
+
+    with block as own:
+        assert not goes(scene, [*entrusted, *held])
+        assert own is not None
+    assert handle.reference is not None
+
+    del handle, block, own
+    assert goes(scene, [*entrusted, *held])
 
 
 def test_what_a_plain_object_of_users_holds_stays() -> None:
@@ -307,8 +324,15 @@ def test_no_collector_runs_finalizers_while_it_looks(monkeypatch: pytest.MonkeyP
     seen = []
     monkeypatch.setattr(circles, "_by_nobody", lambda _thing: seen.append(gc.isenabled()) or ())
     scene = Scene()
+    circle = ring(scene)
+    # Switched on, and yet it never comes by itself.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(0)
     gc.enable()
 
-    assert goes(scene, ring(scene))
-    assert gc.isenabled()
+    try:
+        assert goes(scene, circle)
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*thresholds)
     assert set(seen) == {False}
