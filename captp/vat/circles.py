@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from captp.model.idents import Oid
 from captp.model.object import Object
-from captp.vat.reach import spread, surplus_of, trusted
+from captp.vat.reach import spread, surplus_of, trusted, without_collector
 from captp.vat.walk import Walk, slots_of
 
 #: Nodes that one look visits, and what it costs besides them, in nodes.
@@ -54,10 +54,7 @@ class Circles:
 
     def _look(self, oid: Oid) -> int:
         """Free what is a circle of its own behind one object; return what that cost, in nodes."""
-        was_enabled = gc.isenabled()
-        # Finalizers are code of users, and the collector would run them.
-        gc.disable()
-        try:
+        with without_collector():
             # Nobody but this list is to hold it now, and a list is known to the walk.
             seeds = [self._vat.heap.find(oid)]
             if seeds[0] is None or seeds[0]._entry.looked == self._number:
@@ -66,9 +63,6 @@ class Circles:
             walk.start(seeds)
             walk.go()
             circle = _circle(walk)
-        finally:
-            if was_enabled:
-                gc.enable()
         for node in walk.nodes:
             if issubclass(type(node), Object) and node._entry is not None:
                 node._entry.looked = self._number

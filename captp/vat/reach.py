@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, compress
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from captp.model.ref import Far
 from captp.vat.leads import leads
 from captp.vat.walk import Walk
 
-__all__ = ["TESTED", "Found", "reach", "spread", "surplus_of", "trusted"]
+__all__ = ["TESTED", "Found", "reach", "spread", "surplus_of", "trusted", "without_collector"]
 
 #: Versions of CPython whose reference counts were found to be what this needs.
 TESTED: Final = ((3, 11), (3, 12), (3, 13))
@@ -79,11 +80,17 @@ def reach(
     reason = trusted()
     if reason:
         return _nothing(reason, 0)
+    with without_collector():
+        return _trace(seeds, Walk(held, limit, key))
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's collector away: it would run finalizers, which are code of users."""
     was_enabled = gc.isenabled()
-    # Finalizers are code of users, and the collector would run them.
     gc.disable()
     try:
-        return _trace(seeds, Walk(held, limit, key))
+        yield
     finally:
         if was_enabled:
             gc.enable()

@@ -89,8 +89,8 @@ class Keeper:
             freed, self.survey.freed = self.survey.freed, set()
             self.collector.schedule.anew(freed)
             self.collector.tick(now)
+            self.circles.step(CIRCLES)
         self._act()
-        self.circles.step(CIRCLES)
 
     def heard(self, link: Link, word: tuple[Any, ...]) -> None:
         """Take a word of the collector at the other end; one that is not spoken to is not heard."""

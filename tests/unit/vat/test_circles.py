@@ -336,3 +336,23 @@ def test_no_collector_runs_finalizers_while_it_looks(monkeypatch: pytest.MonkeyP
     finally:
         gc.set_threshold(*thresholds)
     assert set(seen) == {False}
+
+
+def test_a_mistake_of_ours_costs_the_vat_its_collector_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_walk: Any) -> Any:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(circles, "_circle", fail)
+    scene = Scene()
+    scene.here.has_faults = scene.there.has_faults = True
+    theirs = Counter()
+    kept = far(scene, theirs)
+
+    scene.net.wait(3)
+
+    events = [trace.event for trace in scene.there.traces]
+    assert events.count("collector failed") == 1
+    assert not scene.there.peer.cycles.view().enabled
+    assert scene.here.get(kept.add(7)) == 7
