@@ -293,6 +293,9 @@ class Worker:
             self.longest_wait_s = waited
         client.armed = False
         self.visited = client
+        if client.queue:
+            self.batches += 1
+            self.waits.add(int(waited * 1e6))
         before = self.turns
         try:
             self._run(client)
@@ -300,9 +303,7 @@ class Worker:
             self.running = None
             self.busy_s += perf_counter() - begun
             if self.turns != before:
-                self.batches += 1
                 self.sizes.add(self.turns - before)
-                self.waits.add(int(waited * 1e6))
 
     def _run(self, client: Client) -> None:
         queue, left, spent, gone = client.queue, self.quota, 0, self.gone
