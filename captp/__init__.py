@@ -96,6 +96,27 @@ if TYPE_CHECKING:
         StillShared as StillShared,
     )
     from captp.errors import (
+        StoreBusy as StoreBusy,
+    )
+    from captp.errors import (
+        StoreDamaged as StoreDamaged,
+    )
+    from captp.errors import (
+        StoreError as StoreError,
+    )
+    from captp.errors import (
+        StoreFailed as StoreFailed,
+    )
+    from captp.errors import (
+        StoreFull as StoreFull,
+    )
+    from captp.errors import (
+        StoreTooNew as StoreTooNew,
+    )
+    from captp.errors import (
+        StoreUnusable as StoreUnusable,
+    )
+    from captp.errors import (
         Timeout as Timeout,
     )
     from captp.errors import (
@@ -160,7 +181,8 @@ _HOMES = {
     "captp.errors": "BadArguments BadClass BadLocator BorrowEscape Broken BrokenTrustee Cancelled"
     " CaptureError Closed Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject"
     " Moved NoSuchMethod NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused RemoteFault"
-    " StillShared Timeout Unpassable Unreachable UsageError WrongPeer",
+    " StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull StoreTooNew StoreUnusable Timeout"
+    " Unpassable Unreachable UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
     "captp.model.faults": "portable_error",

@@ -195,5 +195,33 @@ class WrongPeer(Unreachable):
     """Somebody else answered: the proved key is not the one in the sturdyref."""
 
 
+class StoreError(Error):
+    """The store of a durable vat cannot be used as it is; see the subclasses for why."""
+
+
+class StoreBusy(StoreError):
+    """Another process has the store open."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a later version."""
+
+
+class StoreUnusable(StoreError):
+    """The store's place cannot be written, belongs to somebody else, or can be read by others."""
+
+
+class StoreDamaged(StoreError):
+    """The store does not hold what was written to it."""
+
+
+class StoreFull(StoreError):
+    """There is no room for a commit; nothing of it was made."""
+
+
+class StoreFailed(StoreError):
+    """The disk failed in the middle of a commit, or while reading: what is on it is not known."""
+
+
 class InvariantBroken(Error):
     """A bug in captp: a counted invariant does not hold. Please report the text."""
