@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, SupportsIndex, TypeVar
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import Any, Final, Generic, SupportsIndex, TypeVar
 
 T = TypeVar("T")
 
@@ -152,7 +152,7 @@ class Map(Tracked, dict[K, V], Generic[K, V]):
         dict.__setitem__(self, key, value)
 
     def __delitem__(self, key: K) -> None:
-        self._touch(dict.__setitem__, self, _stored(self, key), dict.__getitem__(self, key))
+        self._touch(dict.__setitem__, self, stored_key(self, key), dict.__getitem__(self, key))
         dict.__delitem__(self, key)
 
     def pop(self, key: K, *default: Any) -> Any:
@@ -206,7 +206,7 @@ class Set(Tracked, set[T], Generic[T]):
 
     def discard(self, item: object) -> None:
         if item in self:
-            self._touch(set.add, self, _stored(self, item))
+            self._touch(set.add, self, stored_key(self, item))
             set.discard(self, item)
 
     def remove(self, item: T) -> None:
@@ -258,11 +258,34 @@ class Set(Tracked, set[T], Generic[T]):
         return self._replace(set.symmetric_difference(self, other))
 
 
-def _stored(container: Iterable[Any], key: Any) -> Any:
-    """Return the key that was stored: 0, 0.0 and False are one key to Python, and so are 1, 1.0 and True."""
-    if type(key) is float or (type(key) in (int, bool) and key in (0, 1)):
-        return next(k for k in container if k == key)
-    return key
+class _Probe:
+    """Asks a container for the key that is equal to one: its comparison sees that."""
+
+    __slots__ = ("found", "key")
+
+    def __init__(self, key: Any) -> None:
+        self.key = self.found = key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        if other != self.key:
+            return False
+        self.found = other
+        return True
+
+
+#: Types with values that are equal to others of another type: 1, 1.0 and True are one key to Python.
+_LOOSE: Final = frozenset({int, float, bool, tuple})
+
+
+def stored_key(container: Container[Any], key: Any) -> Any:
+    """Return the key that a container has, of those that are equal to ``key``."""
+    if type(key) not in _LOOSE:
+        return key
+    probe = _Probe(key)
+    return probe.found if probe in container else key
 
 
 def _cut(items: list[Any], length: int) -> None:

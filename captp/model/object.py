@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from captp.errors import BadClass
 from captp.model.codegen import compile_functions
@@ -88,10 +89,16 @@ def _captp_init(_captp_self):{prepare}
 """
 
 
+#: By its kind, the class of stored objects: the one that was defined last.
+KINDS: Final[WeakValueDictionary[str, ObjectMeta]] = WeakValueDictionary()
+
+
 class ObjectMeta(InterfaceMeta):
     """Turns annotations into state slots and marked methods into plain functions."""
 
     _captp_farewell: Row | None
+    _captp_kind: str
+    _captp_version: int
     _captp_fields: dict[str, Field]
     _captp_missing: str
     _captp_own_init: bool
@@ -99,6 +106,7 @@ class ObjectMeta(InterfaceMeta):
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
     ) -> ObjectMeta:
+        kind, version = kwargs.pop("kind", ""), kwargs.pop("version", 1)
         _one_stateful_base(name, bases)
         own = {
             k: Field(name, k, annotation, namespace.pop(k, MISSING))
@@ -127,6 +135,9 @@ class ObjectMeta(InterfaceMeta):
             _check_and_wrap(cls, cls._captp_rows[selector_of(mark_name)])
         _compile_state(cls, own, "__init__" in namespace)
         cls._captp_farewell = prepare_farewell(cls)
+        cls._captp_kind = kind or f"{cls.__module__}:{cls.__qualname__}"
+        cls._captp_version = version
+        KINDS[cls._captp_kind] = cls
         return cls
 
     if not TYPE_CHECKING:  # type checkers would take what it returns for the instance's type

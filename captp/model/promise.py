@@ -5,7 +5,7 @@ A promise is settled by its home only, at a turn's commit, so what user code see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from captp.errors import Broken, UsageError
@@ -19,6 +19,9 @@ BROKEN: Final = 2
 
 class Home(Protocol):
     """The vat as its references see it: compared with ``is``, called to send and to wait."""
+
+    #: Whether what is settled here may be seen outside turns only when it is stored, so that all wait.
+    is_gated: bool
 
     def send(
         self,
@@ -57,7 +60,7 @@ class Home(Protocol):
         """Run a method of a near object at once; raises NotNow where that is not possible."""
         ...
 
-    def park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
+    def park(self, promise: Promise[Any]) -> Iterable[Any]:
         """Suspend the caller, a fiber or a task, until ``promise`` is settled."""
         ...
 
@@ -164,7 +167,7 @@ class Promise(Reference, Generic[R_co]):
         self._route: Any = None
 
     def __await__(self) -> Generator[Any, Any, R_co]:
-        if self._state == PENDING:
+        if self._state == PENDING or self._home.is_gated:
             yield from self._home.park(self)
         if self._state == FULFILLED:
             return self._value  # type: ignore[no-any-return]

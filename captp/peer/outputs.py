@@ -10,6 +10,7 @@ from attrs import define, frozen
 from captp.model.idents import ConnId, Oid
 from captp.model.locator import PeerLocator
 from captp.model.promise import Promise
+from captp.peer.rows import Change
 
 
 @define
@@ -54,16 +55,19 @@ class Woken:
 
 @frozen
 class Load:
-    """Bring objects into memory and report them with ``Peer.loaded``; their messages wait."""
+    """Read what is stored of objects and report each with ``Peer.loaded``; their messages wait."""
 
     oids: tuple[Oid, ...]
 
 
 @frozen
 class Commit:
-    """What must be stored before the outputs of its batch may leave."""
+    """What must be stored before the outputs of its batch, and of later ones, may leave."""
 
     number: int
+    changes: list[Change]
+    #: The highest id that an object has had.
+    last_oid: int
 
 
 @frozen

@@ -26,10 +26,13 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, pressure, routing
+from captp.peer.durable.loading import Rows
+from captp.peer.durable.opening import open_stored
+from captp.peer.durable.stored import Image, Stored
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
-from captp.peer.outputs import Batch, Dial, Hangup, Load, Trace, Woken, Write
+from captp.peer.outputs import Batch, Dial, Hangup, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
 from captp.peer.timers import Timers
@@ -52,11 +55,16 @@ class Peer:
         entropy: Callable[[int], bytes],
         limits: Limits | None = None,
         cycles: Cycles | None = None,
+        durable: Image | None = None,
     ) -> None:
         self.key = key
         self.limits = limits or Limits()
-        self.vat = Vat(self.limits)
+        self.vat = Vat(self.limits, is_durable=durable is not None)
+        #: What is stored, in a durable vat.
+        self.stored: Stored | None = None
         self.registry = Registry(derive(key.seed(), b"captp swiss index"))
+        if durable is not None:
+            self.stored, self.registry = open_stored(self, durable)
         self.router = Router(entropy)
         self.exporter = Exporter(self.limits, key.public.designator)
         #: By name: who handles calls of a control target; any other is silent.
@@ -239,18 +247,11 @@ class Peer:
                 # A vat that starts answers first: only then is there time to load it.
                 self.cycles.tick(now)
 
-    def load(self, obj: Object) -> None:
-        """Hold the messages to an object whose state is not in memory, and ask for it."""
-        self.vat.latches.hold(obj)
-        self.outputs.append(Load((obj._entry.oid,)))
-
-    def loaded(self, oids: tuple[Oid, ...], now: float) -> None:
-        """Let the messages to objects that were brought into memory run."""
+    def loaded(self, oid: Oid, bundle: dict[int, Rows] | None, now: float) -> None:
+        """Take what is stored of an object, None if that cannot be read; the messages to it run."""
         self.now = now
-        for oid in oids:
-            obj = self.vat.heap.find(oid)
-            if obj is not None:
-                self.vat.latches.release(obj)
+        if self.stored is not None:
+            self.stored.loaded(oid, bundle)
 
     # What the driver's users ask for.
 
@@ -321,10 +322,11 @@ class Peer:
             faults.clear()
         vat.heap.sweep()
         self._batches += 1
+        commit = None if self.stored is None else self.stored.collect(self._batches, outputs)
         self.outputs = []
         vat.awake = False
         wake_at = self.wake_at() if self.timers.waiting or self.router.attempts else None
-        return Batch(self._batches, None, outputs, wake_at, vat.has_work or bool(self.touched))
+        return Batch(self._batches, commit, outputs, wake_at, vat.has_work or bool(self.touched))
 
     def wake_at(self) -> float | None:
         """Return when a timer or a dial is due next; heartbeats follow the driver's own beat."""

@@ -11,7 +11,6 @@ from typing import Any
 from attrs import define
 
 from captp.errors import NotFound
-from captp.model.object import Object
 from captp.model.ref import Ref
 from captp.model.swiss import SwissIndex
 
@@ -22,10 +21,12 @@ NO_SUCH_OBJECT = "no-such-object: there is no such object, or it is not for you"
 class Registration:
     """One swiss number: what it gives, and for how long."""
 
-    ref: Ref
+    #: None in a durable vat, which keeps what is stored by its place.
+    ref: Ref | None
     label: str
     expires: float | None = None
     uses: int | None = None
+    place: tuple[int, int] | None = None
 
 
 class Registry:
@@ -37,11 +38,17 @@ class Registry:
 
     def register(self, swiss: bytes, registration: Registration) -> None:
         """Let ``swiss`` fetch a reference; registering it again replaces what it gave."""
-        self._by_mac[self._index.mac(swiss)] = registration
+        mac = self._index.mac(swiss)
+        self._store(mac, registration)
+        self._by_mac[mac] = registration
 
     def revoke(self, swiss: bytes) -> bool:
         """Forget a swiss number; return whether it was known."""
-        return self._by_mac.pop(self._index.mac(swiss), None) is not None
+        mac = self._index.mac(swiss)
+        is_known = mac in self._by_mac
+        if is_known:
+            self._drop(mac)
+        return is_known
 
     def fetch(self, swiss: Any, now: float) -> Ref:
         """Return what a swiss number gives; raises NotFound, with one text whatever is wrong."""
@@ -52,17 +59,20 @@ class Registry:
         if found is None or type(swiss) is not bytes:
             raise NotFound(NO_SUCH_OBJECT)
         if found.expires is not None and now >= found.expires:
-            del self._by_mac[mac]
+            self._drop(mac)
             raise NotFound(NO_SUCH_OBJECT)
         if found.uses is not None:
             found.uses -= 1
             if found.uses <= 0:
-                del self._by_mac[mac]
-        return found.ref
+                self._drop(mac)
+            else:
+                self._store(mac, found)
+        return self._reference(found)
 
-    def find(self, swiss: bytes) -> Registration | None:
+    def find(self, swiss: bytes) -> Ref | None:
         """Return what a swiss number stands for, for tools: that uses nothing up."""
-        return self._by_mac.get(self._index.mac(swiss))
+        found = self._by_mac.get(self._index.mac(swiss))
+        return None if found is None else self._reference(found)
 
     def labels(self) -> list[str]:
         """Return the labels of what is registered."""
@@ -72,6 +82,14 @@ class Registry:
         """Return what is registered."""
         return self._by_mac.values()
 
-    def objects(self) -> list[Object]:
-        """Return the registered objects: they are roots."""
-        return [r.ref._anchor for r in self._by_mac.values() if isinstance(r.ref._anchor, Object)]
+    # What a durable vat does besides.
+
+    def _store(self, mac: bytes, registration: Registration) -> None:
+        """Have a registration survive, which is new or has changed."""
+
+    def _drop(self, mac: bytes) -> None:
+        del self._by_mac[mac]
+
+    def _reference(self, registration: Registration) -> Ref:
+        assert registration.ref is not None
+        return registration.ref

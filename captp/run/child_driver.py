@@ -22,7 +22,7 @@ from captp.errors import Unreachable, UsageError
 from captp.model.promise import BROKEN, FULFILLED
 from captp.net.seqpacket_socket import PacketSocket
 from captp.peer import pressure
-from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
+from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.session.handshake import Channel
 from captp.vat.effects import CURRENT_VAT
@@ -207,9 +207,6 @@ class Driver:
         except Exception as problem:  # the function's own error, or a result that cannot cross
             vat.settle(output.promise, BROKEN, problem)
 
-    def _load(self, output: Load) -> None:
-        self.peer.loaded(output.oids, monotonic())
-
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:
             waiter.wake()
@@ -224,7 +221,6 @@ _ACTIONS: Final[dict[type, Callable[[Driver, Any], None]]] = {
     Dial: Driver._dial,
     Hangup: Driver._hangup,
     Call: Driver._call,
-    Load: Driver._load,
     Woken: Driver._wake,
     Trace: Driver._trace,
 }

@@ -174,6 +174,8 @@ class Connection:
                 data = await self._take_in_pieces(data)
             received(conn, data, trio.current_time())
             pump.flush()
+            if pump.is_stalled:
+                await pump.room()
             while pressure.is_behind(peer, conn):
                 if pressure.is_held_back(peer, conn):
                     # Time alone changes that, or another peer.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
@@ -20,6 +21,7 @@ from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator, SturdyRef, announcing, parse_sturdyref, read_cap_file
 from captp.model.object import Object
 from captp.model.promise import Promise, Resolver
+from captp.model.ref import Ref
 from captp.model.trust import Trust
 from captp.net.base import Conduit, Netlayer
 from captp.peer.load import Meter
@@ -27,6 +29,9 @@ from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
+from captp.run.sealed import Sealed
+from captp.run.serving import serve
+from captp.run.store import Store
 from captp.run.unwrapped import unwrapped
 from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
@@ -45,8 +50,13 @@ Source: TypeAlias = SturdyRef | str | os.PathLike[str]
 class LiveVat:
     """An open vat: objects live in it, references belong to it, and it ends with its block."""
 
-    def __init__(self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter) -> None:
+    def __init__(
+        self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter, sync: Callable[[], None]
+    ) -> None:
         self._peer = peer
+        #: Blocks until what has happened is stored, in a durable vat.
+        self._sync = sync
+        self._roots: dict[str, Ref] = {}
         self._netlayers = netlayers
         self._meter = meter
         #: Those that are open, by name, and how many have been.
@@ -71,6 +81,19 @@ class LiveVat:
     def export(self, obj: Object) -> Any:
         """Return a reference to ``obj``, typed as its interface; the vat owns the object from now on."""
         return self._peer.vat.reference(obj)
+
+    def root(self, name: str, make: Callable[[], Object]) -> Any:
+        """Return a reference to the object that has a name in this vat, typed as its interface.
+
+        ``make()`` makes it the first time; in a durable vat that is once in the life of its store, and it
+        is there again, with all that it leads to, whenever the vat is opened.
+        """
+        stored = self._peer.stored
+        if stored is not None:
+            return stored.root(name, make)
+        if name not in self._roots:
+            self._roots[name] = self.export(make())
+        return self._roots[name]
 
     def entrust(
         self, obj: T, *, alone: bool = False, on_error: Literal["keep", "poison"] = "keep"
@@ -154,7 +177,9 @@ class LiveVat:
                 raise UsageError("this vat does not listen: open_vat(listen=[...]) first")
             transport = next(iter(known))
         until = None if expires is None else trio.current_time() + expires
-        return self._peer.mint(target, transport, label=label, expires=until, uses=uses, swiss=swiss)
+        made = self._peer.mint(target, transport, label=label, expires=until, uses=uses, swiss=swiss)
+        self._sync()
+        return made
 
     @overload
     def enliven(self, source: Source, interface: type[I], *, retry_for: float = 0.0) -> I: ...
@@ -239,22 +264,31 @@ async def open_vat(
     netlayers: Iterable[Netlayer] = (),
     limits: Limits | None = None,
     cycles: Cycles | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[LiveVat]:
     """Open a vat for the length of the block; its connections and fibers end with it.
 
     ``key`` is its identity, a fresh one by default. ``listen`` names netlayers that serve, and
     ``netlayers`` such that only dial; tls, unix, loopback tcp-testing-only and, with its extra, websocket
     can always be dialled. ``cycles`` says how garbage is found that loops through several vats.
+    ``store`` makes the vat durable: what its roots and sturdyrefs lead to outlives it, and is there when the
+    store is opened again with the same ``key``. Raises a StoreError where the store cannot be used, and from
+    the block where it fails later.
     """
     check_instance("key", key, PrivateKey, "captp.PrivateKey.from_seed(secrets.token_bytes(32))")
     check_instance("limits", limits, Limits, "captp.Limits(field=value)")
     check_instance("cycles", cycles, Cycles, "captp.Cycles(field=value)")
     served, dialled = netlayers_of("listen", listen), netlayers_of("netlayers", netlayers)
+    if store is not None and key is None:
+        raise UsageError("a durable vat keeps its key: make one, keep it where nobody reads it, pass key=...")
     key = key or PrivateKey.from_seed(os.urandom(32))
-    peer = Peer(key=key, entropy=os.urandom, limits=limits, cycles=cycles)
+    sealed = image = None
+    if store is not None:
+        sealed = Sealed(store, key.seed())
+        image = await trio.to_thread.run_sync(sealed.open, time.time() - trio.current_time())
+    peer = Peer(key=key, entropy=os.urandom, limits=limits, cycles=cycles, durable=image)
     layers: dict[str, Netlayer] = {n.transport: n for n in (*dialled, *served)}
     meter = Meter(peer, trio.current_time())
-    vat = LiveVat(peer, layers, meter)
 
     async def dial(locator: PeerLocator) -> Conduit:
         layer = layers.get(locator.transport)
@@ -264,7 +298,7 @@ async def open_vat(
 
     with unwrapped():
         async with trio.open_nursery() as nursery:
-            pump = Pump(peer, nursery, dial, meter)
+            pump = Pump(peer, nursery, dial, meter, sealed)
             try:
                 nursery.start_soon(pump.run)
                 nursery.start_soon(pump.beat)
@@ -273,7 +307,7 @@ async def open_vat(
                     peer.locations[layer.transport] = PeerLocator.make(
                         layer.transport, key.public.designator, announcing("mp1", layer.hints())
                     )
-                yield vat
+                yield LiveVat(peer, layers, meter, pump.sync)
             finally:
                 await pump.close()
                 nursery.cancel_scope.cancel()
@@ -283,7 +317,7 @@ async def _serve(
     pump: Pump, layer: Netlayer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     async def accept(conduit: Conduit) -> None:
-        await pump.serve(conduit, layer.transport)
+        await serve(pump, conduit, layer.transport)
 
     await layer.serve(accept, task_status=task_status)
 

@@ -17,22 +17,24 @@ from typing import Any, Final, cast
 import trio
 from trio.lowlevel import checkpoint, current_task, reschedule, wait_task_rescheduled
 
-from captp.errors import Disconnected
-from captp.model.idents import ConnId
+from captp.model.idents import ConnId, Oid
 from captp.model.locator import PeerLocator
 from captp.model.promise import BROKEN, PENDING, Promise, add_waiter
 from captp.net.admission import HalfOpen
-from captp.net.base import Conduit
-from captp.net.seqpacket import SeqpacketConduit
+from captp.peer.durable.loading import Rows
 from captp.peer.load import Meter
-from captp.peer.outputs import Call, Dial, Hangup, Load, Trace, Woken, Write
+from captp.peer.outputs import Batch, Call, Dial, Hangup, Load, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.awake import Awake
 from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
+from captp.run.gate import Gate
 from captp.run.outside import run_outside
+from captp.run.sealed import Sealed
+from captp.run.serving import dial_and_serve
+from captp.run.steps import AfterSteps
 from captp.run.waiter import TaskWaiter
-from captp.session.handshake import Channel
+from captp.vat.written import DurableTrustee
 
 #: Deliveries between two writes: the other end works on the first while we go on.
 SLICE: Final = 128
@@ -48,40 +50,30 @@ BEAT_S: Final = 0.25
 log = logging.getLogger("captp")
 
 
-class AfterSteps(trio.abc.Instrument):
-    """Lets the pump flush at the end of a task's step, which costs no switch to a task of its own.
-
-    It is in place while few tasks wait: with many, one flush a tick by the pump's task is cheaper.
-    """
-
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
-        """Flush when the step that has just ended rang."""
-        if self._pump.rung:
-            self._pump.stepped()
-
-
 class Pump:
     """Drives one peer on trio; owns its connections."""
 
     def __init__(
-        self, peer: Peer, nursery: trio.Nursery, dial: Callable[[PeerLocator], Any], meter: Meter
+        self,
+        peer: Peer,
+        nursery: trio.Nursery,
+        dial: Callable[[PeerLocator], Any],
+        meter: Meter,
+        sealed: Sealed | None = None,
     ) -> None:
         self.peer = peer
         self.nursery = nursery
         self._meter = meter
-        self._dial_conduit = dial
-        self._connections: dict[ConnId, Connection] = {}
-        #: Held by a connection that goes on with what it has read, while others wait to do so.
+        self.dial_conduit = dial
+        self.connections: dict[ConnId, Connection] = {}
+        #: Held by a connection that goes on with what it has read.
         self.turn = trio.Lock()
-        self._half_open = HalfOpen(peer.limits)
-        self._awake = Awake(self._received)
+        self.half_open = HalfOpen(peer.limits)
+        self.awake = Awake(self._received)
         #: Tasks that wait, and for what.
         self._parked: dict[TaskWaiter, Promise[Any]] = {}
         self._running = False
-        self._closing = False
+        self.is_closing = False
         self._task: trio.lowlevel.Task | None = None
         self.rung = False
         self._after_steps: AfterSteps | None = None
@@ -89,7 +81,7 @@ class Pump:
         self._wake_at = math.inf
         self._sleeper: trio.CancelScope | None = None
         vat = peer.vat
-        # It is a generator still, of the kind that may yield from a coroutine: one frame less each time.
+        # It is a generator of the kind that may yield from a coroutine: one frame less each time.
         vat.parker = cast("Callable[[Promise[Any]], Generator[Any, Any, None]]", self._park)
         vat.pause = self._pause
         vat.doorbell = self.ring
@@ -97,11 +89,16 @@ class Pump:
         vat.nudge = self._nudge
         self._token = trio.lowlevel.current_trio_token()
         self._hidden = HiddenTask(vat)
+        #: Where the batches of a durable vat wait until they are stored, and whether it could take no more.
+        self._is_stalled = False
+        self._gate: Gate | None = None
+        if sealed is not None:
+            self._gate = Gate(sealed, self._released, self._loaded, self._has_room, self._failed)
 
     @property
     def has_many(self) -> bool:
         """Whether connections share this vat, so that each has short turns."""
-        return len(self._connections) > 1
+        return len(self.connections) > 1
 
     # Waiting for promises in trio tasks.
 
@@ -109,16 +106,23 @@ class Pump:
     def _park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
         waiter = TaskWaiter()
         waiter.task = None
-        add_waiter(promise, waiter)
         parked = self._parked
+        if promise._state == PENDING:
+            add_waiter(promise, waiter)
+        else:
+            # It is settled in memory, in a durable vat.
+            self.flush()
+            if self._gate is None or self._gate.is_open:
+                return
+            self._gate.add(Woken([waiter]))
         if len(parked) < EAGER_WAITERS:
             self.flush()
-            if self._awake.conduits:
-                if self._awake.is_due():
+            if self.awake.conduits:
+                if self.awake.is_due():
                     yield from checkpoint()  # noqa: ASYNC105 - a generator cannot await
                 if promise._state == PENDING:
                     self._look(promise)
-            if promise._state != PENDING:
+            if promise._state != PENDING and (self._gate is None or self._gate.is_open):
                 return
         waiter.task = current_task()
         parked[waiter] = promise
@@ -131,7 +135,7 @@ class Pump:
         route = promise._route
         link = None if route is None else self.peer.links.get(route.session)
         if link is not None:
-            self._awake.look(link.conn, promise)
+            self.awake.look(link.conn, promise)
 
     def _received(self, conn: ConnId, data: bytes, promise: Promise[Any]) -> None:
         self.peer.received(conn, data, trio.current_time())
@@ -145,7 +149,11 @@ class Pump:
 
     def flush(self) -> None:
         """Run the engine and act on what it drained; once the vat closes, what is left stays."""
-        if self._running or self._closing:
+        if self._running or self.is_closing:
+            return
+        gate = self._gate
+        if gate is not None and gate.is_full:
+            self.rung, self._is_stalled = False, True
             return
         self._running = True
         self.rung = False
@@ -158,8 +166,10 @@ class Pump:
                 with self._hidden:
                     peer.run(size)
                     batch = peer.drain()
-                for output in batch.outputs:
-                    _ACTIONS[type(output)](self, output)
+                if gate is None:
+                    self._act(batch)
+                else:
+                    self._hold(gate, batch)
                 slices -= 1
                 if not slices or not batch.more:
                     break
@@ -173,6 +183,20 @@ class Pump:
         if batch.more:
             peer.vat.ring()
 
+    def _act(self, batch: Batch) -> None:
+        for output in batch.outputs:
+            _ACTIONS[type(output)](self, output)
+
+    def _hold(self, gate: Gate, batch: Batch) -> None:
+        loads = [output for output in batch.outputs if type(output) is Load]
+        if loads:
+            batch.outputs = [output for output in batch.outputs if type(output) is not Load]
+        gate.push(batch)
+        # Reading tells nobody anything; it comes behind what was pushed.
+        for load in loads:
+            for oid in load.oids:
+                gate.load(oid)
+
     async def _pause(self) -> None:
         self._meter.refills += 1
         await trio.lowlevel.checkpoint()
@@ -180,7 +204,7 @@ class Pump:
     def ring(self) -> None:
         """Have a flush after the task step that runs now, or with many waiters in the next tick."""
         self.rung = True
-        if not self._closing:
+        if not self.is_closing:
             # What a connection left in the outbox goes before what is asked for from now on.
             self.peer.vat.awake = True
         if self._after_steps is None:
@@ -223,15 +247,15 @@ class Pump:
         try:
             while True:
                 self._look_after_steps(few=len(self._parked) < EAGER_WAITERS)
+                if self._failure is not None:
+                    raise self._failure
                 if self.rung:
                     # There was more to do than one flush does: other tasks have their go between.
                     await trio.lowlevel.checkpoint()
                 else:
                     self._task = current_task()
                     await wait_task_rescheduled(abort)
-                if self._failure is not None:
-                    raise self._failure
-                if self.rung:
+                if self.rung and self._failure is None:
                     self.flush()
         finally:
             self._look_after_steps(few=False)
@@ -248,7 +272,7 @@ class Pump:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
         beat = min(BEAT_S, self.peer.cycle_settings.tick)
         while True:
-            pause = beat if self._connections or self.peer.is_holding else math.inf
+            pause = beat if self.connections or self.peer.is_holding else math.inf
             deadline = min(trio.current_time() + pause, self._wake_at)
             with trio.CancelScope(deadline=deadline) as self._sleeper:
                 await trio.sleep_forever()
@@ -257,72 +281,67 @@ class Pump:
             self.peer.tick(trio.current_time())
             self.flush()
 
+    # What the store says.
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether too much waits for the disk for anything more to run."""
+        return self._gate is not None and self._gate.is_full
+
+    async def room(self) -> None:
+        """Wait until that is no longer so, then go on."""
+        assert self._gate is not None
+        await self._gate.room()
+        self.flush()
+
+    def sync(self) -> None:
+        """Block until what has happened so far is stored."""
+        if self._gate is not None:
+            self.flush()
+            self._gate.wait()
+
+    def _released(self, batch: Batch) -> None:
+        self._act(batch)
+        if self._is_stalled and not self.is_stalled:
+            self._is_stalled = False
+            self.ring()
+
+    def _loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
+        self.peer.loaded(oid, bundle, trio.current_time())
+        self.ring()
+
+    def _has_room(self, has_room: bool) -> None:
+        trustee = self.peer.vat.trustee
+        assert isinstance(trustee, DurableTrustee)
+        trustee.has_room = has_room
+
+    def _failed(self, problem: BaseException) -> None:
+        self._failure = problem
+        self._wake_task()
+
+    def first_came(self) -> None:
+        """Begin to look at connections now and then: there was none before."""
+        if self._sleeper is not None:
+            self._sleeper.cancel()
+
     # Actions.
 
     def _write(self, output: Write) -> None:
-        connection = self._connections.get(output.conn)
+        connection = self.connections.get(output.conn)
         if connection is not None:
             connection.write(output.data)
 
     def _dial(self, output: Dial) -> None:
-        self.nursery.start_soon(self._dial_and_serve, output)
-
-    async def _dial_and_serve(self, output: Dial) -> None:
-        try:
-            conduit = await self._dial_conduit(output.locator)
-        except Disconnected as problem:
-            self.peer.dial_failed(output.conn, problem, trio.current_time())
-            self.flush()
-            return
-        await self.serve(conduit, output.locator.transport, output.conn, output.locator)
-
-    async def serve(
-        self,
-        conduit: Conduit,
-        transport: str,
-        conn: ConnId | None = None,
-        dialled: PeerLocator | None = None,
-    ) -> None:
-        """Carry one connection until its end; closes the conduit."""
-        if conn is None:
-            conn = self.peer.router.new_conn()
-        channel = Channel(conduit.proved, conduit.binding, transport, conduit.framed)
-        connection = self._connections[conn] = Connection(self, conn, conduit)
-        if isinstance(conduit, SeqpacketConduit):
-            self._awake.conduits[conn] = conduit
-        why = "the other end closed it"
-        try:
-            self.peer.connected(conn, channel, trio.current_time(), dialled)
-            self.flush()
-            if self._sleeper is not None and len(self._connections) == 1:
-                self._sleeper.cancel()
-            if dialled is None:
-                await connection.open(self._half_open, transport)
-            await connection.read()
-        except Disconnected as problem:
-            why = str(problem)
-        finally:
-            self._connections.pop(conn, None)
-            self._awake.conduits.pop(conn, None)
-            self.peer.disconnected(conn, why, trio.current_time())
-            if not self._closing:
-                self.flush()
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-                await connection.aclose()
+        self.nursery.start_soon(dial_and_serve, self, output)
 
     def _hangup(self, output: Hangup) -> None:
-        connection = self._connections.pop(output.conn, None)
+        connection = self.connections.pop(output.conn, None)
         if connection is not None:
             self.nursery.start_soon(connection.aclose)
 
     def _call(self, output: Call) -> None:
         promise = weakref.ref(output.promise)
         self.nursery.start_soon(run_outside, self.peer.vat, promise, output.function, output.args)
-
-    def _load(self, output: Load) -> None:
-        # Everything is in memory, so there is nothing to wait for.
-        self.peer.loaded(output.oids, trio.current_time())
-        self.peer.vat.ring()
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:
@@ -338,7 +357,14 @@ class Pump:
         """Send what is still to be sent, say goodbye on every connection and forget them."""
         if self._failure is None:
             self.flush()
-        self._closing = True
+        self.is_closing = True
+        if self._gate is not None:
+            await self._gate.aclose()
+            if self._gate.failure is not None:
+                # Nothing that is in memory may be told.
+                self._failure = self._gate.failure
+                await self._close_connections()
+                return
         now = trio.current_time()
         for link in list(self.peer.router.links.values()):
             link.session.abort("closed", "the vat is closing")
@@ -355,9 +381,12 @@ class Pump:
             if promise._state == PENDING:
                 self.peer.vat.settle_now(promise, BROKEN, self.peer.vat.closed())
             waiter.wake()
-        with trio.CancelScope(shield=True, deadline=now + 2):
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
             async with trio.open_nursery() as nursery:
-                for connection in list(self._connections.values()):
+                for connection in list(self.connections.values()):
                     nursery.start_soon(connection.aclose)
 
 
@@ -366,7 +395,6 @@ _ACTIONS: Final[dict[type, Callable[[Pump, Any], None]]] = {
     Dial: Pump._dial,
     Hangup: Pump._hangup,
     Call: Pump._call,
-    Load: Pump._load,
     Woken: Pump._wake,
     Trace: Pump._trace,
 }

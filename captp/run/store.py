@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from captp.peer.durable.rows import TABLES, Change, Verb
+from captp.peer.rows import TABLES, Change, Verb
 
 __all__ = ["TABLES", "Change", "Store", "Verb"]
 
@@ -51,7 +51,7 @@ class Store(Protocol):
     def scan(
         self, table: str, *, prefix: bytes = b"", after: bytes | None = None, limit: int = 1000
     ) -> list[tuple[bytes, bytes]]:
-        """Return the first ``limit`` rows, by key, whose keys begin with ``prefix`` and are past ``after``."""
+        """Return rows by key, at most ``limit``, of those with ``prefix`` the first after ``after``."""
         ...
 
     def count(self, table: str) -> int:

@@ -261,6 +261,23 @@ class LoopTrust(Trust[T]):
         self._cell = None
 
 
+class GatedTrust(LoopTrust[T]):
+    """A handle in a durable vat, where a result is there when what caused it is stored."""
+
+    __slots__ = ()
+
+    async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._queued(self._cell or _dropped(), fn, args, kwargs)  # type: ignore[no-any-return]
+
+    def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if (self._cell or _dropped()).trustee.in_turn is None:
+            raise NotNow("this vat is durable, and a result is there when it is stored: use apply")
+        return super().apply_now(fn, *args, **kwargs)
+
+    def clone(self) -> GatedTrust[T]:
+        return GatedTrust(self._cell or _dropped())
+
+
 def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a function on an object as a turn, now, before anything else does; raises what it raises."""
     trustee, vat = cell.trustee, cell.vat
@@ -323,4 +340,5 @@ async def _settled(call: Delegated, promise: Promise[Any]) -> None:
 def entrust(vat: Any, target: T, *, poisons: bool) -> LoopTrust[T]:
     """Give an object to the vat's own loop; from now on it is used through the handle alone."""
     obj = target if isinstance(target, Object) else Holder(type(target).__name__)
-    return LoopTrust(Cell(vat, target, obj, vat.reference(obj), poisons=poisons))
+    handle = GatedTrust if vat.is_gated else LoopTrust
+    return handle(Cell(vat, target, obj, vat.reference(obj), poisons=poisons))

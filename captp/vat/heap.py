@@ -33,6 +33,8 @@ class HeapEntry:
     given: int = 0
     #: The tables of the sessions that name it now.
     where: Any = None
+    #: How it is stored, in a durable vat, if it is.
+    kept: Any = None
 
 
 class Heap:
@@ -40,15 +42,21 @@ class Heap:
 
     def __init__(self) -> None:
         self._objects: dict[Oid, weakref.ref[Object]] = {}
-        self._last = 0
+        #: The newest id.
+        self.last = 0
         self._gone: list[Oid] = []
 
     def add(self, obj: Object, trustee: Any) -> None:
         """Enter ``obj``; it leaves by itself when nobody holds it any more."""
-        self._last = number = self._last + 1
+        self.last = number = self.last + 1
         oid = Oid(number)
         obj._entry = HeapEntry(oid, trustee)
         self._enter(oid, obj)
+
+    def enter(self, obj: Object, entry: HeapEntry) -> None:
+        """Enter an object that was stored, under the id that it has had."""
+        obj._entry = entry
+        self._enter(entry.oid, obj)
 
     def _enter(self, oid: Oid, obj: Object) -> None:
         gone = self._gone

@@ -8,6 +8,7 @@ Invariant: ``waiting`` names exactly the results of the messages that stand in a
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from captp.errors import Deadlock, InvariantBroken, Overloaded
@@ -25,7 +26,7 @@ DEEPEST: Final = 256
 class Latch(deque[Message]):
     """The messages to one object that is held, how many calls they are, and who holds it."""
 
-    __slots__ = ("calls", "fiber", "holders")
+    __slots__ = ("calls", "fiber", "holders", "on_wait")
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +34,8 @@ class Latch(deque[Message]):
         self.calls = 0
         self.holders = 0
         self.fiber: Fiber | None = None
+        #: Who is to know, once, that a message waits: it brings the object.
+        self.on_wait: Callable[[Object], None] | None = None
 
 
 class Latches:
@@ -82,6 +85,9 @@ class Latches:
             return
         latch.append(message)
         latch.calls = calls
+        if latch.on_wait is not None:
+            on_wait, latch.on_wait = latch.on_wait, None
+            on_wait(obj)
         if promise is not None:
             self.waiting[promise] = obj
 

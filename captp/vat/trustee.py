@@ -56,7 +56,7 @@ class Trustee:
             )
         entry = obj._entry
         version = entry.version
-        self.journal.append((_restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]
+        self.journal.append((restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]
         obj._turn = self.token
         entry.dirty = True
         entry.version = version + 1
@@ -70,7 +70,7 @@ class Trustee:
     def last_holder_went(self, obj: Object) -> None:
         """Have an object that has ``__dropped__`` told soon; any thread, in the middle of anything."""
         vat = self.vat
-        if not vat.is_closed and not obj._entry.is_told:
+        if not vat.is_closed and not obj._entry.is_told and obj._entry.kept is None:
             vat.dropped.append(obj)
             vat.nudge()
 
@@ -152,6 +152,7 @@ class Trustee:
         return view(self.vat, obj, ref_class(interface or shown_as(type(obj))))
 
 
-def _restore(obj: Object, state: tuple[Any, ...], entry: HeapEntry, version: int, dirty: bool) -> None:
+def restore(obj: Object, state: tuple[Any, ...], entry: HeapEntry, version: int, dirty: bool) -> None:
+    """Undo all assignments to fields of one object."""
     obj._captp_undo(state)  # type: ignore[attr-defined]
     entry.version, entry.dirty = version, dirty

@@ -7,7 +7,7 @@ are kept or both are dropped. What the outbox holds has left its turn; the peer 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Final
 
 from captp.errors import Broken, Closed, InvariantBroken, NotNear, NotNow, UsageError
@@ -43,6 +43,7 @@ from captp.vat.settling import Settling, followed, is_under_way
 from captp.vat.specials import SPECIALS
 from captp.vat.trustee import Trustee
 from captp.vat.turns import Turns, find
+from captp.vat.written import DurableTrustee
 
 #: Messages that a caller may collect before a part of them is sent.
 SPILL: Final = 64
@@ -64,10 +65,12 @@ def _silent() -> None:
 class Vat:
     """Objects, promises and the turns that join them; fed by its peer, driven by nobody's clock."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, is_durable: bool = False) -> None:
         self.limits = limits
         self.heap = Heap()
-        self.trustee = Trustee(self, self.heap)
+        self.trustee = DurableTrustee(self, self.heap) if is_durable else Trustee(self, self.heap)
+        #: Whether results are seen outside turns only when what caused them is stored.
+        self.is_gated = is_durable
         self.queues = Queues()
         self.local = self.queues.open("vat")
         self.outbox: list[Any] = []
@@ -93,7 +96,7 @@ class Vat:
         self.doorbell: Callable[[], None] = _silent
         #: Has the driver look at what went in its own thread soon; fit for finalizers.
         self.nudge: Callable[[], None] = self.let_go.clear
-        self.parker: Callable[[Promise[Any]], Generator[Any, Any, None]] | None = None
+        self.parker: Callable[[Promise[Any]], Iterable[Any]] | None = None
         #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
         self.budget = BUDGET
         self.is_closed = False
@@ -181,6 +184,8 @@ class Vat:
                 return self.turns.result(row, thunk(obj, args, kwargs))
             finally:
                 self.settle_now(promise, FULFILLED, None)
+        if self.is_gated:
+            raise NotNow("this vat is durable, and a result is there when it is stored: send, and await it")
         token = CURRENT_VAT.set(self)
         try:
             self.turns.run(obj, row, Message(target, selector, args, kwargs, promise))
@@ -192,8 +197,10 @@ class Vat:
             raise promise._value
         return promise._value
 
-    def park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
+    def park(self, promise: Promise[Any]) -> Iterable[Any]:
         """Suspend the caller, a fiber or a task of the driver, until ``promise`` is settled."""
+        if promise._state != PENDING and self.turns.fiber_runs:
+            return ()
         route = promise._route
         if promise._value is not None or route is None or not route.wanted:
             self.want(promise)

@@ -166,7 +166,7 @@ def slots_of(kind: type) -> list[MemberDescriptorType]:
 
 def _of_object(slots: tuple[Callable[[Any], Any], ...], walk: Walk, obj: Any) -> Sequence[Any]:
     entry = _entry_of(obj)
-    if entry is None or entry.sole or _latch_of(obj) is not None:
+    if entry is None or entry.sole or entry.kept is not None or _latch_of(obj) is not None:
         walk.rooted.append(walk.here)
         return ()
     references = walk.held(obj)

@@ -266,10 +266,10 @@ class Hosting:
 
 
 def _registered(vat: OpenVat, swiss: bytes) -> Key:
-    registration = vat.live.peer.registry.find(swiss)
-    if registration is None:
+    ref = vat.live.peer.registry.find(swiss)
+    if ref is None:
         raise captp.Refused("there is no such object, or its sturdyref has expired")
-    return vat.live.peer.cycles.key(registration.ref._anchor)
+    return vat.live.peer.cycles.key(ref._anchor)
 
 
 def _session_status(vat: str, session: SessionView) -> dict[str, Any]:

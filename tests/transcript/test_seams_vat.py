@@ -57,9 +57,9 @@ def test_seam_c_a_target_that_is_held_twice_waits_for_both() -> None:
     it.net.rest()
     busy = list(it.counter.seen)
 
-    it.b.peer.load(it.counter)
+    it.b.peer.vat.latches.hold(it.counter)
     it.b.run()
-    it.b.peer.loaded((it.counter._entry.oid,), it.net.now)
+    it.b.peer.vat.latches.release(it.counter)
     it.b.run()
 
     assert busy == []
@@ -89,7 +89,7 @@ class Storing(Host):
 
         def durable() -> Batch:
             batch = drain()
-            commit = Commit(batch.number)
+            commit = Commit(batch.number, [], 0)
             self.unstored.append((commit, batch.outputs))
             return evolve(batch, commit=commit, outputs=[])
 
@@ -236,7 +236,7 @@ def test_seam_g_each_turn_and_each_step_of_a_fiber_is_entered_and_left_once() ->
 # h. Effects for the driver beside writes and dials.
 
 
-def test_seam_h_no_object_is_loaded_and_nothing_is_committed_today() -> None:
+def test_seam_h_a_volatile_vat_loads_nothing_and_commits_nothing() -> None:
     it = pair()
     it.ref.add(1)
     it.net.rest()
@@ -244,25 +244,3 @@ def test_seam_h_no_object_is_loaded_and_nothing_is_committed_today() -> None:
     outputs = [o for host in (it.a, it.b) for batch in host.batches for o in batch.outputs]
 
     assert not any(isinstance(o, Load | Commit) for o in outputs)
-
-
-def test_seam_h_messages_wait_in_order_for_an_object_that_is_being_loaded() -> None:
-    it = pair()
-    other = Counter()
-    fetched = it.a.want(it.a.enliven(it.b.mint(other), Shop))
-    it.net.rest()
-    it.b.peer.load(it.counter)
-    for i in range(3):
-        it.ref.add(i)
-    outcome(fetched).add(9)
-    it.net.rest()
-    (load,) = it.b.loads
-    waiting = (list(it.counter.seen), list(other.seen))
-
-    it.b.peer.loaded(load.oids, it.net.now)
-    it.ref.add(3)
-    it.net.rest()
-
-    assert load == Load((it.counter._entry.oid,))
-    assert waiting == ([], [9])
-    assert list(it.counter.seen) == [0, 1, 2, 3]

@@ -20,7 +20,7 @@ from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey, side_id
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.promise import Promise, add_waiter
-from captp.peer.outputs import Batch, Call, Dial, Hangup, Load, Trace, Woken, Write
+from captp.peer.outputs import Batch, Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.peer.router import Link
 from captp.session.handshake import Channel
@@ -63,7 +63,6 @@ class Host:
         #: Whether methods of its objects may raise what is logged.
         self.has_faults = False
         self.woken: list[str] = []
-        self.loads: list[Load] = []
         self.calls: list[Call] = []
         self.batches: list[Batch] = []
         self.ends: dict[ConnId, End] = {}
@@ -141,8 +140,6 @@ class Host:
         elif kind is Woken:
             assert all(type(w) is Task for w in output.waiters), output.waiters
             self.woken += [task.name for task in output.waiters]
-        elif kind is Load:
-            self.loads.append(output)
         else:
             assert kind is Call, output
             self.calls.append(output)

@@ -65,17 +65,3 @@ def test_holding_a_target_stops_what_is_for_it_and_nothing_else() -> None:
 
     assert held == ([], [0, 1, 2])
     assert list(it.counter.seen) == [0, 1, 2, 3]
-
-
-def test_an_object_that_went_away_while_it_was_loaded_is_nothing() -> None:
-    it = pair()
-    obj = Counter()
-    it.b.vat.reference(obj)
-    it.b.peer.load(obj)
-    oid = obj._entry.oid
-    del obj
-
-    it.b.peer.loaded((oid,), it.net.now)
-    it.net.rest()
-
-    assert it.b.sessions

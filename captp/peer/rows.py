@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
-from captp.errors import InvariantBroken
+import msgpack
 
-__all__ = ["TABLES", "Change", "Verb", "coalesced"]
+from captp.errors import InvariantBroken, StoreDamaged
+
+__all__ = ["TABLES", "Change", "Verb", "coalesced", "packed", "unpacked"]
 
 #: Every table there is. A store keeps each as rows in the order of their keys, compared as bytes.
 TABLES: Final = ("meta", "object", "entry", "edge", "root", "swiss")
@@ -41,6 +43,23 @@ _TOGETHER: Final[dict[tuple[Verb, Verb], Verb | None]] = {
     (Verb.REPLACE, Verb.DELETE): Verb.DELETE,
     (Verb.DELETE, Verb.INSERT): Verb.REPLACE,
 }
+
+
+def packed(*parts: Any) -> bytes:
+    """Return plain data as the value of a row."""
+    data: Any = msgpack.packb(parts)
+    return bytes(data)
+
+
+def unpacked(data: bytes, count: int) -> list[Any]:
+    """Return the ``count`` parts of a row's value; raises StoreDamaged."""
+    try:
+        parts = msgpack.unpackb(data)
+    except (msgpack.UnpackException, ValueError):
+        parts = None
+    if type(parts) is not list or len(parts) != count:
+        raise StoreDamaged("a row of the store has another form than it was given: restore a backup")
+    return parts
 
 
 def coalesced(changes: Iterable[Change]) -> list[Change]:

@@ -1,0 +1,77 @@
+"""Which classes stored objects have: each as a number, with its version and the names of its fields.
+
+A stored row names its kind by the number, so that classes are looked up once, and so that a row can be read
+whatever its class has become. No class is imported here: what a kind needs has to be there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import frozen
+
+from captp.errors import StoreDamaged
+from captp.model.object import KINDS, Object
+from captp.peer.rows import Change, Verb, packed, unpacked
+
+__all__ = ["PREFIX", "Kind", "Kinds"]
+
+#: What the keys of kinds begin with, in the table ``meta``.
+PREFIX = b"kind:"
+
+
+@frozen
+class Kind:
+    """One form that objects are stored in."""
+
+    number: int
+    name: str
+    version: int
+    fields: tuple[str, ...]
+
+    @property
+    def change(self) -> Change:
+        """The row that says so."""
+        value = packed(self.name, self.version, self.fields)
+        return Change(Verb.INSERT, "meta", PREFIX + self.number.to_bytes(4, "big"), value)
+
+
+class Kinds:
+    """All kinds of one store, those of this run included."""
+
+    def __init__(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self.by_number: dict[int, Kind] = {}
+        self._by_class: dict[type, Kind] = {}
+        #: Those that are not stored yet.
+        self.fresh: list[Kind] = []
+        for key, value in rows:
+            name, version, fields = unpacked(value, 3)
+            number = int.from_bytes(key[len(PREFIX) :], "big")
+            self.by_number[number] = Kind(number, name, version, tuple(fields))
+
+    def of(self, cls: Any) -> Kind:
+        """Return the kind that instances of a class are stored as; enters what is new."""
+        kind = self._by_class.get(cls)
+        if kind is None:
+            kind = self._by_class[cls] = self._find(cls) or self._enter(cls)
+        return kind
+
+    def _find(self, cls: Any) -> Kind | None:
+        wanted = (cls._captp_kind, cls._captp_version, tuple(cls._captp_fields))
+        return next((k for k in self.by_number.values() if (k.name, k.version, k.fields) == wanted), None)
+
+    def _enter(self, cls: Any) -> Kind:
+        number = max(self.by_number, default=0) + 1
+        kind = Kind(number, cls._captp_kind, cls._captp_version, tuple(cls._captp_fields))
+        self.by_number[number] = kind
+        self.fresh.append(kind)
+        return kind
+
+    def class_of(self, number: int) -> type[Object]:
+        """Return the class of a kind; raises StoreDamaged where there is none."""
+        kind = self.by_number.get(number)
+        cls = None if kind is None else KINDS.get(kind.name)
+        if cls is None:
+            raise StoreDamaged(f"kind {number} of a stored object is not known: restore a backup")
+        return cls  # type: ignore[return-value]

@@ -1,0 +1,139 @@
+"""From rows back to objects: an empty one stands for each that is not in memory, and is filled when called.
+
+The messages to it wait in its latch. Whatever an object holds itself, and not by a reference, comes with it,
+so that no turn ever meets an empty one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from captp.errors import Broken, Disconnected, StoreDamaged, Unpassable
+from captp.model.idents import Oid
+from captp.model.object import Object, edges
+from captp.model.promise import Promise, broken
+from captp.peer.durable.kept import Kept, Places, State, object_key
+from captp.peer.durable.kinds import Kinds
+from captp.peer.durable.portrait import Codec, MapRows
+from captp.vat.heap import HeapEntry
+
+if TYPE_CHECKING:
+    from captp.vat.vat import Vat
+
+__all__ = ["Loader", "Rows"]
+
+
+@frozen
+class Rows:
+    """All that is stored of one object: its body, the entries of its Maps, and which rows have edges."""
+
+    oid: int
+    body: bytes
+    entries: tuple[tuple[bytes, bytes], ...]
+    edged: frozenset[bytes]
+
+
+class Loader:
+    """Makes stored objects of one vat again."""
+
+    def __init__(self, vat: Vat, kinds: Kinds, incarnation: int) -> None:
+        self._vat = vat
+        self._kinds = kinds
+        self._incarnation = incarnation
+        self.codec = Codec(self._name, self.shell, vat.reference, self._lost)
+        #: Those that messages wait for, until they are loaded.
+        self.wanted: dict[Oid, Object] = {}
+
+    def _name(self, obj: Object) -> tuple[int, int]:
+        return obj._entry.oid, self._kinds.of(type(obj)).number
+
+    def _lost(self, problem: Broken | None) -> Promise[Any]:
+        return broken(
+            self._vat,
+            problem
+            or Disconnected(
+                "this reference was live when its vat stopped, and live references end then: enliven the"
+                " sturdyref again",
+                incarnation=self._incarnation,
+            ),
+        )
+
+    def shell(self, oid: int, number: int) -> Object:
+        """Return the object with an id, empty if its state is not in memory."""
+        obj = self._vat.heap.find(Oid(oid))
+        if obj is None:
+            cls: Any = self._kinds.class_of(number)
+            obj = object.__new__(cls)
+            obj._captp_prepare()
+            obj._home = self._vat.trustee
+            entry = HeapEntry(Oid(oid), self._vat.trustee)
+            entry.kept = Kept(State.COLD)
+            self._vat.heap.enter(obj, entry)
+            self._vat.latches.hold(obj)
+            obj._latch.on_wait = self._want
+        return obj
+
+    def _want(self, obj: Object) -> None:
+        obj._entry.kept.state = State.WANTED
+        self.wanted[obj._entry.oid] = obj
+
+    def loaded(self, oid: Oid, bundle: dict[int, Rows]) -> None:
+        """Fill an object and what it holds itself, and let the messages to them run. Raises StoreDamaged."""
+        obj = self.wanted.pop(oid)
+        filled, stack = [], [obj]
+        while stack:
+            one = stack.pop()
+            kept = one._entry.kept
+            if kept is None or kept.state is State.LOADED:
+                continue
+            rows = bundle.get(one._entry.oid)
+            if rows is None or kept.state is State.DAMAGED:
+                raise StoreDamaged(f"a {type(one).__name__} that an object holds is not in the store")
+            self._fill(one, kept, rows)
+            filled.append(one)
+            stack += [part for part in edges(one) if isinstance(part, Object)]
+        for one in filled:
+            self.wanted.pop(one._entry.oid, None)
+            one._entry.kept.state = State.LOADED
+            self._vat.latches.release(one)
+
+    def _fill(self, obj: Object, kept: Kept, rows: Rows) -> None:
+        number, *values = self.codec.unpack(rows.body)
+        kind = self._kinds.by_number.get(number)
+        if kind is None or len(kind.fields) != len(values):
+            raise StoreDamaged(f"a stored {type(obj).__name__} has another form than its kind")
+        stored: dict[str, Any] = dict(zip(kind.fields, values, strict=True))
+        entries: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        for where, packed in rows.entries:
+            entries[int.from_bytes(where[8:10], "big")].append((where, packed))
+        kept.has_edges = object_key(obj) in rows.edged
+        for name, field in type(obj)._captp_fields.items():
+            value = stored[name] if name in stored else field.fresh()
+            places = None
+            if type(value) is MapRows:
+                places, value = self._entries(value, entries[value.number], rows.edged)
+            try:
+                value = field.convert(obj, value)
+            except Unpassable as problem:
+                raise StoreDamaged(f"what is stored does not fit the class: {problem}") from None
+            setattr(obj, f"_f_{name}", value)
+            if places is not None:
+                places.rows = value
+                kept.maps[name] = places
+                kept.last_map = max(kept.last_map, places.number)
+
+    def _entries(
+        self, form: MapRows, rows: list[tuple[bytes, bytes]], edged: frozenset[bytes]
+    ) -> tuple[Places, dict[Any, Any]]:
+        places, made = Places(form.number, None), {}
+        places.next = form.next
+        for where, packed in rows:
+            key, value = self.codec.unpack(packed)
+            made[key] = value
+            places.of[key] = int.from_bytes(where[10:], "big") << 1 | (where in edged)
+        if len(made) != form.count:
+            raise StoreDamaged(f"a stored Map has {len(made)} entries and should have {form.count}")
+        return places, made

@@ -1,0 +1,187 @@
+"""Values of state to bytes and back: MessagePack, with the ext types below for what it lacks.
+
+References and Objects become ids; who holds the codec says which, and what an id is when it is read. Lists,
+sets and maps of state, tagged values and faults are arrays whose first item is an ext that marks them.
+The bytes are read by this vat alone: there are no limits here but that of MessagePack's depth.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgpack
+
+from captp.errors import Broken, StoreDamaged
+from captp.model.containers import List, Map, Set
+from captp.model.faults import from_wire, to_wire
+from captp.model.locator import PeerLocator, SturdyRef
+from captp.model.object import Object
+from captp.model.promise import FULFILLED, PENDING, Promise
+from captp.model.ref import Far, Ref
+from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+
+__all__ = ["Codec", "MapRows"]
+
+_NULL, _INT, _SYMBOL, _TAGGED, _FAULT, _STURDYREF, _REF = range(7)
+_OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN = range(7, 14)
+
+_ID: Final = struct.Struct(">QI")
+_ROWS_FORM: Final = struct.Struct(">HQQ")
+_Ext: Final = msgpack.ExtType
+
+
+class _Mark:
+    """Stands first in an array that is no tuple."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+_MARKS: Final = {code: _Mark(code) for code in (_TAGGED, _FAULT, _LIST, _SET, _MAP, _BROKEN)}
+_EXTS: Final = {code: _Ext(code, b"") for code in (_NULL, *_MARKS)}
+
+
+class MapRows:
+    """Where the entries of a Map in a field are: its number in the object, the next place, how many."""
+
+    __slots__ = ("count", "next", "number")
+
+    def __init__(self, number: int, following: int, count: int) -> None:
+        self.number = number
+        self.next = following
+        self.count = count
+
+
+class Codec:
+    """Packs the state of one vat; ``name`` gives an Object's id and kind, ``find`` the Object of an id.
+
+    ``lost`` makes the promise for one that was not fulfilled: broken as it was, or for want of its session.
+    After ``pack`` the Objects that were met are in ``met``, with whether each is held itself or by a
+    reference; whoever calls it empties that.
+    """
+
+    def __init__(
+        self,
+        name: Callable[[Object], tuple[int, int]],
+        find: Callable[[int, int], Object],
+        reference: Callable[[Object], Ref],
+        lost: Callable[[Broken | None], Promise[Any]],
+    ) -> None:
+        self._name = name
+        self._find = find
+        self._reference = reference
+        self._lost = lost
+        self.met: list[tuple[Object, bool]] = []
+        self._packer = msgpack.Packer(
+            default=self._other, strict_types=True, unicode_errors="surrogatepass", autoreset=True
+        )
+
+    def pack(self, value: Any) -> bytes:
+        """Return a value of state as bytes."""
+        packed: bytes = self._packer.pack(value)
+        return packed
+
+    def unpack(self, data: bytes) -> Any:
+        """Return what was packed; containers of state come as list, dict and set. Raises StoreDamaged."""
+        try:
+            return msgpack.unpackb(
+                data,
+                use_list=False,
+                strict_map_key=False,
+                unicode_errors="surrogatepass",
+                ext_hook=self._ext,
+                list_hook=self._built,
+                object_pairs_hook=FrozenMap,
+            )
+        except (msgpack.UnpackException, ValueError, KeyError, TypeError, struct.error):
+            raise StoreDamaged("a stored value cannot be read: restore a backup") from None
+
+    def _other(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is tuple:
+            return list(value)
+        if kind is FrozenMap:
+            return dict(value)
+        if kind is Symbol:
+            return _Ext(_SYMBOL, value.name.encode("utf-8", "surrogatepass"))
+        if kind is Null:
+            return _EXTS[_NULL]
+        if kind is List:
+            return [_EXTS[_LIST], *value]
+        if kind is Set:
+            return [_EXTS[_SET], *value]
+        if kind is Map:
+            return [_EXTS[_MAP], *(part for pair in value.items() for part in pair)]
+        if kind is MapRows:
+            return _Ext(_ROWS, _ROWS_FORM.pack(value.number, value.next, value.count))
+        if kind is int:
+            return _Ext(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+        if kind is Tagged:
+            return [_EXTS[_TAGGED], value.tag, value.value]
+        if kind is Fault:
+            data = None if value.data is None else dict(value.data)
+            return [_EXTS[_FAULT], value.message, data, value.incident]
+        if kind is SturdyRef:
+            peer = value.peer
+            fields = [peer.transport, peer.designator, dict(peer.hints), value.swiss]
+            return _Ext(_STURDYREF, msgpack.packb(fields))
+        return self._thing(value)
+
+    def _thing(self, value: Any) -> Any:
+        if isinstance(value, Object):
+            self.met.append((value, True))
+            return _Ext(_OBJECT, _ID.pack(*self._name(value)))
+        if isinstance(value, Ref):
+            anchor = value._anchor
+            if type(anchor) is Far:
+                return _Ext(_GONE, b"")
+            self.met.append((anchor, False))
+            return _Ext(_REF, _ID.pack(*self._name(anchor)))
+        assert isinstance(value, Promise)
+        if value._state == FULFILLED:
+            return value._value
+        if value._state == PENDING:
+            return _Ext(_GONE, b"")
+        return [_EXTS[_BROKEN], to_wire(value._value)]
+
+    def _ext(self, code: int, data: bytes) -> Any:
+        if code == _REF:
+            return self._reference(self._find(*_ID.unpack(data)))
+        if code == _OBJECT:
+            return self._find(*_ID.unpack(data))
+        if code in _MARKS:
+            return _MARKS[code]
+        if code == _SYMBOL:
+            return Symbol(data.decode("utf-8", "surrogatepass"))
+        if code == _NULL:
+            return NULL
+        if code == _INT:
+            return int.from_bytes(data, "big", signed=True)
+        if code == _ROWS:
+            return MapRows(*_ROWS_FORM.unpack(data))
+        if code == _STURDYREF:
+            transport, designator, hints, swiss = msgpack.unpackb(data)
+            return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
+        if code == _GONE:
+            return self._lost(None)
+        raise ValueError(code)
+
+    def _built(self, parts: Any) -> Any:
+        if not parts or type(parts[0]) is not _Mark:
+            return parts
+        code, rest = parts[0].code, parts[1:]
+        if code == _LIST:
+            return list(rest)
+        if code == _SET:
+            return set(rest)
+        if code == _MAP:
+            return dict(zip(rest[::2], rest[1::2], strict=True))
+        if code == _TAGGED:
+            return Tagged(*rest)
+        if code == _BROKEN:
+            return self._lost(from_wire(rest[0]))
+        return Fault(*rest)

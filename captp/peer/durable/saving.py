@@ -1,0 +1,152 @@
+"""From what a batch wrote to the rows that it changes; what a stored object leads to is stored with it.
+
+An object that nothing stored leads to has no rows. What stored objects lead to no more keeps them until a
+sweep. Entries of a Map in a field have rows of their own, so that a large one is not written whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from captp.model.containers import Map, Tracked, stored_key
+from captp.model.object import Object
+from captp.peer.durable.kept import Kept, Places, State, entry_key, object_key
+from captp.peer.durable.kinds import Kinds
+from captp.peer.durable.portrait import Codec, MapRows
+from captp.peer.rows import Change, Verb
+from captp.vat.written import Written
+
+__all__ = ["Saver"]
+
+#: How the ids of what a row leads to are packed: 8 bytes each, the lowest bit says that it holds it itself.
+_EDGE_BYTES = 8
+
+
+class Saver:
+    """Turns objects into changes of rows, for one vat."""
+
+    def __init__(self, codec: Codec, kinds: Kinds) -> None:
+        self._codec = codec
+        self._kinds = kinds
+        self.changes: list[Change] = []
+        #: Objects that are to be stored, and are not yet.
+        self._fresh: list[Object] = []
+
+    def keep(self, obj: Object) -> None:
+        """Store an object, and all that it leads to, unless it is."""
+        if obj._entry.kept is None:
+            obj._entry.kept = Kept(State.NEW)
+            self._fresh.append(obj)
+
+    def save(self, note: Written) -> None:
+        """Bring the rows of one object to what it is now."""
+        kept = note.obj._entry.kept
+        if kept is None or kept.state is State.NEW:
+            # Nothing of it is stored, or all of it will be.
+            return
+        obj, key = note.obj, object_key(note.obj)
+        has_body = note.has_body or note.has_inner
+        for name in type(obj)._captp_fields:
+            value, places = getattr(obj, f"_f_{name}"), kept.maps.get(name)
+            if places is not None and places.rows is not value:
+                self._drop(key, kept, name, places)
+                places = None
+            if type(value) is not Map:
+                continue
+            if places is None:
+                self._add(key, kept, name, value)
+            else:
+                before = (places.next, len(places.of))
+                self._update(key, places, note)
+                has_body = has_body or before != (places.next, len(places.of))
+        if has_body:
+            self._body(Verb.REPLACE, key, obj, kept)
+
+    def take(self) -> list[Change]:
+        """Store what is to be stored newly, however deep; return all changes since the last time."""
+        while self._fresh:
+            obj = self._fresh.pop()
+            key, kept = object_key(obj), obj._entry.kept
+            for name in type(obj)._captp_fields:
+                value = getattr(obj, f"_f_{name}")
+                if type(value) is Map:
+                    self._add(key, kept, name, value)
+            self._body(Verb.INSERT, key, obj, kept)
+            kept.state = State.LOADED
+        if self._kinds.fresh:
+            self.changes += [kind.change for kind in self._kinds.fresh]
+            self._kinds.fresh.clear()
+        changes, self.changes = self.changes, []
+        return changes
+
+    def _body(self, verb: Verb, key: bytes, obj: Object, kept: Kept) -> None:
+        parts: list[Any] = [self._kinds.of(type(obj)).number]
+        for name in type(obj)._captp_fields:
+            value = getattr(obj, f"_f_{name}")
+            if type(value) is Map:
+                places = kept.maps[name]
+                value = MapRows(places.number, places.next, len(places.of))
+            parts.append(value)
+        kept.has_edges = self._row(verb, "object", key, parts, had_edges=kept.has_edges)
+
+    def _row(self, verb: Verb, table: str, key: bytes, parts: list[Any], *, had_edges: bool) -> bool:
+        """Write a row, and beside it what it leads to; return whether that is anything."""
+        codec = self._codec
+        self.changes.append(Change(verb, table, key, codec.pack(parts)))
+        met = codec.met
+        if not met:
+            if had_edges:
+                self.changes.append(Change(Verb.DELETE, "edge", key))
+            return False
+        edges = b"".join((obj._entry.oid << 1 | is_part).to_bytes(_EDGE_BYTES, "big") for obj, is_part in met)
+        for obj, _ in met:
+            self.keep(obj)
+        met.clear()
+        self.changes.append(Change(Verb.REPLACE if had_edges else Verb.INSERT, "edge", key, edges))
+        return True
+
+    # Maps.
+
+    def _add(self, owner: bytes, kept: Kept, name: str, rows: Map[Any, Any]) -> None:
+        kept.last_map += 1
+        places = kept.maps[name] = Places(kept.last_map, rows)
+        for key in rows:
+            self._insert(owner, places, key)
+
+    def _drop(self, owner: bytes, kept: Kept, name: str, places: Places) -> None:
+        del kept.maps[name]
+        for place in places.of.values():
+            self._delete(owner, places, place)
+
+    def _update(self, owner: bytes, places: Places, note: Written) -> None:
+        rows = places.rows
+        changed = note.maps.get(id(rows))
+        keys = dict(changed[1]) if changed is not None else {}
+        if note.has_inner:
+            keys |= {key: None for key, value in rows.items() if isinstance(value, Tracked)}
+        for key in keys:
+            place = places.of.get(key)
+            if key not in rows:
+                if place is not None:
+                    del places.of[key]
+                    self._delete(owner, places, place)
+            elif place is None:
+                self._insert(owner, places, key)
+            else:
+                where = entry_key(owner, places.number, place >> 1)
+                parts = [stored_key(rows, key), dict.__getitem__(rows, key)]
+                edged = self._row(Verb.REPLACE, "entry", where, parts, had_edges=bool(place & 1))
+                places.of[key] = place & ~1 | edged
+
+    def _insert(self, owner: bytes, places: Places, key: Any) -> None:
+        place = places.next
+        places.next += 1
+        where = entry_key(owner, places.number, place)
+        parts = [key, dict.__getitem__(places.rows, key)]
+        places.of[key] = place << 1 | self._row(Verb.INSERT, "entry", where, parts, had_edges=False)
+
+    def _delete(self, owner: bytes, places: Places, place: int) -> None:
+        where = entry_key(owner, places.number, place >> 1)
+        self.changes.append(Change(Verb.DELETE, "entry", where))
+        if place & 1:
+            self.changes.append(Change(Verb.DELETE, "edge", where))

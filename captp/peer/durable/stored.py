@@ -1,0 +1,149 @@
+"""What makes a vat durable: it joins saving and loading, and has the roots that a program starts from.
+
+What programs named and what has a swiss number survives, with all that it leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from captp.errors import InvariantBroken, StoreDamaged, UsageError
+from captp.model.faults import portable
+from captp.model.idents import Oid
+from captp.model.object import Object
+from captp.model.own import give_back
+from captp.model.promise import BROKEN
+from captp.model.ref import Ref
+from captp.peer.durable.kept import State
+from captp.peer.durable.kinds import Kinds
+from captp.peer.durable.loading import Loader, Rows
+from captp.peer.durable.saving import Saver
+from captp.peer.outputs import Commit, Load
+from captp.peer.rows import Change, Verb, packed, unpacked
+from captp.vat.written import DurableTrustee
+
+if TYPE_CHECKING:
+    from captp.peer.peer import Peer
+
+__all__ = ["Image", "Stored"]
+
+
+@frozen(kw_only=True)
+class Image:
+    """What a store held when it was opened, as far as a vat has to have it at once."""
+
+    #: How often the store has been opened, this time included.
+    incarnation: int = 1
+    #: The highest id that an object has had.
+    last_oid: int = 0
+    #: Seconds that the wall clock is ahead of the driver's.
+    wall_ahead: float = 0.0
+    kinds: Iterable[tuple[bytes, bytes]] = ()
+    roots: Iterable[tuple[bytes, bytes]] = ()
+    swiss: Iterable[tuple[bytes, bytes]] = ()
+
+
+class Stored:
+    """What one vat has stored; see ``collect`` and ``loaded``."""
+
+    def __init__(self, peer: Peer, image: Image) -> None:
+        trustee = peer.vat.trustee
+        assert isinstance(trustee, DurableTrustee)
+        self._peer = peer
+        self._trustee = trustee
+        self.incarnation = image.incarnation
+        self.wall_ahead = image.wall_ahead
+        self.kinds = Kinds(image.kinds)
+        self._loader = Loader(peer.vat, self.kinds, image.incarnation)
+        self._saver = Saver(self._loader.codec, self.kinds)
+        self._roots = {name.decode(): _place(value) for name, value in image.roots}
+        #: Those of the wanted objects that were asked for.
+        self._asked: set[Oid] = set()
+        peer.vat.heap.last = image.last_oid
+
+    def root(self, name: str, make: Callable[[], Object]) -> Ref:
+        """Return the object that has a name; it is made, and named, where there is none."""
+        place = self._roots.get(name)
+        if place is None:
+            obj = make()
+            if not isinstance(obj, Object):
+                raise UsageError(f"root {name!r}: {make!r} made a {type(obj).__name__}, and no captp.Object")
+            ref = self._peer.vat.reference(obj)
+            place = self._roots[name] = self.keep(obj)
+            self.change(Change(Verb.INSERT, "root", name.encode(), packed(*place)))
+            return ref
+        return self.reference(place)
+
+    def keep(self, obj: Object) -> tuple[int, int]:
+        """Store an object from now on; return its id and kind."""
+        if obj._entry is None or obj._home is not self._trustee:
+            raise InvariantBroken("only what the vat owns is stored")
+        self._saver.keep(obj)
+        return obj._entry.oid, self.kinds.of(type(obj)).number
+
+    def reference(self, place: tuple[int, int]) -> Ref:
+        """Return a reference to a stored object, which need not be in memory."""
+        return self._peer.vat.reference(self._loader.shell(*place))
+
+    def change(self, change: Change) -> None:
+        """Have a row changed with the next commit."""
+        self._saver.changes.append(change)
+        self._peer.vat.ring()
+
+    # Batches.
+
+    def collect(self, number: int, outputs: list[Any]) -> Commit | None:
+        """Return what this batch changed, None for nothing; ask for the objects that calls wait for."""
+        written = self._trustee.written
+        if written:
+            for note in written.values():
+                self._saver.save(note)
+            written.clear()
+        wanted = tuple(oid for oid in self._loader.wanted if oid not in self._asked)
+        if wanted:
+            self._asked.update(wanted)
+            outputs.append(Load(wanted))
+        changes = self._saver.take()
+        return Commit(number, changes, self._peer.vat.heap.last) if changes else None
+
+    def loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
+        """Take what is stored of an object, None if that cannot be read, and let its messages run."""
+        self._asked.discard(oid)
+        obj = self._loader.wanted.get(oid)
+        if obj is None:
+            # It came as a part of another.
+            return
+        try:
+            if bundle is None:
+                raise StoreDamaged(f"what is stored of a {type(obj).__name__} is damaged: restore a backup")
+            self._loader.loaded(oid, bundle)
+        except StoreDamaged as problem:
+            self._loader.wanted.pop(oid, None)
+            self._quarantine(obj, problem)
+
+    def _quarantine(self, obj: Object, problem: StoreDamaged) -> None:
+        """Let an object that cannot be read break every call; the others go on."""
+        vat, latch = self._peer.vat, obj._latch
+        obj._entry.kept.state = State.DAMAGED
+        self._peer.trace("error", "object damaged", id=f"o{obj._entry.oid}", kind=type(obj).__name__)
+        broken = portable(problem)
+        while latch:
+            message = latch.popleft()
+            vat.latches.waiting.pop(message.promise, None)
+            give_back(message)
+            if message.promise is not None:
+                vat.settle_now(message.promise, BROKEN, broken)
+        latch.calls = 0
+        latch.on_wait = self._refuse
+
+    def _refuse(self, obj: Object) -> None:
+        text = f"what is stored of a {type(obj).__name__} is damaged: restore a backup"
+        self._quarantine(obj, StoreDamaged(text))
+
+
+def _place(value: bytes) -> tuple[int, int]:
+    oid, kind = unpacked(value, 2)
+    return oid, kind

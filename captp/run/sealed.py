@@ -1,0 +1,178 @@
+"""A store as its vat sees it: every row sealed and bound to its place, and every row counted.
+
+A row's value is the number of its commit (8 bytes), a nonce (12), and what ChaCha20-Poly1305 made of it with
+table, key and number as associated data: nobody can read it, change it or put it elsewhere unnoticed. What
+is missing is noticed by the counts in the head, a row of ``meta`` that every commit replaces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from captp.errors import StoreDamaged, StoreTooNew
+from captp.model.keys import derive
+from captp.peer.durable.kept import object_key
+from captp.peer.durable.kinds import PREFIX
+from captp.peer.durable.loading import Rows
+from captp.peer.durable.stored import Image
+from captp.peer.rows import TABLES, Change, Verb, coalesced, packed, unpacked
+from captp.run.store import Store
+
+__all__ = ["Sealed"]
+
+#: The form of what is in the rows; a later one cannot be read.
+FORMAT: Final = 1
+HEAD: Final = b"head"
+NONCE_BYTES: Final = 12
+#: Rows that one scan asks for.
+PAGE: Final = 1000
+
+
+@final
+class Sealed:
+    """One open store and the key to it; used by one thread at a time."""
+
+    def __init__(self, store: Store, seed: bytes) -> None:
+        self.store = store
+        self._cipher = ChaCha20Poly1305(derive(seed, b"captp store seal"))
+        self._head: dict[str, Any] = {}
+        self._counts: Counter[str] = Counter()
+
+    def open(self, wall_ahead: float) -> Image:
+        """Open the store for a new incarnation, make what a new one needs, and return what is in it.
+
+        Raises what ``Store.open`` does, and StoreDamaged for another key too.
+        """
+        self.store.open()
+        try:
+            return self._open(wall_ahead)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def _open(self, wall_ahead: float) -> Image:
+        sealed = self.store.get("meta", HEAD)
+        verb = Verb.INSERT if sealed is None else Verb.REPLACE
+        if sealed is None:
+            self._check_empty()
+            self._head = {"format": FORMAT, "incarnation": 0, "commit": 0, "last_oid": 0}
+            self._counts = Counter({"meta": 1})
+        else:
+            (self._head,) = unpacked(self._unseal("meta", HEAD, sealed), 1)
+            if self._head["format"] > FORMAT:
+                raise StoreTooNew(
+                    f"the store has format {self._head['format']}, and this captp reads up to {FORMAT}: use"
+                    " the captp that wrote it"
+                )
+            self._counts = Counter(self._head["counts"])
+            self._check_counts()
+        self._head["incarnation"] += 1
+        self._write([], verb)
+        return Image(
+            incarnation=self._head["incarnation"],
+            last_oid=self._head["last_oid"],
+            wall_ahead=wall_ahead,
+            kinds=list(self._rows("meta", PREFIX)),
+            roots=list(self._rows("root")),
+            swiss=list(self._rows("swiss")),
+        )
+
+    def _check_empty(self) -> None:
+        if any(self.store.count(table) for table in TABLES):
+            raise StoreDamaged("the store has rows and no head: restore a backup")
+
+    def _check_counts(self) -> None:
+        for table in TABLES:
+            found, wanted = self.store.count(table), self._counts[table]
+            if found != wanted:
+                raise StoreDamaged(
+                    f"the store has {found} rows of {table} and should have {wanted}: restore a backup"
+                )
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def commit(self, changes: Iterable[Change], last_oid: int) -> None:
+        """Make changes, and the head that goes with them; raises what ``Store.commit`` does."""
+        self._head["last_oid"] = max(last_oid, self._head["last_oid"])
+        self._write(coalesced(changes), Verb.REPLACE)
+
+    def _write(self, changes: list[Change], verb: Verb) -> None:
+        number = self._head["commit"] + 1
+        counts = Counter(self._counts)
+        sealed = []
+        for change in changes:
+            if change.verb is Verb.DELETE:
+                counts[change.table] -= 1
+                sealed.append(change)
+                continue
+            if change.verb is Verb.INSERT:
+                counts[change.table] += 1
+            sealed.append(self._seal(change, number))
+        head = packed(self._head | {"commit": number, "counts": dict(counts)})
+        sealed.append(self._seal(Change(verb, "meta", HEAD, head), number))
+        self.store.commit(sealed)
+        # Only now: the same commit may be tried again when there was no room.
+        self._head["commit"] = number
+        self._counts = counts
+
+    def bundle(self, oid: int) -> dict[int, Rows]:
+        """Return what is stored of an object and of those that it holds itself, however deep."""
+        found: dict[int, Rows] = {}
+        wanted = [oid]
+        while wanted:
+            one = wanted.pop()
+            if one not in found:
+                key = object_key(one)
+                edges = list(self._rows("edge", key))
+                found[one] = Rows(
+                    one,
+                    self._get("object", key),
+                    tuple(self._rows("entry", key)),
+                    frozenset(k for k, _ in edges),
+                )
+                for _, packed in edges:
+                    ids = (int.from_bytes(packed[at : at + 8], "big") for at in range(0, len(packed), 8))
+                    wanted += [edge >> 1 for edge in ids if edge & 1]
+        return found
+
+    # Rows.
+
+    def _get(self, table: str, key: bytes) -> bytes:
+        sealed = self.store.get(table, key)
+        if sealed is None:
+            raise StoreDamaged(f"a row of {table} is missing: restore a backup")
+        return self._unseal(table, key, sealed)
+
+    def _rows(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        after: bytes | None = None
+        while True:
+            page = self.store.scan(table, prefix=prefix, after=after, limit=PAGE)
+            for key, sealed in page:
+                yield key, self._unseal(table, key, sealed)
+            if len(page) < PAGE:
+                return
+            after = page[-1][0]
+
+    def _seal(self, change: Change, number: int) -> Change:
+        version, nonce = number.to_bytes(8, "big"), os.urandom(NONCE_BYTES)
+        place = b"%s\0%s%s" % (change.table.encode(), change.key, version)
+        value = version + nonce + self._cipher.encrypt(nonce, change.value, place)
+        return Change(change.verb, change.table, change.key, value)
+
+    def _unseal(self, table: str, key: bytes, value: bytes) -> bytes:
+        version, nonce, sealed = value[:8], value[8 : 8 + NONCE_BYTES], value[8 + NONCE_BYTES :]
+        try:
+            return self._cipher.decrypt(nonce, sealed, b"%s\0%s%s" % (table.encode(), key, version))
+        except (InvalidTag, ValueError):
+            raise StoreDamaged(
+                f"a row of {table} is not what was written there, or the store belongs to another key:"
+                " restore a backup"
+            ) from None
