@@ -28,6 +28,8 @@ __all__ = ["Gate"]
 
 #: Bytes of changes on their way to the disk above which the vat waits.
 MOST_BYTES: Final = 4 * 1024 * 1024
+#: What a change counts for besides its value.
+CHANGE_BYTES: Final = 200
 #: Seconds between two tries of a commit for which there was no room.
 RETRY_S: Final = 0.2
 #: Seconds between two looks whether the thread still lives.
@@ -84,7 +86,7 @@ class Gate:
             elif self.failure is None:
                 self._held.append((batch, 0))
             return
-        size = sum(len(change.value) + len(change.key) for change in commit.changes)
+        size = sum(len(change.value) + CHANGE_BYTES for change in commit.changes)
         self._bytes += size
         self._held.append((batch, size))
         self._jobs.put(commit)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
@@ -29,7 +29,7 @@ from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
-from captp.run.sealed import Sealed
+from captp.run.sealed import open_sealed
 from captp.run.serving import serve
 from captp.run.store import Store
 from captp.run.unwrapped import unwrapped
@@ -282,11 +282,8 @@ async def open_vat(
     if store is not None and key is None:
         raise UsageError("a durable vat keeps its key: make one, keep it where nobody reads it, pass key=...")
     key = key or PrivateKey.from_seed(os.urandom(32))
-    sealed = image = None
-    if store is not None:
-        sealed = Sealed(store, key.seed())
-        image = await trio.to_thread.run_sync(sealed.open, time.time() - trio.current_time())
-    peer = Peer(key=key, entropy=os.urandom, limits=limits, cycles=cycles, durable=image)
+    make = partial(Peer, key=key, entropy=os.urandom, limits=limits, cycles=cycles)
+    peer, sealed = (make(), None) if store is None else await open_sealed(store, key, make)
     layers: dict[str, Netlayer] = {n.transport: n for n in (*dialled, *served)}
     meter = Meter(peer, trio.current_time())
 

@@ -8,23 +8,26 @@ is missing is noticed by the counts in the head, a row of ``meta`` that every co
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, final
 
+import trio
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from captp.errors import StoreDamaged, StoreTooNew
-from captp.model.keys import derive
+from captp.model.keys import PrivateKey, derive
 from captp.peer.durable.kept import object_key
 from captp.peer.durable.kinds import PREFIX
 from captp.peer.durable.loading import Rows
 from captp.peer.durable.stored import Image
+from captp.peer.peer import Peer
 from captp.peer.rows import TABLES, Change, Verb, coalesced, packed, unpacked
 from captp.run.store import Store
 
-__all__ = ["Sealed"]
+__all__ = ["Sealed", "open_sealed"]
 
 #: The form of what is in the rows; a later one cannot be read.
 FORMAT: Final = 1
@@ -45,9 +48,10 @@ class Sealed:
         self._counts: Counter[str] = Counter()
 
     def open(self, wall_ahead: float) -> Image:
-        """Open the store for a new incarnation, make what a new one needs, and return what is in it.
+        """Open the store and return what is in it; nothing is written before ``begin``.
 
-        Raises what ``Store.open`` does, and StoreDamaged for another key too.
+        ``wall_ahead`` is by how many seconds the wall clock is ahead of the driver's. Raises what
+        ``Store.open`` does, and StoreDamaged for another key too.
         """
         self.store.open()
         try:
@@ -58,11 +62,9 @@ class Sealed:
 
     def _open(self, wall_ahead: float) -> Image:
         sealed = self.store.get("meta", HEAD)
-        verb = Verb.INSERT if sealed is None else Verb.REPLACE
         if sealed is None:
             self._check_empty()
             self._head = {"format": FORMAT, "incarnation": 0, "commit": 0, "last_oid": 0}
-            self._counts = Counter({"meta": 1})
         else:
             (self._head,) = unpacked(self._unseal("meta", HEAD, sealed), 1)
             if self._head["format"] > FORMAT:
@@ -72,16 +74,22 @@ class Sealed:
                 )
             self._counts = Counter(self._head["counts"])
             self._check_counts()
-        self._head["incarnation"] += 1
-        self._write([], verb)
         return Image(
-            incarnation=self._head["incarnation"],
+            incarnation=self._head["incarnation"] + 1,
             last_oid=self._head["last_oid"],
             wall_ahead=wall_ahead,
             kinds=list(self._rows("meta", PREFIX)),
             roots=list(self._rows("root")),
             swiss=list(self._rows("swiss")),
         )
+
+    def begin(self) -> None:
+        """Begin the incarnation that ``open`` has told of."""
+        self._head["incarnation"] += 1
+        is_new = not self._counts
+        if is_new:
+            self._counts["meta"] = 1
+        self._write([], Verb.INSERT if is_new else Verb.REPLACE)
 
     def _check_empty(self) -> None:
         if any(self.store.count(table) for table in TABLES):
@@ -176,3 +184,19 @@ class Sealed:
                 f"a row of {table} is not what was written there, or the store belongs to another key:"
                 " restore a backup"
             ) from None
+
+
+async def open_sealed(store: Store, key: PrivateKey, make: Callable[..., Peer]) -> tuple[Peer, Sealed]:
+    """Return the vat that a store holds, and its store, open; ``make`` takes what was in it.
+
+    Raises a StoreError, or UsageError where the program lacks a class. Nothing is changed then.
+    """
+    sealed = Sealed(store, key.seed())
+    image = await trio.to_thread.run_sync(sealed.open, time.time() - trio.current_time())
+    try:
+        peer = make(durable=image)
+        await trio.to_thread.run_sync(sealed.begin)
+    except BaseException:
+        sealed.close()
+        raise
+    return peer, sealed

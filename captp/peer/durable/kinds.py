@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from captp.errors import StoreDamaged
+from captp.errors import StoreDamaged, UsageError
 from captp.model.object import KINDS, Object
 from captp.peer.rows import Change, Verb, packed, unpacked
 
@@ -49,6 +49,27 @@ class Kinds:
             name, version, fields = unpacked(value, 3)
             number = int.from_bytes(key[len(PREFIX) :], "big")
             self.by_number[number] = Kind(number, name, version, tuple(fields))
+
+    def check(self) -> None:
+        """Raise UsageError unless each kind has a class, and that has what it needs for what is stored."""
+        for kind in self.by_number.values():
+            cls = KINDS.get(kind.name)
+            if cls is None:
+                raise UsageError(
+                    f"the store has objects of {kind.name}, and there is no such class: import its module"
+                    " before the vat is opened, or name the class that follows it, class New(captp.Object,"
+                    f" kind={kind.name!r})"
+                )
+            if cls._captp_version != kind.version:
+                raise UsageError(
+                    f"the store has objects of {kind.name} in version {kind.version}, and the class is in"
+                    f" version {cls._captp_version}"
+                )
+            gone = [name for name in kind.fields if name not in cls._captp_fields]
+            bare = [n for n, f in cls._captp_fields.items() if n not in kind.fields and not f.has_default]
+            if gone or bare:
+                what = f"{gone[0]} is stored, and no field any more" if gone else f"{bare[0]} has no default"
+                raise UsageError(f"{kind.name}: {what}: raise its version, and say how to migrate")
 
     def of(self, cls: Any) -> Kind:
         """Return the kind that instances of a class are stored as; enters what is new."""

@@ -57,6 +57,7 @@ class Stored:
         self.incarnation = image.incarnation
         self.wall_ahead = image.wall_ahead
         self.kinds = Kinds(image.kinds)
+        self.kinds.check()
         self._loader = Loader(peer.vat, self.kinds, image.incarnation)
         self._saver = Saver(self._loader.codec, self.kinds)
         self._roots = {name.decode(): _place(value) for name, value in image.roots}
