@@ -1,0 +1,1 @@
+"""Stores of durable vats: tables of rows on the disk of this host."""
