@@ -19,8 +19,9 @@ __all__ = ["TABLES", "Change", "Store", "Verb"]
 class Store(Protocol):
     """Tables of rows, each a key and a value of bytes, changed by commits that are whole or not at all.
 
-    Closed --open--> open --close, or StoreFailed--> closed. Keys are compared as bytes and have at most
-    64 of them; values may be empty and have at most 64 MiB.
+    Closed --open--> open --close, or StoreFailed--> closed. What is closed can be opened again, and raises
+    StoreFailed for all but ``open`` and ``close``. Keys are compared as bytes and have 1 to 64 of them;
+    values may be empty and have at most 64 MiB.
     """
 
     def open(self) -> None:
