@@ -50,4 +50,6 @@ def let_go(descriptor: int) -> None:
     # The file stays: removing it would let two processes lock two files of one name.
     with suppress(OSError):  # what it says counts only while it is locked
         os.truncate(descriptor, 0)
+    # A child that was forked meanwhile has the descriptor too, and would keep the lock.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

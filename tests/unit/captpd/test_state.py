@@ -180,3 +180,22 @@ def test_the_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
     assert state.lock.read_text() == ""
     with hold_lock(state):
         pass
+
+
+def test_the_lock_is_let_go_of_although_a_child_was_forked_meanwhile(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+
+    with hold_lock(state):
+        (held,) = [name for name in os.listdir("/proc/self/fd") if _is(name, state.lock)]
+        copy = os.dup(int(held))
+    with hold_lock(state):
+        pass
+
+    os.close(copy)
+
+
+def _is(descriptor: str, path: Path) -> bool:
+    try:
+        return Path("/proc/self/fd", descriptor).samefile(path)
+    except OSError:
+        return False
