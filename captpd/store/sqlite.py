@@ -241,8 +241,11 @@ class SqliteStore:
                 return StoreDamaged(f"{text}; restore it from a copy")
         # Never once more: an fsync that failed may have dropped what it was to write, and the next
         # one would say that all is well.
-        self._close(f"was closed when its disk failed ({error}); see to the disk, then open it anew")
-        return StoreFailed(f"{text}; see to the disk, then open the store anew: what was committed is there")
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        self._close(f"was closed when its disk failed ({name}); see to the disk, then open it anew")
+        return StoreFailed(
+            f"{text} ({name}); see to the disk, then open the store anew: what was committed is there"
+        )
 
     def _copy_failure(self, error: sqlite3.Error | OSError, path: Path) -> StoreError:
         if isinstance(error, sqlite3.Error):

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,14 @@ def test_one_object_can_be_opened_again_and_not_twice(path: Path) -> None:
     store.close()
 
 
+def test_any_thread_may_use_it_one_at_a_time(store: SqliteStore) -> None:
+    thread = threading.Thread(target=store.commit, args=([Change(INSERT, "meta", b"a", b"1")],))
+    thread.start()
+    thread.join()
+
+    assert store.get("meta", b"a") == b"1"
+
+
 def test_an_error_that_is_none_of_sqlites_leaves_no_transaction_open(store: SqliteStore) -> None:
     with pytest.raises(KeyError):
         store.commit([Change(INSERT, "meta", b"a", b"1"), Change(INSERT, "no such table", b"a", b"1")])
@@ -213,6 +222,7 @@ def test_it_runs_as_it_says(store: SqliteStore) -> None:
 
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from captp.run.store import Change, Verb
 from captpd.store.sqlite import SqliteStore
