@@ -29,6 +29,8 @@ def main(folder: Path) -> dict[str, object]:
     while store.has_room():
         number += 1
         store.commit([row(number)])
+    # What filled the disk was moving the log into the database, which has the reserve now.
+    found["the log was moved"] = path.stat().st_size > number * 50_000 - MIB
     found["reserve when there is no room"] = path.with_name("main.store-reserve").exists()
     others = 0
     while True:

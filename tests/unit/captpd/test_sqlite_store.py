@@ -166,6 +166,16 @@ def test_a_copy_that_cannot_be_made_leaves_nothing_and_the_store_open(
     assert not (folder / "none").exists()
 
 
+def test_no_name_of_a_copy_means_anything_but_itself(
+    store: SqliteStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    for name in (":memory:", "file:copy?mode=memory", "it's"):
+        store.copy(Path(name))
+
+        assert (folder / name).read_bytes().startswith(b"SQLite format 3")
+
+
 def test_one_object_can_be_opened_again_and_not_twice(path: Path) -> None:
     store = SqliteStore(path, reserve_bytes=SMALL)
     store.open()
@@ -228,6 +238,7 @@ from captp.run.store import Change, Verb
 from captpd.store.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]), reserve_bytes=4096)
 store.open()
+store.commit([])
 store.commit([Change(Verb.INSERT, "meta", b"a", b"of the other process")])
 print("open", flush=True)
 sys.stdin.read()
@@ -250,6 +261,10 @@ def test_another_process_that_has_it_is_named_until_it_is_killed(path: Path) -> 
     store = SqliteStore(path, reserve_bytes=SMALL)
     store.open()
     assert store.get("meta", b"a") == b"of the other process"
+    # Else many that are killed early would leave a log without end.
+    assert b"of the other process" not in path.read_bytes()
+    store.commit([])
+    assert b"of the other process" in path.read_bytes()
     store.close()
 
 
