@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from captp.errors import UsageError
+from captp.errors import StoreError, UsageError
 from captpd.cli.config import find_and_load
 from captpd.config.places import StateFolder
 from captpd.daemon.daemon import serve
@@ -30,7 +30,7 @@ def run_daemon(file: Path | None, listen: list[str] | None, advertise: str | Non
         set_up_logging(config.daemon.log, config.daemon.log_level, sys.stderr)
         try:
             trio.run(serve, config, folder, _announce)
-        except UsageError:
+        except (UsageError, StoreError):
             raise
         except Exception:
             # Whatever it is, it leaves as a masked log line.

@@ -49,6 +49,10 @@ class StateFolder:
     def lock(self) -> Path:
         return self.path / "captpd.pid"
 
+    def store(self, vat: str) -> Path:
+        """Return where the rows of a durable vat lie."""
+        return self.path / "stores" / f"{vat}.db"
+
     def check_path(self) -> None:
         """Raise UsageError if the control socket's path would be too long."""
         if len(os.fsencode(self.control_socket)) > SOCKET_PATH_BYTES:

@@ -65,6 +65,7 @@ class Process:
 class Vat:
     """``[vat.NAME]``: one vat, with an identity of its own."""
 
+    durable: bool = False
     tcp_testing_only: Address | None = None
 
 

@@ -6,13 +6,14 @@ import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import trio
 
 import captp
-from captp.errors import UsageError
+from captp.errors import StoreError, UsageError
 from captp.model.locator import write_cap_file
 from captp.net.base import Netlayer
 from captp.net.tcp import TcpNetlayer
@@ -23,13 +24,15 @@ from captpd.config.kinds import Address
 from captpd.config.places import StateFolder, write_file
 from captpd.config.problems import ListeningError
 from captpd.config.schema import Config
-from captpd.daemon.book import read_book
+from captpd.daemon.book import Book, read_book
+from captpd.daemon.classes import HostingError, load_class
 from captpd.daemon.doors import Door, PlainSide, TlsHub, TlsSide
-from captpd.daemon.host import STORE, Hosting, Listening, OpenVat
+from captpd.daemon.host import Hosting, Listening, OpenVat, store_of
 from captpd.daemon.identity import control_key, read_identity, vat_key
 from captpd.daemon.memory import watch_memory
 from captpd.daemon.notify import notify
 from captpd.daemon.watchdog import watch_turns
+from captpd.store.sqlite import SqliteStore
 
 __all__ = ["serve"]
 
@@ -44,12 +47,12 @@ async def serve(config: Config, state: StateFolder, announce: Callable[[str], No
     """Run a daemon until a signal or its control plane stops it; ``announce`` gets the ready line.
 
     The caller holds the state folder's lock. Raises UsageError, of which ConfigError and
-    ListeningError, when it cannot start.
+    ListeningError, and StoreError when it cannot start; StoreError too when a disk fails later.
     """
     try:
         await _serve(config, state, announce)
     except BaseExceptionGroup as group:
-        found = _usage_error(group)
+        found = _usage_error(group) or _store_error(group)
         if found is None:
             raise
         raise found from None
@@ -68,8 +71,11 @@ async def _serve(config: Config, state: StateFolder, announce: Callable[[str], N
                 await nursery.start(hub.serve)
         async with AsyncExitStack() as stack:
             vats: dict[str, OpenVat] = {}
+            await _load_classes(config, book)
             for name in config.vats:
-                vats[name] = await stack.enter_async_context(_vat(config, name, seed, hub, door))
+                vats[name] = await stack.enter_async_context(
+                    _vat(config, name, seed, hub, door, store=state.store(name))
+                )
             hosting = Hosting(
                 config=config, vats=vats, book_path=state.sturdyrefs, book=book, stopping=stopping
             )
@@ -91,13 +97,26 @@ async def _serve(config: Config, state: StateFolder, announce: Callable[[str], N
         nursery.cancel_scope.cancel()
 
 
+async def _load_classes(config: Config, book: Book) -> None:
+    """Import what is in durable vats: a store is opened only if all that it has has a class."""
+    wanted: list[tuple[str, str | None]] = [(hosted.class_, hosted.vat) for hosted in config.objects.values()]
+    wanted += [(record.class_path, record.vat) for record in book.records.values()]
+    for class_path, vat in wanted:
+        if vat is not None and vat in config.vats and config.vats[vat].durable:
+            # What is wrong with it is said where its object is made.
+            with suppress(HostingError):
+                await trio.to_thread.run_sync(load_class, class_path, config.daemon.allow)
+
+
 def _ports(config: Config) -> tuple[TlsPort, ...]:
     return tuple(TlsPort(a.host, a.port, limits=config.limits) for a in config.listen.tls)
 
 
 @asynccontextmanager
-async def _vat(config: Config, name: str, seed: bytes, hub: TlsHub, door: Door) -> AsyncIterator[OpenVat]:
-    """Open one vat with all its listeners."""
+async def _vat(
+    config: Config, name: str, seed: bytes, hub: TlsHub, door: Door, *, store: Path
+) -> AsyncIterator[OpenVat]:
+    """Open one vat with all its listeners; if it is durable, its rows lie at ``store``."""
     key = vat_key(seed, name)
     layers: list[Netlayer] = []
     if hub.ports:
@@ -109,16 +128,24 @@ async def _vat(config: Config, name: str, seed: bytes, hub: TlsHub, door: Door) 
             address.host, address.port, designator=key.public.designator, limits=config.limits
         )
         layers.append(PlainSide(plain, door))
+    is_durable = config.vats[name].durable
+    if is_durable:
+        store.parent.mkdir(mode=0o700, exist_ok=True)
+    opening = captp.open_vat(
+        key=key,
+        listen=layers,
+        limits=config.limits,
+        cycles=config.cycles,
+        store=SqliteStore(store) if is_durable else None,
+    )
     async with AsyncExitStack() as stack:
         with _blaming(f"[vat.{name}] tcp_testing_only"):
-            live = await stack.enter_async_context(
-                captp.open_vat(key=key, listen=layers, limits=config.limits, cycles=config.cycles)
-            )
+            live = await stack.enter_async_context(opening)
         listening = [_listening_at("tls", a) for a in hub.addresses()]
         if plain is not None:
             bound = Address(plain.host, int(plain.hints()["port"]))
             listening.append(_listening_at("tcp-testing-only", bound))
-        yield OpenVat(name=name, live=live, listening=tuple(listening))
+        yield OpenVat(name=name, live=live, listening=tuple(listening), is_durable=is_durable)
 
 
 def _listening_at(transport: str, address: Address) -> Listening:
@@ -159,6 +186,10 @@ def _usage_error(error: BaseException) -> UsageError | None:
     return next((leaf for leaf in _leaves(error) if isinstance(leaf, UsageError)), None)
 
 
+def _store_error(error: BaseException) -> StoreError | None:
+    return next((leaf for leaf in _leaves(error) if isinstance(leaf, StoreError)), None)
+
+
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
@@ -172,7 +203,7 @@ def _ready_line(vats: dict[str, OpenVat], state: StateFolder) -> str:
     for vat in vats.values():
         places = ", ".join(map(str, vat.listening)) or "no listener"
         parts.append(f"{vat.name} {vat.live.designator[:SHORT]}… on {places}")
-    return f"captpd ready: {'; '.join(parts)}; store: {STORE}; control: {state.control_socket}"
+    return f"captpd ready: {'; '.join(parts)}; store: {store_of(vats)}; control: {state.control_socket}"
 
 
 async def _watch_signals(

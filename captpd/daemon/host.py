@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -24,10 +25,12 @@ from captpd.daemon.book import BY_CONFIG, BY_NEW, Book, Record, new_swiss
 from captpd.daemon.classes import HostingError, load_class, make_object
 from captpd.daemon.reasons import collector_row, reasons
 
-__all__ = ["STATE_KEPT", "STORE", "Hosting", "Listening", "OpenVat"]
+__all__ = ["Hosting", "Listening", "OpenVat", "store_of"]
 
-STORE: Final = "memory"
-STATE_KEPT: Final = "in memory"
+#: Where the state of a vat's objects is.
+IN_MEMORY: Final = "in memory"
+STORED: Final = "stored"
+IN_PART: Final = "stored in part"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _NAME_FORM: Final = "letters, digits, - and _, 63 at most"
@@ -57,6 +60,12 @@ class OpenVat:
     name: str
     live: captp.LiveVat
     listening: tuple[Listening, ...]
+    is_durable: bool = False
+
+    @property
+    def state(self) -> str:
+        """Where the state of its objects is."""
+        return STORED if self.is_durable else IN_MEMORY
 
     @property
     def is_busy(self) -> bool:
@@ -107,11 +116,11 @@ class Hosting:
                 swiss=known.swiss if known is not None else new_swiss(),
             )
             try:
-                obj = await self._make(record.class_path)
+                ref = await self._make(name, record)
             except HostingError as problem:
                 raise ConfigError(f"[objects.{name}] class: {problem}") from problem
             self.book = self.book.having(name, record)
-            self._enter(name, record, obj)
+            self._enter(name, record, ref)
         for name, record in self.book.records.items():
             if record.by == BY_NEW and name not in self._objects:
                 await self._restore(name, record)
@@ -121,23 +130,31 @@ class Hosting:
         try:
             if record.vat not in self.vats:
                 raise HostingError(f"its vat {record.vat} is gone; add [vat.{record.vat}] again")
-            obj = await self._make(record.class_path)
+            ref = await self._make(name, record)
         except HostingError as problem:
             log.error("an object could not be made again", extra=_fields(object=name, why=str(problem)))
             self._objects[name] = Hosted(record=record, problem=str(problem))
         else:
-            self._enter(name, record, obj)
+            self._enter(name, record, ref)
 
-    async def _make(self, class_path: str) -> captp.Object:
+    async def _make(self, name: str, record: Record) -> Any:
+        """Return a reference to a named object, which is made unless it is stored."""
         # An import may take long and does not belong on the loop; the object does.
-        cls = await trio.to_thread.run_sync(load_class, class_path, self.config.daemon.allow)
-        return make_object(cls, class_path)
+        cls = await trio.to_thread.run_sync(load_class, record.class_path, self.config.daemon.allow)
+        ref = self.vats[record.vat].live.root(name, partial(make_object, cls, record.class_path))
+        if type(ref._anchor) is not cls:
+            raise HostingError(
+                f"class {record.class_path}: what is stored as {name} is a {type(ref._anchor).__name__}; name"
+                " that class, or choose another name for the new object"
+            )
+        return ref
 
-    def _enter(self, name: str, record: Record, obj: captp.Object) -> None:
+    def _enter(self, name: str, record: Record, ref: Any) -> None:
         live = self.vats[record.vat].live
         # A vat that listens nowhere still has the object, for what else is in the vat.
-        ref = live.mint(obj, label=name, swiss=record.swiss) if live.locators else None
-        self._objects[name] = Hosted(record=record, interface=shown_as(type(obj)).__name__, sturdyref=ref)
+        sturdyref = live.mint(ref, label=name, swiss=record.swiss) if live.locators else None
+        interface = shown_as(type(ref._anchor)).__name__
+        self._objects[name] = Hosted(record=record, interface=interface, sturdyref=sturdyref)
         log.info("object made", extra=_fields(object=name, cls=record.class_path, vat=record.vat))
 
     # The control plane.
@@ -147,8 +164,8 @@ class Hosting:
             "version": __version__,
             "pid": os.getpid(),
             "uptime_s": round(trio.current_time() - self._started_at, 3),
-            "store": STORE,
-            "state": STATE_KEPT,
+            "store": store_of(self.vats),
+            "state": self._state(),
             "draining": self.stopping.is_set(),
             "vats": [self._vat_status(v) for v in self.vats.values()],
             "sessions": [
@@ -156,10 +173,15 @@ class Hosting:
             ],
         }
 
+    def _state(self) -> str:
+        states = {vat.state for vat in self.vats.values()}
+        return states.pop() if len(states) == 1 else IN_PART
+
     def _vat_status(self, vat: OpenVat) -> dict[str, Any]:
         return {
             "name": vat.name,
             "designator": vat.live.designator,
+            "state": vat.state,
             "listeners": [
                 {"transport": at.transport, "address": at.address, "secure": at.is_secure}
                 for at in vat.listening
@@ -176,17 +198,17 @@ class Hosting:
                 raise captp.Refused("the daemon is stopping: make objects when it runs again")
             if name in self._objects:
                 raise captp.Refused(f"there is an object {name} already; choose another name")
+            record = Record(class_path=class_path, vat=self.config.default_vat, by=BY_NEW, swiss=new_swiss())
             try:
-                obj = await self._make(class_path)
+                ref = await self._make(name, record)
             except HostingError as problem:
                 raise captp.Refused(str(problem)) from None
-            record = Record(class_path=class_path, vat=self.config.default_vat, by=BY_NEW, swiss=new_swiss())
             book = self.book.having(name, record)
             # Whoever asked may go away meanwhile; file and memory must agree all the same.
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(book.write, self.book_path)
             self.book = book
-            self._enter(name, record, obj)
+            self._enter(name, record, ref)
         return self._describe(name)
 
     def objects(self) -> list[dict[str, Any]]:
@@ -260,9 +282,14 @@ class Hosting:
             "interface": hosted.interface,
             "vat": hosted.record.vat,
             "made_by": hosted.record.by,
-            "state": STATE_KEPT,
+            "state": self.vats[hosted.record.vat].state if hosted.record.vat in self.vats else IN_MEMORY,
             "problem": hosted.problem,
         }
+
+
+def store_of(vats: Mapping[str, OpenVat]) -> str:
+    """Return what keeps the state of durable vats; ``memory`` where there are none."""
+    return "sqlite" if any(vat.is_durable for vat in vats.values()) else "memory"
 
 
 def _registered(vat: OpenVat, swiss: bytes) -> Key:
