@@ -63,6 +63,9 @@ class Owner(Protocol):
 class Speaker(Protocol):
     """A client, as its jobs see it."""
 
+    #: How many calls it may still hand over.
+    free: int
+
     def answer(self, job: Job) -> None:
         """Bring the end of a job to whoever waits for it."""
         ...

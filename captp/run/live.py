@@ -113,7 +113,7 @@ class LiveVat:
 
     @overload
     def trustee(
-        self, kind: Literal["thread"], *, quota: int = 64, max_inflight: int = 4096
+        self, kind: Literal["thread"], *, quota: int = 64, window: int = 256, max_inflight: int = 4096
     ) -> AbstractAsyncContextManager[ThreadTrustee]: ...
     @overload
     def trustee(
@@ -128,7 +128,8 @@ class LiveVat:
         """Open a trustee beside this vat's own loop, for the length of an ``async with`` block.
 
         "thread" is an OS thread that owns plain Python objects, for what blocks in C or the OS: calls of
-        one client are at most ``quota`` at a time while others wait, and ``max_inflight`` are unanswered.
+        one client are at most ``quota`` at a time while others wait, of which ``window`` are unanswered,
+        and ``max_inflight`` of all clients'.
         "process" is a child process for Objects of ``classes``, which it imports: it may take
         ``memory_bytes`` more than it starts with, and ``turn_s`` seconds for a turn. When it ends its
         objects are lost, and another one is started. ``view()`` has the figures of those that are open.

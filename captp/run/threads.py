@@ -85,7 +85,7 @@ class LoopClient(Client):
     def _deliver(self) -> None:
         self._is_waking = False
         jobs = [self._answered.popleft() for _ in range(len(self._answered))]
-        self.worker.give_back(sum([job.size for job in jobs]))
+        self.worker.give_back(self, sum([job.size for job in jobs]))
         for job in jobs:
             if job.heard is not None:
                 job.heard(job)
@@ -125,7 +125,7 @@ class ThreadTrust(Trust[T]):
         """Run ``fn(object, ...)`` as one turn and return its result, or raise its exception.
 
         Cancelled before its turn, it never runs; cancelled later, its outcome is dropped. It waits while
-        ``max_inflight`` calls are unanswered.
+        ``window`` calls of this loop are unanswered, or ``max_inflight`` of all clients.
         """
         check(fn, args, kwargs)
         return await self._run(fn, args, kwargs)  # type: ignore[no-any-return]
@@ -275,12 +275,14 @@ class ThreadTrustee:
 
 
 @asynccontextmanager
-async def open_thread_trustee(*, quota: int = 64, max_inflight: int = 4096) -> AsyncIterator[ThreadTrustee]:
+async def open_thread_trustee(
+    *, quota: int = 64, window: int = 256, max_inflight: int = 4096
+) -> AsyncIterator[ThreadTrustee]:
     """Open a thread trustee, in a trio program.
 
-    ``quota`` is how many calls of one client run while others wait, ``max_inflight`` how many may be
-    handed over and unanswered. When the block ends, calls that have not begun break as Closed, the one
-    that runs finishes, and the thread ends.
+    ``quota`` is how many calls of one client run while others wait, ``window`` how many of one client may
+    be handed over and unanswered, ``max_inflight`` how many of all. When the block ends, calls that have
+    not begun break as Closed, the one that runs finishes, and the thread ends.
     """
     ended = trio.Event()
     token = trio.lowlevel.current_trio_token()
@@ -289,7 +291,7 @@ async def open_thread_trustee(*, quota: int = 64, max_inflight: int = 4096) -> A
         with suppress(trio.RunFinishedError):
             token.run_sync_soon(ended.set)
 
-    worker = Worker(quota, max_inflight, on_end)
+    worker = Worker(quota, window, max_inflight, on_end)
     loop = worker.resident = LoopClient(worker)
     worker.thread.start()
     trio.lowlevel.spawn_system_task(loop.flush)

@@ -18,10 +18,11 @@ from weakref import WeakSet
 
 from attrs import frozen
 
-from captp.errors import Closed, Overloaded, UsageError
+from captp.errors import Closed, UsageError
 from captp.model.histogram import Histogram
 from captp.model.object import Object
 from captp.model.promise import Reference, Resolver
+from captp.run.credit import Credit
 from captp.run.jobs import OPEN, Hold, Job, Keep, State, Turnstile, without_locals
 from captp.vat.delegation import LoopTrust
 from captp.vat.remote import FarTrust
@@ -73,11 +74,13 @@ class Client:
     It is set after something was queued, and cleared before the queue is looked at: none is missed.
     """
 
-    __slots__ = ("armed", "queue", "since", "worker")
+    __slots__ = ("armed", "free", "queue", "since", "worker")
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.queue: deque[Job] = deque()
+        #: Calls that it may still hand over; the credit's.
+        self.free = worker.window
         self.armed = False
         #: When it was armed.
         self.since = 0.0
@@ -95,7 +98,7 @@ class Client:
 
     def answer(self, job: Job) -> None:
         """Bring the end of a job to whoever waits for it, who may hand over the next at once."""
-        self.worker.give_back(job.size)
+        self.worker.give_back(self, job.size)
         if job.heard is not None:
             job.heard(job)
 
@@ -107,9 +110,9 @@ class TrusteeThread(threading.Thread):
 class Worker:
     """The thread of one trustee, and what it shares with its clients."""
 
-    def __init__(self, quota: int, max_inflight: int, on_end: Callable[[], object]) -> None:
+    def __init__(self, quota: int, window: int, max_inflight: int, on_end: Callable[[], object]) -> None:
         self.quota = quota
-        self.max_inflight = max_inflight
+        self.window = window
         self.state = OPEN
         self.cause: BaseException | None = None
         #: The clients that became ready; None wakes the thread for other reasons.
@@ -125,15 +128,12 @@ class Worker:
         self.visited: Client | None = None
         self.resident: Client | None = None
         self._on_end = on_end
-        #: Guards ``free``, ``held`` and the end of OPEN; re-entrant, as finalizers may hand jobs over.
+        #: Guards the credit and the end of OPEN; re-entrant, as finalizers may hand jobs over.
         self.lock = threading.RLock()
-        self.free = max_inflight
-        #: Jobs that wait until earlier ones are answered.
-        self.held: deque[Job] = deque()
+        self.credit = Credit(window, max_inflight)
         self.home = threading.get_ident()
         self.ident = 0
-        self.turns = self.batches = self.high_water = self.cancelled = self.overloads = self.unheard = 0
-        self.wakes = 0
+        self.turns = self.batches = self.cancelled = self.unheard = self.wakes = 0
         self.busy_s = self.longest_wait_s = 0.0
         self.sizes, self.waits = Histogram(), Histogram()
         self.thread = TrusteeThread(target=self._main, name="captp trustee", daemon=True)
@@ -169,36 +169,20 @@ class Worker:
             if self.state is not OPEN:
                 del job.keep
                 raise self.closed()
-            if self.held or self.free < job.size:
-                if job.size > self.max_inflight or not waits:
-                    self.overloads += job.size
-                    del job.keep
-                    raise Overloaded(
-                        f"{self.max_inflight - self.free} calls are unanswered and this has {job.size}, with"
-                        f" max_inflight={self.max_inflight}: await one with apply, or hand over fewer"
-                    )
-                self.held.append(job)
-                return
-            client = self._hand_over(job)
-            # Not after the lock: what closes looks for jobs in clients that are ready.
-            if not client.armed:
-                client.ring()
+            if self.credit.take(job, waits):
+                client: Client = job.client  # type: ignore[assignment]
+                client.queue.append(job)
+                # Not after the lock: what closes looks for jobs in clients that are ready.
+                if not client.armed:
+                    client.ring()
 
-    def _hand_over(self, job: Job) -> Client:
-        self.free -= job.size
-        used = self.max_inflight - self.free
-        if used > self.high_water:  # noqa: PLR1730 - for every call
-            self.high_water = used
-        client: Client = job.client  # type: ignore[assignment]
-        client.queue.append(job)
-        return client
-
-    def give_back(self, count: int) -> None:
-        """So many calls more are answered; hand over what was held back for them."""
+    def give_back(self, client: Client, count: int) -> None:
+        """So many calls more of a client are answered; hand over what was held back for them."""
         with self.lock:
-            self.free += count
-            while self.held and self.free >= self.held[0].size:
-                self._hand_over(self.held.popleft()).arm()
+            for job in self.credit.give_back(client, count):
+                other: Client = job.client  # type: ignore[assignment]
+                other.queue.append(job)
+                other.arm()
 
     def closed(self, ran: str = "did not run") -> Closed:
         """Make the error for calls that come too late."""
@@ -212,10 +196,10 @@ class Worker:
         return TrusteeStats(
             turns=self.turns,
             batches=self.batches,
-            depth=self.max_inflight - self.free,
-            high_water=self.high_water,
+            depth=self.credit.depth,
+            high_water=self.credit.high_water,
             cancelled=self.cancelled,
-            overloads=self.overloads,
+            overloads=self.credit.overloads,
             unheard=self.unheard,
             live=len(self.keeps),
             wakes=self.wakes,
@@ -244,7 +228,7 @@ class Worker:
     def _break_queued(self) -> None:
         # The thread may be doing the same: each job belongs to who takes it from its queue.
         with self.lock:
-            held, self.held = self.held, deque()
+            held = deque(self.credit.empty())
         clients = [c for c in (self.visited, self.resident) if c is not None]
         with suppress(Empty):
             while True:
@@ -339,11 +323,11 @@ class Worker:
                     continue
             if spent:
                 # Before an answer: who has it may hand over the next calls.
-                self.give_back(spent)
+                self.give_back(client, spent)
                 spent = 0
             self._finish(job)
         if spent:
-            self.give_back(spent)
+            self.give_back(client, spent)
 
     def _finish(self, job: Job) -> None:
         """Answer a job that has ended, or never will begin."""
@@ -356,7 +340,7 @@ class Worker:
         if job.heard is not None:
             job.client.answer(job)
             return
-        self.give_back(job.size)
+        self.give_back(job.client, job.size)  # type: ignore[arg-type]
         if job.error is not None:
             with self.lock:
                 self.unheard += 1

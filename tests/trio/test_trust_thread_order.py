@@ -158,7 +158,7 @@ async def test_nothing_overtakes_many_calls_that_wait_for_room_or_take_several_v
 
 async def test_a_flooding_client_leaves_the_others_their_turns() -> None:
     gate = Gate()
-    async with open_thread_trustee(quota=8) as trustee:
+    async with open_thread_trustee(quota=8, window=1000) as trustee:
         trust = trustee.entrust(Log())
         await gate.shut(trust)
 

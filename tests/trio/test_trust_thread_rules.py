@@ -260,7 +260,7 @@ def test_an_interrupted_os_thread_leaves_its_turn_to_the_others() -> None:
 
 
 def test_threads_that_have_their_answers_wake_each_other_past_those_that_have_gone() -> None:
-    turnstile, owner = Turnstile(), Worker(64, 64, bool)
+    turnstile, owner = Turnstile(), Worker(64, 64, 64, bool)
     client = Client(owner)
     jobs = [Job(Keep(owner, None), client, Log.copy, (), {}) for _ in range(4)]
     for job in jobs:
@@ -286,7 +286,7 @@ def test_threads_that_have_their_answers_wake_each_other_past_those_that_have_go
 
 async def test_a_client_beside_a_flooding_one_keeps_its_share() -> None:
     gate = Gate()
-    async with open_thread_trustee(quota=16) as trustee:
+    async with open_thread_trustee(quota=16, window=2000) as trustee:
         trust = trustee.entrust(Log())
         await gate.shut(trust)
 

@@ -201,7 +201,7 @@ async def opened(
                 return vat.entrust(make(), on_error=on_error)
 
         elif name == "thread":
-            thread = await inner.enter_async_context(vat.trustee("thread", max_inflight=most))
+            thread = await inner.enter_async_context(vat.trustee("thread", window=most, max_inflight=most))
 
             async def new() -> captp.Trust[Any]:
                 return thread.entrust(make(), on_error=on_error)

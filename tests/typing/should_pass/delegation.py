@@ -93,7 +93,7 @@ async def outcomes(tally: captp.Trust[Tally]) -> None:
 
 
 async def beside_the_loop(vat: captp.LiveVat) -> None:
-    async with vat.trustee("thread", quota=8, max_inflight=100) as thread:
+    async with vat.trustee("thread", quota=8, window=10, max_inflight=100) as thread:
         tally = thread.entrust(Tally(), on_error="poison")
         assert_type(await tally.apply(Tally.add, 3), int)
         assert_type(tally.blocking.apply(Tally.add, 3), int)
