@@ -14,11 +14,12 @@ from captp.model.object import Object
 from captp.model.own import SHARE
 from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
 from captp.model.ref import HOLDS, Ref
-from captp.peer.care import PING
+from captp.peer.care import PING, has_arrived
 from captp.peer.handoff.exporter import ABSENT, is_unique
 from captp.peer.router import Link
-from captp.session.entries import Certificate
+from captp.session.entries import Answer, Certificate
 from captp.session.loans import OWN
+from captp.session.outbound import CALL_OFF
 from captp.session.session import DGC
 
 if TYPE_CHECKING:
@@ -88,6 +89,16 @@ def _withdraw_gift(peer: Peer, link: Link, message: Message) -> Any:
     return LATER if gift is ABSENT else gift
 
 
+def _call_off(peer: Peer, link: Link, message: Message) -> None:
+    """Let a call of this caller's not run, unless it has begun or is answered."""
+    # It comes as the answer itself: by the time this runs its position may be released.
+    (answer,) = _arguments(message, 1, "takes the answer to a call")
+    if type(answer) is not Answer or answer.account.session is not link.session:
+        raise BadArguments("bad-args: only who made a call calls it off")
+    if not has_arrived(answer):
+        peer.vat.settling.called_off.add(answer)
+
+
 def _share(_peer: Peer, link: Link, message: Message) -> None:
     """Take note that the owner of an object shares it: from now on it may be kept, and be a gift."""
     if OWN not in link.session.extensions:
@@ -118,6 +129,7 @@ def _arguments(message: Message, count: int, what: str) -> tuple[Any, ...]:
 
 _METHODS: Final[dict[Any, Callable[[Peer, Link, Message], Any]]] = {
     PING: _ping,
+    CALL_OFF: _call_off,
     "fetch": _fetch,
     "deposit-gift": _deposit_gift,
     "withdraw-gift": _withdraw_gift,

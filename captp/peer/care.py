@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import getweakrefs
 
 from captp.limits import Limits
-from captp.model.promise import Message, Promise
+from captp.model.promise import PENDING, Message, Promise
 from captp.model.ref import Ref, view
 from captp.peer.router import Link
 from captp.session.entries import Answer, Question
@@ -42,6 +42,10 @@ def care(peer: Peer, link: Link) -> None:
         session.assume_dialect()
     if session.tables.released:
         _cancel_arrived(peer, session)
+    settling = peer.vat.settling
+    if settling.called_off:
+        # Whatever else answered them: they are not to be kept.
+        settling.called_off = {a for a in settling.called_off if a._state == PENDING}
     while link.delayed and link.delayed[0][0] <= now:
         _, late = link.delayed.popleft()
         peer.vat.settle_now(late.promise, late.state, late.value)

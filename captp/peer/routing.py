@@ -29,10 +29,10 @@ from captp.peer.letting import let_go_of
 from captp.peer.order import next_hop, takes_detour
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
-from captp.session.entries import Answer, Question
+from captp.session.entries import WAITING, Answer, Question
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
-from captp.vat.effects import Claim, Enliven, Outside, Shortened, Timer, Want, Watch
+from captp.vat.effects import CallOff, Claim, Enliven, Outside, Shortened, Timer, Want, Watch
 from captp.vat.owning import claimed
 from captp.wire.dialect import SyrupCodec
 
@@ -165,6 +165,14 @@ def _listen(peer: Peer, session: Session, promise: Promise[Any]) -> None:
         settle(peer, Settlement(promise, BROKEN, problem))
 
 
+def _call_off(peer: Peer, effect: CallOff) -> None:
+    """Tell the peer that has the call, if it was asked and has not answered."""
+    route = effect.promise._route
+    if type(route) is Question and route.state is WAITING:
+        route.session.outbound.call_off(route)
+        peer.touched[route.session] = None
+
+
 def _outside(peer: Peer, effect: Outside) -> None:
     peer.outputs.append(Call(effect.promise, effect.function, effect.args))
 
@@ -212,6 +220,7 @@ def _claim(peer: Peer, effect: Claim) -> None:
 _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Settlement: settle,
     Want: _want,
+    CallOff: _call_off,
     Outside: _outside,
     Timer: _timer,
     Watch: _watch,

@@ -37,6 +37,9 @@ from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE
 #: A call that no object answers: peers that speak natively break it where it arrives.
 PROBE: Final = "captp:probe"
 
+#: Tells a peer's bootstrap that a call need not run; who does not know it, and is asked nothing, ignores it.
+CALL_OFF: Final = "captp:call-off"
+
 #: Methods that only peers that speak natively know; another's object could take them for its own.
 _OURS: Final = frozenset({PLAN, MANY, MAKE_UNIQUE})
 
@@ -184,6 +187,11 @@ class Outbound:
     def encode(self, op: Op) -> None:
         """Write a message that carries no reference."""
         self.messages.append(self.codec.encode(op))
+
+    def call_off(self, question: Question) -> None:
+        """Say that a call which is not answered need not run, if it has not begun."""
+        if self.native and not self.closed:
+            self._send((CALL, 0, CALL_OFF, (question(),)))
 
     def close(self, op: Op) -> None:
         """Write the last message."""

@@ -20,6 +20,13 @@ class Want:
 
 
 @frozen
+class CallOff:
+    """Whoever asked for a delegated call has gone: it need not run, if it has not begun."""
+
+    promise: Promise[Any]
+
+
+@frozen
 class Shortened:
     """A promise has settled while calls that went through it are unanswered."""
 

@@ -17,10 +17,11 @@ from captp.model.interface import Method, Row, interface_of, result_class, rows_
 from captp.model.own import Hold
 from captp.model.passable import ATOMS
 from captp.model.plan import MANY, PLAN, record
-from captp.model.promise import BROKEN, Promise, Reference, add_waiter
+from captp.model.promise import BROKEN, PENDING, Promise, Reference, add_waiter
 from captp.model.ref import Ref
 from captp.model.terms import on_their_way
 from captp.model.trust import Call, Outcome, Trust
+from captp.vat.effects import CallOff
 from captp.vat.many import failures
 from captp.vat.powers import within
 
@@ -88,7 +89,8 @@ class FarTrust(Trust[T]):
     async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Have a marked method called, or run ``fn`` here with a stand-in and send what it did as a plan.
 
-        It is one turn where the object is. Cancelled before it left, it never runs; later it may have.
+        It is one turn where the object is. Cancelled, it is called off, and never runs unless it has begun
+        by the time its host hears of that.
         """
         promise = self._send(fn, args, kwargs)
         return await self._awaited(promise)  # type: ignore[no-any-return]
@@ -135,7 +137,11 @@ class FarTrust(Trust[T]):
             # All of them first: either all are sent, or none.
             ready = [self._prepared(call.fn, call.args, call.kwargs) for call in handed]
             promises: list[Promise[Any]] = [ref._home.send(ref, *message) for message in ready]
-            return [await self._outcome(promise) for promise in promises]
+            try:
+                return [await self._outcome(promise) for promise in promises]
+            except BaseException:
+                _call_off(promises)
+                raise
         vat: Any = ref._home
         sent = []
         for start in range(0, len(handed), MOST_CALLS):
@@ -144,8 +150,12 @@ class FarTrust(Trust[T]):
                 some = [_lent(rows[call.fn], call) for call in some]
             sent.append((some, vat.send(ref, MANY, _batch(rows, some), None, Promise)))
         outcomes: list[Outcome[R]] = []
-        for some, promise in sent:
-            outcomes += await self._outcomes(promise, rows, some)
+        try:
+            for some, promise in sent:
+                outcomes += await self._outcomes(promise, rows, some)
+        except BaseException:
+            _call_off([promise for _, promise in sent])
+            raise
         return outcomes
 
     async def launch(
@@ -219,8 +229,9 @@ class FarTrust(Trust[T]):
     async def _awaited(self, promise: Promise[Any]) -> Any:
         try:
             return await promise
-        except Broken as problem:
-            if self._explain is None:
+        except BaseException as problem:
+            _call_off((promise,))
+            if self._explain is None or promise._state != BROKEN or not isinstance(problem, Broken):
                 raise
             explained = self._explain(problem)
         raise explained
@@ -256,6 +267,14 @@ class FarTrust(Trust[T]):
         for at, problem in failures(broken, count):
             outcomes[at] = Outcome(None, problem)
         return outcomes
+
+
+def _call_off(promises: Iterable[Promise[Any]]) -> None:
+    """Have calls that are not answered not run, since whoever asked for them is told of no answer."""
+    for promise in promises:
+        if promise._state == PENDING:
+            vat: Any = promise._home
+            vat.emit(CallOff(promise))
 
 
 def _batch(rows: Mapping[Any, Any], calls: list[Call[Any]]) -> tuple[Any, ...]:

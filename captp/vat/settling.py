@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from captp.errors import Broken, Overloaded
+from captp.errors import Broken, Cancelled, Overloaded
 from captp.limits import Limits
 from captp.model.own import give_back
 from captp.model.passable import ATOMS
@@ -50,6 +50,8 @@ class Settling:
         self.queued: dict[Promise[Any], int] = {}
         #: What the results weigh that were made since they were last routed.
         self.bulk = 0
+        #: Answers to calls of peers that are not to run any more; some were answered otherwise since.
+        self.called_off: set[Promise[Any]] = set()
         #: Results of peers' calls that waited for a promise: how many promises stood one behind the other.
         self._depths: WeakKeyDictionary[Promise[Any], int] = WeakKeyDictionary()
 
@@ -186,6 +188,15 @@ class Settling:
         give_back(message)
         if message.promise is not None:
             self.settle_now(message.promise, BROKEN, Overloaded(f"{why}; wait for it yourself"))
+
+    def skips(self, message: Message) -> bool:
+        """Break a peer's call that was called off before its turn, and return True; leave any other."""
+        promise = message.promise
+        if promise is None or promise not in self.called_off:
+            return False
+        self.called_off.remove(promise)
+        self.settle_now(promise, BROKEN, Cancelled("its caller called this off before its turn"))
+        return True
 
     def take_queue(self, promise: Promise[Any]) -> list[Message]:
         """Remove and return the messages that wait for a promise which is about to get a route."""

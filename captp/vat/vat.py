@@ -354,6 +354,8 @@ class Vat:
 
     def deliver(self, message: Message) -> None:
         """Run a message whose turn it is, or let it wait for its object, or pass it on."""
+        if self.settling.called_off and self.settling.skips(message):
+            return
         target: Any = message.target
         if isinstance(target, Promise):
             target = message.target = followed(target)

@@ -54,6 +54,7 @@ _TEXTS: Final = ("", "list", "door", "t", "x" * 300, "ö\0", "closed: bye")
 _METHODS: Final = (
     *("echo", "keep", "greet", "wait", "make", "data", "fail", "forget", "ping", "fetch", "fulfill"),
     *("break", "captp:ping", "captp:probe", "deposit-gift", "withdraw-gift", "__class__", "m" * 257),
+    "captp:call-off",
 )
 _BYTES: Final = (SWISS, b"", b"x" * 32, b"\xff\0")
 _FORMS: Final = {

@@ -187,6 +187,13 @@ ROWS += [
     plan("a-plan-on-a-reference-of-its-own", "B:step 1", lambda r: [[step(object_(3), "number", 1)], r(1)]),
     plan("a-plan-that-waits", "B:step 1", lambda r: [[step(r(0), "wait", promise(9))], r(1)]),
     plan("a-plan-with-a-wrong-argument", "B:bad-args", lambda r: [[step(r(0), "number", MARK)], r(1)]),
+    says("call-off-nothing", "B:bad-args", lambda s: s.call(0, "captp:call-off", at=1)),
+    says("call-off-a-number", "B:bad-args", lambda s: s.call(0, "captp:call-off", 1, at=1)),
+    says("call-off-the-door", "B:bad-args", lambda s: s.call(0, "captp:call-off", export(1), at=1)),
+    says("call-off-what-nobody-asked", "A:bad-ref", lambda s: s.call(0, "captp:call-off", answer(7), at=1)),
+    says("call-off-itself", "A:bad-ref", lambda s: s.call(0, "captp:call-off", answer(1), at=1)),
+    says("call-off-a-thousand-times", "I", lambda s: [
+        s.call(1, "echo", MARK, at=1), *[s.call(0, "captp:call-off", answer(1))] * 1000]),
     says("a-plan-for-the-bootstrap", "B:no-such-method", lambda s: s.call(0, "captp:plan", [[], 1], at=1)),
 ]  # fmt: skip
 

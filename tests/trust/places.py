@@ -40,10 +40,9 @@ class Ways:
     leak: type[Exception] | None
     #: What is raised for a result that cannot cross; None where results do not cross anything.
     odd: type[Exception] | None
-    #: Whether a call never runs that was cancelled while it waited behind another; what has left may run.
-    skips_cancelled: bool
-    #: Whether a call in a scope that is cancelled already runs all the same, as it is no checkpoint here.
-    runs_when_cancelled: bool
+    #: Whether a call in a scope that is cancelled already runs all the same, as it is no checkpoint here;
+    #: None where it has left by then, and may have begun.
+    runs_when_cancelled: bool | None
     #: What is raised for a captured reference, promise, resolver or handle of a loop; None where it may be.
     loop_capture: type[Exception] | None
     #: What a turn raises that uses its own trustee; None where it may: it queues, or was recorded before.
@@ -64,7 +63,6 @@ _LOOP: Final = Ways(
     key_error=KeyError,
     leak=None,
     odd=captp.Unpassable,
-    skips_cancelled=True,
     runs_when_cancelled=True,
     loop_capture=None,
     reentrant=None,
@@ -83,7 +81,6 @@ _THREAD: Final = Ways(
     key_error=KeyError,
     leak=captp.LeakedObject,
     odd=None,
-    skips_cancelled=True,
     runs_when_cancelled=False,
     loop_capture=captp.UsageError,
     reentrant=captp.Reentrant,
@@ -101,8 +98,7 @@ _PROCESS: Final = Ways(
     key_error=captp.RemoteFault,
     leak=None,
     odd=captp.RemoteFault,
-    skips_cancelled=False,
-    runs_when_cancelled=True,
+    runs_when_cancelled=None,
     loop_capture=None,
     reentrant=None,
     closed=captp.BrokenTrustee,
