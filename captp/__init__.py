@@ -66,6 +66,9 @@ if TYPE_CHECKING:
         NoSuchMethod as NoSuchMethod,
     )
     from captp.errors import (
+        NotDurable as NotDurable,
+    )
+    from captp.errors import (
         NotFound as NotFound,
     )
     from captp.errors import (
@@ -172,6 +175,7 @@ if TYPE_CHECKING:
     from captp.vat.powers import enliven as enliven
     from captp.vat.powers import near as near
     from captp.vat.powers import outside as outside
+    from captp.vat.powers import send_durable as send_durable
     from captp.vat.powers import sleep as sleep
     from captp.vat.powers import within as within
     from captp.vat.remote import trust as trust
@@ -180,9 +184,9 @@ _HOMES = {
     "captp.cycles": "Cycles",
     "captp.errors": "BadArguments BadClass BadLocator BorrowEscape Broken BrokenTrustee Cancelled"
     " CaptureError Closed Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject"
-    " Moved NoSuchMethod NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused RemoteFault"
-    " StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull StoreTooNew StoreUnusable Timeout"
-    " Unpassable Unreachable UsageError WrongPeer",
+    " Moved NoSuchMethod NotDurable NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused"
+    " RemoteFault StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull StoreTooNew"
+    " StoreUnusable Timeout Unpassable Unreachable UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
     "captp.model.faults": "portable_error",
@@ -199,7 +203,7 @@ _HOMES = {
     "captp.model.values": "NULL Fault FrozenMap Symbol Tagged",
     "captp.run.live": "LiveVat connect open_vat",
     "captp.vat.owning": "make_unique",
-    "captp.vat.powers": "enliven near outside sleep within",
+    "captp.vat.powers": "enliven near outside send_durable sleep within",
     "captp.vat.remote": "trust",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -108,6 +108,10 @@ class NoSuchMethod(Broken):
     kind = "unimplemented"
 
 
+class NotDurable(Broken):
+    """Something was to survive its vat that cannot: a vat without a store, a fiber, a borrowed reference."""
+
+
 class BadArguments(Broken):
     """The arguments do not fit the method's signature; its body did not run."""
 

@@ -60,6 +60,12 @@ class Limits:
     send_buffer: int = 8 * MIB
     held_bytes: int = 64 * MIB
     write_stall_s: float = 30.0
+    # Durable messages: those that a peer does not take, and results that it does not say it has.
+    outbox_messages: int = 100_000
+    outbox_bytes: int = 256 * MIB
+    outbox_age_s: float = 7 * 86_400.0
+    durable_peers: int = 10_000
+    durable_results: int = 4_096
     # One turn of our own code.
     turn_sends: int = 10_000
     # A peer's steps in one turn of ours, or calls in one delivery.

@@ -29,6 +29,7 @@ _PORTABLE: Final[dict[str, type[Broken]]] = {
         errors.NotFound,
         errors.NoSuchMethod,
         errors.BadArguments,
+        errors.NotDurable,
         errors.Cancelled,
         errors.Deadlock,
         errors.BrokenTrustee,

@@ -280,12 +280,13 @@ class MemoryNetlayer:
 
         # Before the nursery opens, so that a refusal comes out alone and not as a group.
         self.network.listen(self.designator, welcome)
-        try:
-            async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
+            try:
                 task_status.started()
                 await trio.sleep_forever()
-        finally:
-            self.network.unlisten(self.designator)
+            finally:
+                # At once: whoever dials while those that came are closed must not be let in.
+                self.network.unlisten(self.designator)
 
     def hints(self) -> dict[str, str]:
         return {}

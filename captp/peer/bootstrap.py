@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotFound
+from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotDurable, NotFound
 from captp.model.faults import portable
 from captp.model.object import Object
 from captp.model.own import SHARE
 from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
 from captp.model.ref import HOLDS, Ref
+from captp.model.values import FrozenMap
 from captp.peer.care import PING, has_arrived
+from captp.peer.durable.inbox import Inbox
+from captp.peer.durable.outbox import DONE, SEND
 from captp.peer.handoff.exporter import ABSENT, is_unique
 from captp.peer.router import Link
 from captp.session.entries import Answer, Certificate
 from captp.session.loans import OWN
 from captp.session.outbound import CALL_OFF
-from captp.session.session import DGC
+from captp.session.session import DGC, DUR
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 CYCLES: Final = "captp:cycles"
 
 MINUTE_S: Final = 60.0
+
+#: Above every number of a durable call, and of an incarnation; and what types a call has.
+_MOST: Final = 2**63
+_CALL_FORMS: Final = ((bytes, str, tuple, FrozenMap), (bytes, str, tuple, type(None)))
 
 #: By how much the answers to a guesser are put off.
 DELAY_S: Final = 1.0
@@ -117,6 +124,36 @@ def _cycles(peer: Peer, link: Link, message: Message) -> None:
     peer.cycles.heard(link, message.args)
 
 
+def _durable(peer: Peer, link: Link, message: Message) -> Any:
+    """Take a durable call, which runs once however often it comes; its result is the answer."""
+    name, inbox = _durable_peer(peer, link)
+    low, incarnation, number, *what = _arguments(message, 7, "takes three numbers and a call")
+    numbers = all(type(n) is int and 0 <= n < _MOST for n in (low, incarnation, number))
+    forms = tuple(map(type, what))
+    if numbers and 0 < low <= number and forms in _CALL_FORMS:
+        return inbox.came(name, low, incarnation, number, tuple(what))
+    raise BadArguments("bad-args: a durable call has another form")
+
+
+def _durable_done(peer: Peer, link: Link, message: Message) -> None:
+    """Take note of which results of durable calls the caller has."""
+    name, inbox = _durable_peer(peer, link)
+    (low,) = _arguments(message, 1, "takes a number")
+    if type(low) is not int or not 0 < low < _MOST:
+        raise BadArguments("bad-args: the number of a durable call is a positive integer")
+    inbox.done(name, low)
+
+
+def _durable_peer(peer: Peer, link: Link) -> tuple[str, Inbox]:
+    """Return who calls, by its key: nobody else may say what it has sent, or has."""
+    session = link.session
+    if DUR not in session.extensions or peer.stored is None or session.hello is None:
+        raise NoSuchMethod("there is no such method")
+    if session.channel.proved is None or link.is_anonymous:
+        raise NotDurable("not-durable: this connection proves no key, so that anybody could be its peer")
+    return session.hello.location.designator, peer.stored.inbox
+
+
 def _no_such_method(_peer: Peer, _link: Link, _message: Message) -> Any:
     raise NoSuchMethod("there is no such method")
 
@@ -135,4 +172,6 @@ _METHODS: Final[dict[Any, Callable[[Peer, Link, Message], Any]]] = {
     "withdraw-gift": _withdraw_gift,
     CYCLES: _cycles,
     SHARE: _share,
+    SEND: _durable,
+    DONE: _durable_done,
 }

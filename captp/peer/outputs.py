@@ -55,7 +55,7 @@ class Woken:
 
 @frozen
 class Load:
-    """Read what is stored of objects and report each with ``Peer.loaded``; their messages wait."""
+    """Read what is stored of objects and report each with ``Stored.loaded``; their messages wait."""
 
     oids: tuple[Oid, ...]
 

@@ -16,7 +16,7 @@ from attrs import evolve
 from captp.cycles import Cycles
 from captp.errors import Disconnected
 from captp.limits import Limits
-from captp.model.idents import ConnId, Oid
+from captp.model.idents import ConnId
 from captp.model.interface import promise_class
 from captp.model.keys import PrivateKey, PublicKey, derive
 from captp.model.locator import PeerLocator, SturdyRef, announcing
@@ -26,7 +26,6 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, pressure, routing
-from captp.peer.durable.loading import Rows
 from captp.peer.durable.opening import open_stored
 from captp.peer.durable.stored import Image, Stored
 from captp.peer.enliven import enliven
@@ -37,7 +36,7 @@ from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
 from captp.peer.timers import Timers
 from captp.session.handshake import Channel
-from captp.session.session import Session
+from captp.session.session import DGC, DUR, Session
 from captp.vat.effects import Enliven
 from captp.vat.vat import Vat
 
@@ -79,6 +78,7 @@ class Peer:
         self.timers = Timers()
         self.entropy = entropy
         self.cycle_settings = cycles or Cycles()
+        self._also = (*([DGC] if self.cycle_settings.enabled else []), *([DUR] if durable else []))
         #: Whether something is frozen or held back, so that what comes has to be looked at.
         self.is_holding = False
         #: When there first was anybody who might have garbage in common with this vat.
@@ -140,7 +140,7 @@ class Peer:
             limits=self.limits,
             native=native,
             introduce=partial(introduce, self),
-            collects=self.cycle_settings.enabled,
+            also=self._also,
         )
         link = Link(conn, session, dialled, now, now, self.vat.queues.open(f"c{conn}"))
         link.is_anonymous = dialled is None and channel.is_one_sided
@@ -241,17 +241,13 @@ class Peer:
             routing.settle(self, settlement)
         for link in list(self.router.links.values()):
             care.care(self, link)
+        if self.stored is not None:
+            self.stored.outbox.tick(now)
         if self.links or self.is_holding:
             self._met_at = min(self._met_at, now)
             if self._met_at + self.cycle_settings.tick <= now:
                 # A vat that starts answers first: only then is there time to load it.
                 self.cycles.tick(now)
-
-    def loaded(self, oid: Oid, bundle: dict[int, Rows] | None, now: float) -> None:
-        """Take what is stored of an object, None if that cannot be read; the messages to it run."""
-        self.now = now
-        if self.stored is not None:
-            self.stored.loaded(oid, bundle)
 
     # What the driver's users ask for.
 
@@ -330,9 +326,8 @@ class Peer:
 
     def wake_at(self) -> float | None:
         """Return when a timer or a dial is due next; heartbeats follow the driver's own beat."""
-        times = [a.due for a in self.router.attempts.values() if a.conn is None]
-        timer = self.timers.next_at
-        return min(times if timer is None else [timer, *times], default=None)
+        times = (self.timers.next_at, self.router.next_at)
+        return min((t for t in times if t is not None), default=None)
 
     # What the rooms beside this file use.
 

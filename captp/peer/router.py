@@ -196,3 +196,9 @@ class Router:
     def due(self, now: float) -> list[Attempt]:
         """Return the attempts whose rest is over."""
         return [a for a in self.attempts.values() if a.conn is None and a.due <= now]
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next rest is over; None if nobody rests."""
+        attempts = self.attempts
+        return min((a.due for a in attempts.values() if a.conn is None), default=None) if attempts else None

@@ -23,6 +23,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.peer import care, pressure
+from captp.peer.durable.outbox import Reply
 from captp.peer.enliven import enliven
 from captp.peer.handoff.receiver import introduced
 from captp.peer.letting import let_go_of
@@ -32,7 +33,8 @@ from captp.peer.router import CROSSED, DUPLICATE, Link
 from captp.session.entries import WAITING, Answer, Question
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
-from captp.vat.effects import CallOff, Claim, Enliven, Outside, Shortened, Timer, Want, Watch
+from captp.vat.arrivals import Arrival
+from captp.vat.effects import CallOff, Claim, Enliven, Outside, SendDurable, Shortened, Timer, Want, Watch
 from captp.vat.owning import claimed
 from captp.wire.dialect import SyrupCodec
 
@@ -217,6 +219,21 @@ def _claim(peer: Peer, effect: Claim) -> None:
         settle(peer, claim)
 
 
+def _send_durable(peer: Peer, effect: SendDurable) -> None:
+    assert peer.stored is not None
+    peer.stored.outbox.add(effect)
+
+
+def _replied(peer: Peer, reply: Reply) -> None:
+    assert peer.stored is not None
+    peer.stored.outbox.answered(reply)
+
+
+def _arrived(peer: Peer, arrival: Arrival) -> None:
+    assert peer.stored is not None
+    peer.stored.inbox.settled(arrival)
+
+
 _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Settlement: settle,
     Want: _want,
@@ -228,6 +245,9 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Claim: _claim,
     LetGo: let_go_of,
     Enliven: enliven,
+    SendDurable: _send_durable,
+    Reply: _replied,
+    Arrival: _arrived,
 }
 
 

@@ -35,6 +35,7 @@ from captp.run.store import Store
 from captp.run.unwrapped import unwrapped
 from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
+from captp.vat.powers import durable_send
 
 if TYPE_CHECKING:
     from captp.run.process import ProcessTrustee
@@ -198,6 +199,10 @@ class LiveVat:
         self._peer.now = trio.current_time()
         return self._peer.enliven(read_sturdyref(source), interface, retry_for=retry_for)
 
+    def send_durable(self, sturdyref: SturdyRef, method: str, /, *args: Any, **kwargs: Any) -> Promise[Any]:
+        """Call a method of what a sturdyref names exactly once, as ``captp.send_durable`` does in methods."""
+        return durable_send(self._peer.vat, sturdyref, method, args, kwargs)
+
     def hold(self, reference: T) -> AbstractContextManager[T]:
         """Give a reference of one's own to what ``reference`` reaches, for the length of a ``with`` block.
 
@@ -305,6 +310,9 @@ async def open_vat(
                     peer.locations[layer.transport] = PeerLocator.make(
                         layer.transport, key.public.designator, announcing("mp1", layer.hints())
                     )
+                if peer.stored is not None:
+                    peer.stored.outbox.begin()
+                    pump.ring()
                 yield LiveVat(peer, layers, meter, pump.sync)
             finally:
                 await pump.close()

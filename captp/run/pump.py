@@ -307,7 +307,9 @@ class Pump:
             self.ring()
 
     def _loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
-        self.peer.loaded(oid, bundle, trio.current_time())
+        stored = self.peer.stored
+        assert stored is not None
+        stored.loaded(oid, bundle)
         self.ring()
 
     def _has_room(self, has_room: bool) -> None:

@@ -81,6 +81,9 @@ class Sealed:
             kinds=list(self._rows("meta", PREFIX)),
             roots=list(self._rows("root")),
             swiss=list(self._rows("swiss")),
+            channels=list(self._rows("channel")),
+            outbox=list(self._rows("outbox")),
+            inbox=list(self._rows("inbox")),
         )
 
     def begin(self) -> None:

@@ -52,8 +52,11 @@ DETAIL: Final = 200
 #: The extension of peers whose collectors can be asked what they hold.
 DGC: Final = "dgc1"
 
-#: The extensions that this vat announces; a peer's are in its hello.
-EXTENSIONS: Final = ("mp1", OWN, DGC)
+#: The extension of peers that take each durable message once.
+DUR: Final = "dur1"
+
+#: The extensions that every vat announces; a peer's are in its hello.
+EXTENSIONS: Final = ("mp1", OWN)
 
 
 @frozen
@@ -76,19 +79,19 @@ class Session:
         limits: Limits,
         native: bool | None,
         introduce: Callable[[Session, Reference], Introduction | None],
-        collects: bool = True,
+        also: tuple[str, ...] = (DGC,),
     ) -> None:
         """``native`` is None for the side that was dialled: the first byte will tell.
 
         ``introduce`` says how a reference to another vat is passed on, None for as one of this vat's;
-        ``collects`` whether this vat answers those who look for garbage.
+        ``also`` which extensions this vat announces besides those of every vat.
         """
         self.key = key
         self.location = location
         self.channel = channel
         self.limits = limits
         self.introduce = introduce
-        self.announced = EXTENSIONS if collects else tuple(e for e in EXTENSIONS if e != DGC)
+        self.announced = (*EXTENSIONS, *also)
         self.state = State.NEW
         self.tables = Tables(self, home, limits)
         self.revived = Revived(self)

@@ -84,3 +84,14 @@ class Claim:
 
 #: The vat whose turns are running in this context; set around each drain, never per message.
 CURRENT_VAT: ContextVar[Any] = ContextVar("captp_current_vat")
+
+
+@frozen
+class SendDurable:
+    """A call to make exactly once, whatever ends in between; its result settles ``promise``."""
+
+    promise: Promise[Any]
+    sturdyref: SturdyRef
+    method: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] | None

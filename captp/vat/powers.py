@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from captp.errors import NotNear, UsageError
+from captp.errors import NotDurable, NotNear, UsageError
 from captp.model.interface import Interface, interface_of, promise_class
 from captp.model.locator import SturdyRef
 from captp.model.own import Lent
 from captp.model.promise import Promise, Reference
 from captp.model.ref import settled
-from captp.vat.effects import CURRENT_VAT, Enliven, Outside, Timer
+from captp.vat.effects import CURRENT_VAT, Enliven, Outside, SendDurable, Timer
 
 T = TypeVar("T")
 I = TypeVar("I", bound=Interface)  # noqa: E741
@@ -49,6 +49,36 @@ def enliven(sturdyref: SturdyRef, interface: type[Any] | None = None, *, retry_f
         raise UsageError(f"captp.enliven() takes a SturdyRef, not a {type(sturdyref).__name__}")
     promise: Promise[Any] = (Promise if interface is None else promise_class(interface))(vat)
     vat.emit(Enliven(promise, sturdyref, retry_for))
+    return promise
+
+
+def send_durable(sturdyref: SturdyRef, method: str, /, *args: Any, **kwargs: Any) -> Promise[Any]:
+    """Call a method of what a sturdyref names exactly once, also if both vats end in between.
+
+    The call is stored with this turn's commit and is made again until its answer is. Calls of one vat to
+    another arrive in order. The promise is for this run of the vat: after a restart the call goes on and its
+    result is for nobody. Breaks with NotDurable for an ``async def`` method, and where either vat has no
+    store. A peer that is no durable vat of captp gets the call at most once.
+    """
+    vat = _current("send_durable")
+    return durable_send(vat, sturdyref, method, args, kwargs)
+
+
+def durable_send(
+    vat: Any, sturdyref: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Promise[Any]:
+    """Have a vat make a durable call; raises NotDurable, UsageError and Unpassable."""
+    if not isinstance(sturdyref, SturdyRef):
+        kind = type(sturdyref).__name__
+        raise UsageError(f"send_durable() takes a SturdyRef, which outlives its session, not a {kind}")
+    if not vat.is_gated:
+        raise NotDurable("send_durable() needs a store, so that calls outlive their vat: open_vat(store=...)")
+    frozen_args, frozen_kwargs = vat.owning.frozen(args, kwargs or None)
+    if vat.crossed:
+        vat.owning.undo()
+        raise NotDurable("a unique or borrowed reference does not outlive this vat: share it first")
+    promise: Promise[Any] = Promise(vat)
+    vat.emit(SendDurable(promise, sturdyref, method, frozen_args, frozen_kwargs))
     return promise
 
 

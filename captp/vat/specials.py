@@ -11,6 +11,7 @@ from captp.model.object import Object
 from captp.model.own import MAKE_UNIQUE, Lent
 from captp.model.plan import MANY, PLAN
 from captp.model.promise import Message
+from captp.vat.arrivals import DURABLE, durable_row
 from captp.vat.dropping import FAREWELL, farewell_row
 from captp.vat.many import run_many
 from captp.vat.owning import unique_row
@@ -35,4 +36,5 @@ SPECIALS: Final[dict[Any, Callable[[Any, Object, Message], Row | None]]] = {
     MANY: run_many,
     MAKE_UNIQUE: _unique_row,
     FAREWELL: farewell_row,
+    DURABLE: durable_row,
 }

@@ -36,12 +36,14 @@ class Written:
 class DurableTrustee(Trustee):
     """A loop trustee that remembers what its turns wrote, and can refuse that they write."""
 
-    __slots__ = ("has_room", "written")
+    __slots__ = ("begun", "has_room", "written")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         super().__init__(vat, heap)
         #: By object, in the order of the first write.
         self.written: dict[Oid, Written] = {}
+        #: Durable calls whose turns have begun since the last batch.
+        self.begun: list[Any] = []
         #: Whether the store has room for more.
         self.has_room = True
 

@@ -13,7 +13,7 @@ from captp.model.object import Object
 from captp.peer.durable.kept import Kept, Places, State, entry_key, object_key
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.portrait import Codec, MapRows
-from captp.peer.rows import Change, Verb
+from captp.peer.rows import Change, Verb, packed
 from captp.vat.written import Written
 
 __all__ = ["Saver"]
@@ -26,7 +26,7 @@ class Saver:
     """Turns objects into changes of rows, for one vat."""
 
     def __init__(self, codec: Codec, kinds: Kinds) -> None:
-        self._codec = codec
+        self.codec = codec
         self._kinds = kinds
         self.changes: list[Change] = []
         #: Objects that are to be stored, and are not yet.
@@ -87,13 +87,17 @@ class Saver:
                 places = kept.maps[name]
                 value = MapRows(places.number, places.next, len(places.of))
             parts.append(value)
-        kept.has_edges = self._row(verb, "object", key, parts, had_edges=kept.has_edges)
+        kept.has_edges = self._row(verb, "object", key, self.codec.pack(parts), had_edges=kept.has_edges)
 
-    def _row(self, verb: Verb, table: str, key: bytes, parts: list[Any], *, had_edges: bool) -> bool:
-        """Write a row, and beside it what it leads to; return whether that is anything."""
-        codec = self._codec
-        self.changes.append(Change(verb, table, key, codec.pack(parts)))
-        met = codec.met
+    def letter(self, verb: Verb, table: str, key: bytes, parts: list[Any], *, had_edges: bool) -> bool:
+        """Write a row that is no object's, and says itself whether it leads to anything; return that."""
+        data = self.codec.pack(parts)
+        return self._row(verb, table, key, packed(bool(self.codec.met), data), had_edges=had_edges)
+
+    def _row(self, verb: Verb, table: str, key: bytes, value: bytes, *, had_edges: bool) -> bool:
+        """Write a row, and beside it what was met in it; return whether that is anything."""
+        self.changes.append(Change(verb, table, key, value))
+        met = self.codec.met
         if not met:
             if had_edges:
                 self.changes.append(Change(Verb.DELETE, "edge", key))
@@ -134,16 +138,16 @@ class Saver:
                 self._insert(owner, places, key)
             else:
                 where = entry_key(owner, places.number, place >> 1)
-                parts = [stored_key(rows, key), dict.__getitem__(rows, key)]
-                edged = self._row(Verb.REPLACE, "entry", where, parts, had_edges=bool(place & 1))
+                value = self.codec.pack([stored_key(rows, key), dict.__getitem__(rows, key)])
+                edged = self._row(Verb.REPLACE, "entry", where, value, had_edges=bool(place & 1))
                 places.of[key] = place & ~1 | edged
 
     def _insert(self, owner: bytes, places: Places, key: Any) -> None:
         place = places.next
         places.next += 1
         where = entry_key(owner, places.number, place)
-        parts = [key, dict.__getitem__(places.rows, key)]
-        places.of[key] = place << 1 | self._row(Verb.INSERT, "entry", where, parts, had_edges=False)
+        value = self.codec.pack([key, dict.__getitem__(places.rows, key)])
+        places.of[key] = place << 1 | self._row(Verb.INSERT, "entry", where, value, had_edges=False)
 
     def _delete(self, owner: bytes, places: Places, place: int) -> None:
         where = entry_key(owner, places.number, place >> 1)

@@ -17,9 +17,11 @@ from captp.model.object import Object
 from captp.model.own import give_back
 from captp.model.promise import BROKEN
 from captp.model.ref import Ref
+from captp.peer.durable.inbox import CHANNEL_IN, Inbox
 from captp.peer.durable.kept import State
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.loading import Loader, Rows
+from captp.peer.durable.outbox import CHANNEL_OUT, Outbox
 from captp.peer.durable.saving import Saver
 from captp.peer.outputs import Commit, Load
 from captp.peer.rows import Change, Verb, packed, unpacked
@@ -44,6 +46,9 @@ class Image:
     kinds: Iterable[tuple[bytes, bytes]] = ()
     roots: Iterable[tuple[bytes, bytes]] = ()
     swiss: Iterable[tuple[bytes, bytes]] = ()
+    channels: Iterable[tuple[bytes, bytes]] = ()
+    outbox: Iterable[tuple[bytes, bytes]] = ()
+    inbox: Iterable[tuple[bytes, bytes]] = ()
 
 
 class Stored:
@@ -64,6 +69,11 @@ class Stored:
         #: Those of the wanted objects that were asked for.
         self._asked: set[Oid] = set()
         peer.vat.heap.last = image.last_oid
+        self.inbox = Inbox(peer, self._saver)
+        self.outbox = Outbox(peer, self._saver, self.inbox, image.incarnation, image.wall_ahead)
+        channels = list(image.channels)
+        self.inbox.restore([row for row in channels if row[0].startswith(CHANNEL_IN)], image.inbox)
+        self.outbox.restore([row for row in channels if row[0].startswith(CHANNEL_OUT)], image.outbox)
 
     def root(self, name: str, make: Callable[[], Object]) -> Ref:
         """Return the object that has a name; it is made, and named, where there is none."""
@@ -103,6 +113,10 @@ class Stored:
             for note in written.values():
                 self._saver.save(note)
             written.clear()
+        if self._trustee.begun:
+            for arrival in self._trustee.begun:
+                self.inbox.begun(arrival)
+            self._trustee.begun.clear()
         wanted = tuple(oid for oid in self._loader.wanted if oid not in self._asked)
         if wanted:
             self._asked.update(wanted)

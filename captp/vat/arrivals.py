@@ -1,0 +1,57 @@
+"""Durable calls that came from a peer, at their turn: that it ran is told apart from what came of it.
+
+waiting --its turn begins--> begun --its result is there--> settled; waiting --refused--> settled.
+What has begun is stored with the turn's own commit, also when the turn is rolled back, and never runs again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from captp.errors import NotDurable
+from captp.model.interface import Row
+from captp.model.object import Object
+from captp.model.promise import Message, Promise
+from captp.vat.written import DurableTrustee
+
+__all__ = ["DURABLE", "Arrival", "durable_row"]
+
+
+class _Durable:
+    """Stands for the method of a durable call, which is its first argument; no peer can spell it."""
+
+    def __repr__(self) -> str:
+        return "a durable call"
+
+
+DURABLE: Final = _Durable()
+
+
+class Arrival(Promise[Any]):
+    """The result of one durable call; ``call`` says whose it is, and which."""
+
+    __slots__ = ("call",)
+
+    _reported: ClassVar[bool] = True
+
+    def __init__(self, home: Any, call: Any) -> None:
+        super().__init__(home)
+        self.call = call
+
+
+def durable_row(vat: Any, obj: Object, message: Message) -> Row:
+    """Return the row of the method that is called, and note that it begins. Raises NotDurable."""
+    from captp.vat.turns import find  # noqa: PLC0415 - it needs what this is part of
+
+    method, message.args = message.args
+    row, message.args = find(obj, method, message.args)
+    if row.is_fiber:
+        raise NotDurable(
+            f"not-durable: {method}() is async, and what waits does not outlive its vat: call a def method,"
+            " which may do its work in messages"
+        )
+    trustee = vat.trustee
+    assert isinstance(trustee, DurableTrustee)
+    assert isinstance(message.promise, Arrival)
+    trustee.begun.append(message.promise)
+    return row
