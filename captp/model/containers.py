@@ -131,13 +131,15 @@ V = TypeVar("V")
 class Map(Tracked, dict[K, V], Generic[K, V]):
     """A dict that is part of an object's state; a deletion that is rolled back re-adds at the end."""
 
-    __slots__ = ("_item", "_key", "_owner")
+    __slots__ = ("_item", "_key", "_owner", "_places")
 
     _plain = dict
 
     def __init__(self, items: Any = (), **named: Any) -> None:
         self._owner, self._item = _nobody, None
         self._key: Any = None
+        #: Where its entries are stored, in a durable vat.
+        self._places: Any = None
         dict.__init__(self, items, **named)
 
     def __setitem__(self, key: K, value: V) -> None:

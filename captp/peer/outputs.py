@@ -61,6 +61,13 @@ class Load:
 
 
 @frozen
+class Sweep:
+    """Delete what is stored and nothing leads to, but for objects that something in memory leads to."""
+
+    held: tuple[int, ...]
+
+
+@frozen
 class Commit:
     """What must be stored before the outputs of its batch, and of later ones, may leave."""
 

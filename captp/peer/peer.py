@@ -242,8 +242,8 @@ class Peer:
         for link in list(self.router.links.values()):
             care.care(self, link)
         if self.stored is not None:
-            self.stored.outbox.tick(now)
-        if self.links or self.is_holding:
+            self.stored.tick(now)
+        if self.links or self.is_holding or self.stored is not None:
             self._met_at = min(self._met_at, now)
             if self._met_at + self.cycle_settings.tick <= now:
                 # A vat that starts answers first: only then is there time to load it.

@@ -51,13 +51,13 @@ def packed(*parts: Any) -> bytes:
     return bytes(data)
 
 
-def unpacked(data: bytes, count: int) -> list[Any]:
-    """Return the ``count`` parts of a row's value; raises StoreDamaged."""
+def unpacked(data: bytes, count: int | None = None) -> list[Any]:
+    """Return the parts of a row's value, of which there are ``count``; raises StoreDamaged."""
     try:
         parts = msgpack.unpackb(data)
     except (msgpack.UnpackException, ValueError):
         parts = None
-    if type(parts) is not list or len(parts) != count:
+    if type(parts) is not list or len(parts) != (len(parts) if count is None else count):
         raise StoreDamaged("a row of the store has another form than it was given: restore a backup")
     return parts
 

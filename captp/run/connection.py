@@ -174,8 +174,8 @@ class Connection:
                 data = await self._take_in_pieces(data)
             received(conn, data, trio.current_time())
             pump.flush()
-            if pump.is_stalled:
-                await pump.room()
+            if pump.storage is not None and pump.storage.is_full:
+                await pump.storage.room()
             while pressure.is_behind(peer, conn):
                 if pressure.is_held_back(peer, conn):
                     # Time alone changes that, or another peer.

@@ -14,15 +14,17 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 import trio
 
 from captp.errors import StoreDamaged, StoreFull
 from captp.model.idents import Oid
 from captp.peer.durable.loading import Rows
-from captp.peer.outputs import Batch, Commit
+from captp.peer.outputs import Batch, Commit, Sweep
+from captp.peer.rows import coalesced
 from captp.run.sealed import Sealed
+from captp.run.sweeper import Sweeper
 
 __all__ = ["Gate"]
 
@@ -32,30 +34,47 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 CHANGE_BYTES: Final = 200
 #: Seconds between two tries of a commit for which there was no room.
 RETRY_S: Final = 0.2
+#: Rows that a sweep looks at in one go, and the seconds in between, which others have.
+SWEEP_ROWS: Final = 200
+SWEEP_S: Final = 0.005
 #: Seconds between two looks whether the thread still lives.
 LOOK_S: Final = 0.1
+
+
+class Listener(Protocol):
+    """Whom a gate tells what has come of things, in the vat's thread."""
+
+    def released(self, batch: Batch) -> None:
+        """Let a batch leave."""
+        ...
+
+    def loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
+        """Take what was read of an object, None where that is damaged."""
+        ...
+
+    def swept(self, deleted: int, floating: int) -> None:
+        """Take note of how many objects a sweep deleted, and how many only memory leads to."""
+        ...
+
+    def has_room(self, has_room: bool) -> None:
+        """Take note whether the store has room for more."""
+        ...
+
+    def failed(self, problem: BaseException) -> None:
+        """Take note that nothing more can be stored."""
+        ...
 
 
 @final
 class Gate:
     """Holds what leaves a durable vat; all but ``_main`` runs in the vat's thread."""
 
-    def __init__(
-        self,
-        sealed: Sealed,
-        release: Callable[[Batch], None],
-        loaded: Callable[[Oid, dict[int, Rows] | None], None],
-        has_room: Callable[[bool], None],
-        failed: Callable[[BaseException], None],
-    ) -> None:
+    def __init__(self, sealed: Sealed, listener: Listener) -> None:
         self._sealed = sealed
-        self._release = release
-        self._loaded = loaded
-        self._tell_room = has_room
-        self._failed = failed
+        self._listener = listener
         self._token = trio.lowlevel.current_trio_token()
-        #: Commits to make, objects to read, and who waits until all before them is done; None ends it.
-        self._jobs: SimpleQueue[Commit | Oid | threading.Event | None] = SimpleQueue()
+        #: Commits to make, objects to read, sweeps to begin, and who waits until all before them is done.
+        self._jobs: SimpleQueue[Commit | Oid | Sweep | threading.Event | None] = SimpleQueue()
         #: Batches that wait, oldest first, and the bytes of their changes.
         self._held: deque[tuple[Batch, int]] = deque()
         self._bytes = 0
@@ -63,6 +82,7 @@ class Gate:
         self.failure: BaseException | None = None
         #: What the thread knows: whether the store had room, and whether it is to try no more.
         self._has_room = True
+        self._sweeper: Sweeper | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._main, name="captp store", daemon=True)
         self._thread.start()
@@ -82,7 +102,7 @@ class Gate:
         commit = batch.commit
         if commit is None:
             if self.is_open:
-                self._release(batch)
+                self._listener.released(batch)
             elif self.failure is None:
                 self._held.append((batch, 0))
             return
@@ -94,6 +114,10 @@ class Gate:
     def load(self, oid: Oid) -> None:
         """Have an object read, after all commits so far, and given to ``loaded``."""
         self._jobs.put(oid)
+
+    def sweep(self, sweep: Sweep) -> None:
+        """Begin to delete what nothing leads to any more."""
+        self._jobs.put(sweep)
 
     def add(self, output: Any) -> None:
         """Add an output to the newest batch that waits; there has to be one."""
@@ -132,7 +156,7 @@ class Gate:
             while held and (held[0][0].commit is None or held[0][0].number <= number):
                 batch, size = held.popleft()
                 self._bytes -= size
-                self._release(batch)
+                self._listener.released(batch)
         except BaseException as problem:  # trio would end the whole run for it
             self._fail(problem)
         if self._free is not None and not self.is_full:
@@ -143,7 +167,7 @@ class Gate:
         self.failure = problem
         # What waits never leaves: it tells of what is not stored.
         self._held.clear()
-        self._failed(problem)
+        self._listener.failed(problem)
 
     # The thread.
 
@@ -166,16 +190,22 @@ class Gate:
                 self._write(group)
             elif type(job) is threading.Event:
                 job.set()
+            elif type(job) is Sweep:
+                self._sweeper = Sweeper(self._sealed, job.held)
             else:
                 self._read(Oid(job))
             job = self._next() if following is Empty else following
 
     def _next(self) -> Any:
         while True:
+            pause = SWEEP_S if self._sweeper is not None else None if self._has_room else RETRY_S
             try:
-                return self._jobs.get(timeout=None if self._has_room else RETRY_S)
+                return self._jobs.get(timeout=pause)
             except Empty:
                 self._look_for_room()
+                if self._sweeper is not None and not self._sweeper.step(SWEEP_ROWS):
+                    self._tell(self._listener.swept, self._sweeper.deleted, self._sweeper.floating)
+                    self._sweeper = None
 
     def _at_once(self) -> Any:
         try:
@@ -184,7 +214,9 @@ class Gate:
             return Empty
 
     def _write(self, group: list[Commit]) -> None:
-        changes = [change for commit in group for change in commit.changes]
+        changes = coalesced(change for commit in group for change in commit.changes)
+        if self._sweeper is not None:
+            self._sweeper.before(changes)
         while True:
             try:
                 self._sealed.commit(changes, group[-1].last_oid)
@@ -204,14 +236,14 @@ class Gate:
     def _set_room(self, *, has_room: bool) -> None:
         if has_room != self._has_room:
             self._has_room = has_room
-            self._tell(self._tell_room, has_room)
+            self._tell(self._listener.has_room, has_room)
 
     def _read(self, oid: Oid) -> None:
         try:
             bundle = self._sealed.bundle(oid)
         except StoreDamaged:
             bundle = None
-        self._tell(self._loaded, oid, bundle)
+        self._tell(self._listener.loaded, oid, bundle)
 
     def _tell(self, function: Callable[..., None], *args: Any) -> None:
         with suppress(trio.RunFinishedError):

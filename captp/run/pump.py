@@ -17,24 +17,22 @@ from typing import Any, Final, cast
 import trio
 from trio.lowlevel import checkpoint, current_task, reschedule, wait_task_rescheduled
 
-from captp.model.idents import ConnId, Oid
+from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
 from captp.model.promise import BROKEN, PENDING, Promise, add_waiter
 from captp.net.admission import HalfOpen
-from captp.peer.durable.loading import Rows
 from captp.peer.load import Meter
-from captp.peer.outputs import Batch, Call, Dial, Hangup, Load, Trace, Woken, Write
+from captp.peer.outputs import Batch, Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.awake import Awake
 from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
-from captp.run.gate import Gate
 from captp.run.outside import run_outside
 from captp.run.sealed import Sealed
 from captp.run.serving import dial_and_serve
 from captp.run.steps import AfterSteps
+from captp.run.storage import Storage
 from captp.run.waiter import TaskWaiter
-from captp.vat.written import DurableTrustee
 
 #: Deliveries between two writes: the other end works on the first while we go on.
 SLICE: Final = 128
@@ -89,11 +87,8 @@ class Pump:
         vat.nudge = self._nudge
         self._token = trio.lowlevel.current_trio_token()
         self._hidden = HiddenTask(vat)
-        #: Where the batches of a durable vat wait until they are stored, and whether it could take no more.
-        self._is_stalled = False
-        self._gate: Gate | None = None
-        if sealed is not None:
-            self._gate = Gate(sealed, self._released, self._loaded, self._has_room, self._failed)
+        #: What a durable vat has besides.
+        self.storage = None if sealed is None else Storage(self, sealed)
 
     @property
     def has_many(self) -> bool:
@@ -112,9 +107,9 @@ class Pump:
         else:
             # It is settled in memory, in a durable vat.
             self.flush()
-            if self._gate is None or self._gate.is_open:
+            if self.storage is None or self.storage.is_open:
                 return
-            self._gate.add(Woken([waiter]))
+            self.storage.add(Woken([waiter]))
         if len(parked) < EAGER_WAITERS:
             self.flush()
             if self.awake.conduits:
@@ -122,7 +117,7 @@ class Pump:
                     yield from checkpoint()  # noqa: ASYNC105 - a generator cannot await
                 if promise._state == PENDING:
                     self._look(promise)
-            if promise._state != PENDING and (self._gate is None or self._gate.is_open):
+            if promise._state != PENDING and (self.storage is None or self.storage.is_open):
                 return
         waiter.task = current_task()
         parked[waiter] = promise
@@ -151,9 +146,10 @@ class Pump:
         """Run the engine and act on what it drained; once the vat closes, what is left stays."""
         if self._running or self.is_closing:
             return
-        gate = self._gate
-        if gate is not None and gate.is_full:
-            self.rung, self._is_stalled = False, True
+        storage = self.storage
+        if storage is not None and storage.is_full:
+            self.rung = False
+            storage.stall()
             return
         self._running = True
         self.rung = False
@@ -166,10 +162,10 @@ class Pump:
                 with self._hidden:
                     peer.run(size)
                     batch = peer.drain()
-                if gate is None:
-                    self._act(batch)
+                if storage is None:
+                    self.act(batch)
                 else:
-                    self._hold(gate, batch)
+                    storage.push(batch)
                 slices -= 1
                 if not slices or not batch.more:
                     break
@@ -183,19 +179,10 @@ class Pump:
         if batch.more:
             peer.vat.ring()
 
-    def _act(self, batch: Batch) -> None:
+    def act(self, batch: Batch) -> None:
+        """Do what a batch asks for."""
         for output in batch.outputs:
             _ACTIONS[type(output)](self, output)
-
-    def _hold(self, gate: Gate, batch: Batch) -> None:
-        loads = [output for output in batch.outputs if type(output) is Load]
-        if loads:
-            batch.outputs = [output for output in batch.outputs if type(output) is not Load]
-        gate.push(batch)
-        # Reading tells nobody anything; it comes behind what was pushed.
-        for load in loads:
-            for oid in load.oids:
-                gate.load(oid)
 
     async def _pause(self) -> None:
         self._meter.refills += 1
@@ -272,7 +259,8 @@ class Pump:
         """Let time pass for the engine: timers when due, a look at all connections now and then."""
         beat = min(BEAT_S, self.peer.cycle_settings.tick)
         while True:
-            pause = beat if self.connections or self.peer.is_holding else math.inf
+            is_busy = self.connections or self.peer.is_holding or self.storage is not None
+            pause = beat if is_busy else math.inf
             deadline = min(trio.current_time() + pause, self._wake_at)
             with trio.CancelScope(deadline=deadline) as self._sleeper:
                 await trio.sleep_forever()
@@ -281,43 +269,13 @@ class Pump:
             self.peer.tick(trio.current_time())
             self.flush()
 
-    # What the store says.
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether too much waits for the disk for anything more to run."""
-        return self._gate is not None and self._gate.is_full
-
-    async def room(self) -> None:
-        """Wait until that is no longer so, then go on."""
-        assert self._gate is not None
-        await self._gate.room()
-        self.flush()
-
     def sync(self) -> None:
-        """Block until what has happened so far is stored."""
-        if self._gate is not None:
-            self.flush()
-            self._gate.wait()
+        """Block until what has happened so far is stored, in a durable vat."""
+        if self.storage is not None:
+            self.storage.sync()
 
-    def _released(self, batch: Batch) -> None:
-        self._act(batch)
-        if self._is_stalled and not self.is_stalled:
-            self._is_stalled = False
-            self.ring()
-
-    def _loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
-        stored = self.peer.stored
-        assert stored is not None
-        stored.loaded(oid, bundle)
-        self.ring()
-
-    def _has_room(self, has_room: bool) -> None:
-        trustee = self.peer.vat.trustee
-        assert isinstance(trustee, DurableTrustee)
-        trustee.has_room = has_room
-
-    def _failed(self, problem: BaseException) -> None:
+    def fail(self, problem: BaseException) -> None:
+        """End the vat with an error that came from elsewhere."""
         self._failure = problem
         self._wake_task()
 
@@ -360,13 +318,12 @@ class Pump:
         if self._failure is None:
             self.flush()
         self.is_closing = True
-        if self._gate is not None:
-            await self._gate.aclose()
-            if self._gate.failure is not None:
-                # Nothing that is in memory may be told.
-                self._failure = self._gate.failure
-                await self._close_connections()
-                return
+        failure = None if self.storage is None else await self.storage.aclose()
+        if failure is not None:
+            # Nothing that is in memory may be told.
+            self._failure = failure
+            await self._close_connections()
+            return
         now = trio.current_time()
         for link in list(self.peer.router.links.values()):
             link.session.abort("closed", "the vat is closing")

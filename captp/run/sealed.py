@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
 import trio
@@ -24,7 +24,7 @@ from captp.peer.durable.kinds import PREFIX
 from captp.peer.durable.loading import Rows
 from captp.peer.durable.stored import Image
 from captp.peer.peer import Peer
-from captp.peer.rows import TABLES, Change, Verb, coalesced, packed, unpacked
+from captp.peer.rows import TABLES, Change, Verb, packed, unpacked
 from captp.run.store import Store
 
 __all__ = ["Sealed", "open_sealed"]
@@ -110,10 +110,10 @@ class Sealed:
         """Close the store."""
         self.store.close()
 
-    def commit(self, changes: Iterable[Change], last_oid: int) -> None:
-        """Make changes, and the head that goes with them; raises what ``Store.commit`` does."""
+    def commit(self, changes: list[Change], last_oid: int) -> None:
+        """Make changes, none twice to one row, and the head with them; raises what ``Store.commit`` does."""
         self._head["last_oid"] = max(last_oid, self._head["last_oid"])
-        self._write(coalesced(changes), Verb.REPLACE)
+        self._write(changes, Verb.REPLACE)
 
     def _write(self, changes: list[Change], verb: Verb) -> None:
         number = self._head["commit"] + 1
@@ -149,10 +149,44 @@ class Sealed:
                     tuple(self._rows("entry", key)),
                     frozenset(k for k, _ in edges),
                 )
-                for _, packed in edges:
-                    ids = (int.from_bytes(packed[at : at + 8], "big") for at in range(0, len(packed), 8))
-                    wanted += [edge >> 1 for edge in ids if edge & 1]
+                for _, value in edges:
+                    wanted += [edge >> 1 for edge in _edges(value) if edge & 1]
         return found
+
+    # What a sweep needs.
+
+    def roots(self) -> Iterator[int]:
+        """Yield the ids that roots, sturdyrefs and durable calls lead to; rows may change meanwhile."""
+        for table in ("root", "swiss"):
+            for _, value in self._rows(table):
+                yield _place(value)
+        # Those of objects begin with zeros, for a long time to come.
+        for _, value in self._rows("edge", after=b"\x01"):
+            yield from _ids(value)
+
+    def root(self, table: str, key: bytes) -> int:
+        """Return the id that one root leads to."""
+        return _place(self._get(table, key))
+
+    def targets(self, prefix: bytes) -> Iterator[int]:
+        """Yield the ids that rows with such keys lead to."""
+        for _, value in self._rows("edge", prefix):
+            yield from _ids(value)
+
+    def objects(self) -> Iterator[int]:
+        """Yield the ids of all objects; rows may change meanwhile."""
+        after: bytes | None = None
+        while page := self.store.scan("object", after=after, limit=PAGE):
+            yield from (int.from_bytes(key, "big") for key, _ in page)
+            after = page[-1][0]
+
+    def delete(self, objects: list[bytes]) -> None:
+        """Delete objects, with all their rows."""
+        changes = [Change(Verb.DELETE, "object", key) for key in objects]
+        for key in objects:
+            for table in ("entry", "edge"):
+                changes += [Change(Verb.DELETE, table, row) for row, _ in self._rows(table, key)]
+        self._write(changes, Verb.REPLACE)
 
     # Rows.
 
@@ -162,8 +196,9 @@ class Sealed:
             raise StoreDamaged(f"a row of {table} is missing: restore a backup")
         return self._unseal(table, key, sealed)
 
-    def _rows(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        after: bytes | None = None
+    def _rows(
+        self, table: str, prefix: bytes = b"", after: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
         while True:
             page = self.store.scan(table, prefix=prefix, after=after, limit=PAGE)
             for key, sealed in page:
@@ -187,6 +222,19 @@ class Sealed:
                 f"a row of {table} is not what was written there, or the store belongs to another key:"
                 " restore a backup"
             ) from None
+
+
+def _edges(value: bytes) -> Iterator[int]:
+    return (int.from_bytes(value[at : at + 8], "big") for at in range(0, len(value), 8))
+
+
+def _ids(value: bytes) -> Iterator[int]:
+    return (edge >> 1 for edge in _edges(value))
+
+
+def _place(value: bytes) -> int:
+    oid: int = unpacked(value)[0]
+    return oid
 
 
 async def open_sealed(store: Store, key: PrivateKey, make: Callable[..., Peer]) -> tuple[Peer, Sealed]:

@@ -60,6 +60,8 @@ class Circles:
             if seeds[0] is None or seeds[0]._entry.looked == self._number:
                 return 0
             walk = Walk(_by_nobody, LIMIT)
+            # What is stored is there again when it is called.
+            walk.keeps = False
             walk.start(seeds)
             walk.go()
             circle = _circle(walk)
@@ -94,7 +96,8 @@ def _circle(walk: Walk) -> list[Object]:
 
 def _may_go(circle: list[Object]) -> bool:
     """Have those told that want to be; return whether all have been, and none has a finalizer of its own."""
-    wait = [obj for obj in circle if hasattr(type(obj), "__del__") and not gc.is_finalized(obj)]
+    ours = [obj for obj in circle if obj._entry.kept is None]
+    wait = [obj for obj in ours if hasattr(type(obj), "__del__") and not gc.is_finalized(obj)]
     if any(type(obj)._captp_farewell is None for obj in wait):
         return False
     untold = [obj for obj in wait if not obj._entry.is_told]

@@ -40,8 +40,8 @@ class Walk:
     a node is not understood, count for nobody, which makes what they lead to rooted.
     """
 
-    __slots__ = ("_by_kind", "edges", "exported", "fars", "given", "held", "is_whole", "items", "key",
-                 "kinds", "limit", "nodes", "openers", "places", "rooted")  # fmt: skip
+    __slots__ = ("_by_kind", "edges", "exported", "fars", "given", "held", "is_whole", "items", "keeps",
+                 "key", "kinds", "limit", "nodes", "openers", "places", "rooted")  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +56,8 @@ class Walk:
         #: Items of containers that may still be looked at.
         self.items = limit * ITEMS
         self.is_whole = True
+        #: Whether what is stored counts as held.
+        self.keeps = True
         self.nodes: list[Any] = [_Probe()]
         self.openers: list[Opener] = [_of_leaf]
         self.places: dict[int, int] = {}
@@ -166,7 +168,8 @@ def slots_of(kind: type) -> list[MemberDescriptorType]:
 
 def _of_object(slots: tuple[Callable[[Any], Any], ...], walk: Walk, obj: Any) -> Sequence[Any]:
     entry = _entry_of(obj)
-    if entry is None or entry.sole or entry.kept is not None or _latch_of(obj) is not None:
+    is_kept = walk.keeps and entry is not None and entry.kept is not None
+    if entry is None or entry.sole or is_kept or _latch_of(obj) is not None:
         walk.rooted.append(walk.here)
         return ()
     references = walk.held(obj)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, final
 
-from captp.model.containers import Map
 from captp.model.object import Object
 
 __all__ = ["Kept", "Places", "State", "entry_key", "object_key"]
@@ -29,14 +28,15 @@ class State(Enum):
 
 @final
 class Places:
-    """The rows of one Map that a field holds: its number within the object, and where each key's row is."""
+    """The rows of one Map that a field holds: its number within the object, and where each key's row is.
 
-    __slots__ = ("next", "number", "of", "rows")
+    The Map has it, and not the other way round: what holds a container is to be its object alone.
+    """
 
-    def __init__(self, number: int, rows: Map[Any, Any] | None) -> None:
+    __slots__ = ("next", "number", "of")
+
+    def __init__(self, number: int) -> None:
         self.number = number
-        #: None only while it is read.
-        self.rows: Any = rows
         self.next = 0
         #: By key: its place, and in the lowest bit whether its row has edges.
         self.of: dict[Any, int] = {}

@@ -121,14 +121,13 @@ class Loader:
                 raise StoreDamaged(f"what is stored does not fit the class: {problem}") from None
             setattr(obj, f"_f_{name}", value)
             if places is not None:
-                places.rows = value
-                kept.maps[name] = places
+                value._places = kept.maps[name] = places
                 kept.last_map = max(kept.last_map, places.number)
 
     def _entries(
         self, form: MapRows, rows: list[tuple[bytes, bytes]], edged: frozenset[bytes]
     ) -> tuple[Places, dict[Any, Any]]:
-        places, made = Places(form.number, None), {}
+        places, made = Places(form.number), {}
         places.next = form.next
         for where, packed in rows:
             key, value = self.codec.unpack(packed)

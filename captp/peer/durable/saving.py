@@ -29,6 +29,9 @@ class Saver:
         self.codec = codec
         self._kinds = kinds
         self.changes: list[Change] = []
+        #: How often a row that led to something was changed or went, so that there may be something to sweep.
+        #: What the last run left behind is not known.
+        self.let_go = 1
         #: Objects that are to be stored, and are not yet.
         self._fresh: list[Object] = []
 
@@ -48,7 +51,7 @@ class Saver:
         has_body = note.has_body or note.has_inner
         for name in type(obj)._captp_fields:
             value, places = getattr(obj, f"_f_{name}"), kept.maps.get(name)
-            if places is not None and places.rows is not value:
+            if places is not None and (type(value) is not Map or value._places is not places):
                 self._drop(key, kept, name, places)
                 places = None
             if type(value) is not Map:
@@ -57,7 +60,7 @@ class Saver:
                 self._add(key, kept, name, value)
             else:
                 before = (places.next, len(places.of))
-                self._update(key, places, note)
+                self._update(key, places, value, note)
                 has_body = has_body or before != (places.next, len(places.of))
         if has_body:
             self._body(Verb.REPLACE, key, obj, kept)
@@ -97,6 +100,7 @@ class Saver:
     def _row(self, verb: Verb, table: str, key: bytes, value: bytes, *, had_edges: bool) -> bool:
         """Write a row, and beside it what was met in it; return whether that is anything."""
         self.changes.append(Change(verb, table, key, value))
+        self.let_go += had_edges
         met = self.codec.met
         if not met:
             if had_edges:
@@ -113,17 +117,16 @@ class Saver:
 
     def _add(self, owner: bytes, kept: Kept, name: str, rows: Map[Any, Any]) -> None:
         kept.last_map += 1
-        places = kept.maps[name] = Places(kept.last_map, rows)
+        places = rows._places = kept.maps[name] = Places(kept.last_map)
         for key in rows:
-            self._insert(owner, places, key)
+            self._insert(owner, places, rows, key)
 
     def _drop(self, owner: bytes, kept: Kept, name: str, places: Places) -> None:
         del kept.maps[name]
         for place in places.of.values():
             self._delete(owner, places, place)
 
-    def _update(self, owner: bytes, places: Places, note: Written) -> None:
-        rows = places.rows
+    def _update(self, owner: bytes, places: Places, rows: Map[Any, Any], note: Written) -> None:
         changed = note.maps.get(id(rows))
         keys = dict(changed[1]) if changed is not None else {}
         if note.has_inner:
@@ -135,22 +138,23 @@ class Saver:
                     del places.of[key]
                     self._delete(owner, places, place)
             elif place is None:
-                self._insert(owner, places, key)
+                self._insert(owner, places, rows, key)
             else:
                 where = entry_key(owner, places.number, place >> 1)
                 value = self.codec.pack([stored_key(rows, key), dict.__getitem__(rows, key)])
                 edged = self._row(Verb.REPLACE, "entry", where, value, had_edges=bool(place & 1))
                 places.of[key] = place & ~1 | edged
 
-    def _insert(self, owner: bytes, places: Places, key: Any) -> None:
+    def _insert(self, owner: bytes, places: Places, rows: Map[Any, Any], key: Any) -> None:
         place = places.next
         places.next += 1
         where = entry_key(owner, places.number, place)
-        value = self.codec.pack([key, dict.__getitem__(places.rows, key)])
+        value = self.codec.pack([key, dict.__getitem__(rows, key)])
         places.of[key] = place << 1 | self._row(Verb.INSERT, "entry", where, value, had_edges=False)
 
     def _delete(self, owner: bytes, places: Places, place: int) -> None:
         where = entry_key(owner, places.number, place >> 1)
         self.changes.append(Change(Verb.DELETE, "entry", where))
         if place & 1:
+            self.let_go += 1
             self.changes.append(Change(Verb.DELETE, "edge", where))

@@ -6,7 +6,7 @@ What programs named and what has a swiss number survives, with all that it leads
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -23,7 +23,7 @@ from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.loading import Loader, Rows
 from captp.peer.durable.outbox import CHANNEL_OUT, Outbox
 from captp.peer.durable.saving import Saver
-from captp.peer.outputs import Commit, Load
+from captp.peer.outputs import Commit, Load, Sweep
 from captp.peer.rows import Change, Verb, packed, unpacked
 from captp.vat.written import DurableTrustee
 
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
 __all__ = ["Image", "Stored"]
+
+#: Seconds until the first sweep of what nothing leads to any more, and from one to the next.
+FIRST_SWEEP_S: Final = 5.0
+SWEEP_S: Final = 60.0
+#: The most of all time that sweeps take.
+SWEEP_SHARE: Final = 0.05
 
 
 @frozen(kw_only=True)
@@ -69,6 +75,9 @@ class Stored:
         #: Those of the wanted objects that were asked for.
         self._asked: set[Oid] = set()
         peer.vat.heap.last = image.last_oid
+        #: When the next sweep may begin, and whether one is under way.
+        self._sweep_at: float | None = None
+        self._is_sweeping = False
         self.inbox = Inbox(peer, self._saver)
         self.outbox = Outbox(peer, self._saver, self.inbox, image.incarnation, image.wall_ahead)
         channels = list(image.channels)
@@ -102,6 +111,7 @@ class Stored:
     def change(self, change: Change) -> None:
         """Have a row changed with the next commit."""
         self._saver.changes.append(change)
+        self._saver.let_go += change.verb is not Verb.INSERT
         self._peer.vat.ring()
 
     # Batches.
@@ -122,7 +132,33 @@ class Stored:
             self._asked.update(wanted)
             outputs.append(Load(wanted))
         changes = self._saver.take()
+        if self._saver.let_go and not self._is_sweeping:
+            self._look_at_sweep(outputs)
         return Commit(number, changes, self._peer.vat.heap.last) if changes else None
+
+    def tick(self, now: float) -> None:
+        """Let time pass for durable calls."""
+        self.outbox.tick(now)
+
+    def _look_at_sweep(self, outputs: list[Any]) -> None:
+        now = self._peer.now
+        if self._sweep_at is None:
+            self._sweep_at = now + FIRST_SWEEP_S
+        elif now >= self._sweep_at:
+            self._saver.let_go, self._is_sweeping, self._sweep_at = 0, True, now
+            # Now, when all that this batch changed is about to be stored: what it let go of is not held.
+            held = [obj._entry.oid for obj in self._peer.vat.heap.objects() if obj._entry.kept is not None]
+            outputs.append(Sweep(tuple(held)))
+
+    def swept(self, deleted: int, floating: int, now: float) -> None:
+        """Take note that a sweep has ended, and of how many objects only memory led to then."""
+        took = now - (self._sweep_at or now)
+        self._is_sweeping = False
+        self._sweep_at = now + max(SWEEP_S, took / SWEEP_SHARE)
+        if floating:
+            self._saver.let_go += 1
+        if deleted:
+            self._peer.trace("info", "swept", deleted=deleted)
 
     def loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
         """Take what is stored of an object, None if that cannot be read, and let its messages run."""

@@ -1,0 +1,201 @@
+"""What nothing stored leads to goes from the store, circles too, and nothing else does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+import captp
+from captp import E
+from captp.peer.durable import stored
+from captp.run import gate, pump
+from captp.run.live import LiveVat
+from tests.durability.memory_store import MemoryStore
+
+KEY = captp.PrivateKey.from_seed(b"s" * 32)
+
+
+class Node(captp.Interface):
+    @captp.method
+    def put(self, key: int, other: Node) -> None: ...
+
+    @captp.method
+    def make(self, key: int, name: int) -> Node: ...
+
+    @captp.method
+    def drop(self, key: int) -> None: ...
+
+    @captp.method
+    def get(self, key: int) -> Node: ...
+
+    @captp.method
+    def seen(self) -> tuple[int, tuple[int, ...]]: ...
+
+    @captp.method
+    def grow(self) -> None: ...
+
+
+class Part(captp.Object):
+    inner: captp.List[Node]
+
+
+class TheNode(captp.Object, Node):
+    name: int = 0
+    next: captp.Map[int, Node]
+    part: Part | None = None
+
+    @captp.method
+    def put(self, key: int, other: Node) -> None:
+        self.next[key] = other
+
+    @captp.method
+    def make(self, key: int, name: int) -> Node:
+        self.next[key] = TheNode(name=name)
+        return self.next[key]
+
+    @captp.method
+    def drop(self, key: int) -> None:
+        self.next.pop(key, None)
+
+    @captp.method
+    def get(self, key: int) -> Node:
+        return self.next[key]
+
+    @captp.method
+    def seen(self) -> tuple[int, tuple[int, ...]]:
+        return self.name, tuple(self.next)
+
+    @captp.method
+    def grow(self) -> None:
+        """Hold everything by a part too."""
+        self.part = Part(inner=captp.List(self.next.values()))
+
+
+@pytest.fixture(autouse=True)
+def swift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep all the time, in small steps."""
+    monkeypatch.setattr(stored, "FIRST_SWEEP_S", 0.0)
+    monkeypatch.setattr(stored, "SWEEP_S", 0.0)
+    monkeypatch.setattr(stored, "SWEEP_SHARE", 1.0)
+    monkeypatch.setattr(gate, "SWEEP_ROWS", 2)
+    monkeypatch.setattr(gate, "SWEEP_S", 0.0001)
+    monkeypatch.setattr(pump, "BEAT_S", 0.005)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    with trio.fail_after(10):
+        while not holds():
+            await trio.sleep(0.005)
+
+
+async def test_an_object_that_is_let_go_of_goes_with_all_its_rows_circles_too() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store, cycles=captp.Cycles(tick=0.01)) as vat:
+        root = vat.root("root", TheNode)
+        first = await root.make(0, 1)
+        second = await first.make(0, 2)
+        await second.put(0, first)
+        await second.grow()
+        assert store.count("object") == 4
+        await root.drop(0)
+        del first, second
+        await eventually(lambda: store.count("object") == 1)
+
+        assert (store.count("entry"), store.count("edge")) == (0, 0)
+
+
+async def test_what_a_client_holds_stays_while_it_does_and_is_not_stored_for_ever() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        root = vat.root("root", TheNode)
+        first = await root.make(0, 1)
+        await first.make(5, 2)
+        await root.drop(0)
+        for _ in range(20):
+            await trio.sleep(0.005)
+        assert store.count("object") == 3
+        assert await first.get(5).seen() == (2, ())
+        # It is stored again, as what it was.
+        await root.put(1, first)
+        del first
+        for _ in range(20):
+            await trio.sleep(0.005)
+        assert await root.get(1).get(5).seen() == (2, ())
+
+
+async def test_what_was_held_at_the_end_alone_goes_after_the_next_start() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        root = vat.root("root", TheNode)
+        first = await root.make(0, 1)
+        await root.drop(0)
+        assert store.count("object") == 2
+    del first
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await vat.root("root", TheNode).seen()
+        await eventually(lambda: store.count("object") == 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_program_keeps_what_is_reachable_and_loses_the_rest(seed: int) -> None:
+    chooser = random.Random(seed)
+    store = MemoryStore()
+    graph: dict[int, dict[int, int]] = {0: {}}
+    made = 0
+    for _ in range(4):
+        async with captp.open_vat(key=KEY, store=store) as vat:
+            held: list[tuple[int, Any]] = [(0, vat.root("root", TheNode))]
+            for _ in range(60):
+                name, node = chooser.choice(held)
+                key = chooser.randrange(3)
+                match chooser.randrange(6):
+                    case 0 | 1:
+                        made += 1
+                        graph[name][key], graph[made] = made, {}
+                        held.append((made, await node.make(key, made)))
+                    case 2:
+                        other, target = chooser.choice(held)
+                        graph[name][key] = other
+                        await node.put(key, target)
+                    case 3:
+                        graph[name].pop(key, None)
+                        await node.drop(key)
+                    case 4 if key in graph[name]:
+                        held.append((graph[name][key], await node.get(key)))
+                    case _ if len(held) > 1:
+                        held.pop(chooser.randrange(1, len(held)))
+                del node
+                if chooser.randrange(4) == 0:
+                    await trio.sleep(0.002)
+            target = None
+            held.clear()
+        await check(store, graph)
+
+
+async def check(store: MemoryStore, graph: dict[int, dict[int, int]]) -> None:
+    """Compare what is stored, once all sweeps are done, with what is reachable."""
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        reached = await walk(vat, graph)
+        wanted = len(reached)
+        await eventually(lambda: store.count("object") == wanted)
+        assert await walk(vat, graph) == reached
+    assert store.count("entry") == sum(len(graph[name]) for name in reached)
+
+
+async def walk(vat: LiveVat, graph: dict[int, dict[int, int]]) -> set[int]:
+    reached: set[int] = set()
+    stack: list[tuple[int, Any]] = [(0, vat.root("root", TheNode))]
+    while stack:
+        name, node = stack.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        found, keys = await E(node).seen()
+        assert (found, set(keys)) == (name, set(graph[name]))
+        for key, other in graph[name].items():
+            stack.append((other, await node.get(key)))
+    return reached
