@@ -12,8 +12,12 @@ import trio
 import captp
 from captp import E
 from captp.peer.durable import stored
+from captp.peer.durable.kept import object_key
+from captp.peer.rows import Change, Verb, packed
 from captp.run import gate, pump
 from captp.run.live import LiveVat
+from captp.run.sealed import Sealed
+from captp.run.sweeper import Sweeper
 from tests.durability.memory_store import MemoryStore
 
 KEY = captp.PrivateKey.from_seed(b"s" * 32)
@@ -199,3 +203,60 @@ async def walk(vat: LiveVat, graph: dict[int, dict[int, int]]) -> set[int]:
         for key, other in graph[name].items():
             stack.append((other, await node.get(key)))
     return reached
+
+
+def rows(verb: Verb, oid: int, *targets: int) -> Change:
+    return Change(verb, "edge", object_key(oid), b"".join((t << 1).to_bytes(8, "big") for t in targets))
+
+
+def sweeping(
+    roots: dict[str, int], edges: dict[int, list[int]], *more: Change
+) -> tuple[MemoryStore, Sealed, Sweeper]:
+    """Return a store with a graph, and a sweep of it that has looked at the roots and at nothing else."""
+    store = MemoryStore()
+    sealed = Sealed(store, b"k" * 32)
+    sealed.open(0.0)
+    sealed.begin()
+    changes = [Change(Verb.INSERT, "object", object_key(oid), b"") for oid in edges]
+    changes += [rows(Verb.INSERT, oid, *targets) for oid, targets in edges.items() if targets]
+    changes += [Change(Verb.INSERT, "root", name.encode(), packed(oid, 1)) for name, oid in roots.items()]
+    sealed.commit([*changes, *more], 10)
+    sweeper = Sweeper(sealed, ())
+    assert sweeper.step(len(roots))
+    return store, sealed, sweeper
+
+
+def finish(store: MemoryStore, sealed: Sealed, sweeper: Sweeper, *changes: Change) -> set[int]:
+    """Make a commit in the middle of the sweep, end that, and return what is left."""
+    sweeper.before(changes)
+    sealed.commit(list(changes), 10)
+    while sweeper.step(1):
+        pass
+    return {int.from_bytes(key, "big") for key in store.tables["object"]}
+
+
+def test_what_is_moved_behind_the_back_of_a_sweep_is_not_lost() -> None:
+    store, sealed, sweeper = sweeping({"a": 1, "b": 2}, {1: [3], 2: [], 3: [4], 4: [], 5: [6], 6: []})
+    # The one with nothing is looked at first.
+    sweeper.step(1)
+
+    left = finish(store, sealed, sweeper, rows(Verb.DELETE, 1), rows(Verb.INSERT, 2, 3))
+
+    assert left == {1, 2, 3, 4}
+
+
+def test_a_root_that_goes_in_the_middle_of_a_sweep_is_kept_this_time() -> None:
+    sturdyref = Change(Verb.INSERT, "swiss", b"m", packed(1, 1, "", None, None))
+    store, sealed, sweeper = sweeping({"a": 3}, {1: [2], 2: [], 3: []}, sturdyref)
+
+    left = finish(store, sealed, sweeper, Change(Verb.DELETE, "swiss", b"m"))
+
+    assert left == {1, 2, 3}
+
+
+def test_what_is_made_in_the_middle_of_a_sweep_is_kept() -> None:
+    store, sealed, sweeper = sweeping({"a": 1}, {1: []})
+
+    left = finish(store, sealed, sweeper, Change(Verb.INSERT, "object", object_key(9)))
+
+    assert left == {1, 9}
