@@ -77,6 +77,11 @@ class Heap:
             if self.find(oid) is None:
                 self._objects.pop(oid, None)
 
+    @property
+    def size(self) -> int:
+        """How many objects there are, about: some may be gone."""
+        return len(self._objects)
+
     def ids(self) -> Iterator[Oid]:
         """Yield the ids of the objects, oldest first; some may be gone by then."""
         return iter(list(self._objects))

@@ -144,14 +144,16 @@ async def test_what_was_held_at_the_end_alone_goes_after_the_next_start() -> Non
         await eventually(lambda: store.count("object") == 1)
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_any_program_keeps_what_is_reachable_and_loses_the_rest(seed: int) -> None:
+@pytest.mark.parametrize("most", [3, 100_000])
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_program_keeps_what_is_reachable_and_loses_the_rest(seed: int, most: int) -> None:
+    limits = captp.Limits(objects_in_memory=most)
     chooser = random.Random(seed)
     store = MemoryStore()
     graph: dict[int, dict[int, int]] = {0: {}}
     made = 0
     for _ in range(4):
-        async with captp.open_vat(key=KEY, store=store) as vat:
+        async with captp.open_vat(key=KEY, store=store, limits=limits) as vat:
             held: list[tuple[int, Any]] = [(0, vat.root("root", TheNode))]
             for _ in range(60):
                 name, node = chooser.choice(held)

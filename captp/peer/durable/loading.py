@@ -69,19 +69,25 @@ class Loader:
             obj = object.__new__(cls)
             obj._captp_prepare()
             obj._home = self._vat.trustee
-            entry = HeapEntry(Oid(oid), self._vat.trustee)
-            entry.kept = Kept(State.COLD)
-            self._vat.heap.enter(obj, entry)
-            self._vat.latches.hold(obj)
-            obj._latch.on_wait = self._want
+            self._vat.heap.enter(obj, HeapEntry(Oid(oid), self._vat.trustee))
+            self.chill(obj)
         return obj
+
+    def chill(self, obj: Object) -> None:
+        """Have the state of an empty object read when somebody calls it."""
+        obj._entry.kept = Kept(State.COLD)
+        self._vat.latches.hold(obj)
+        obj._latch.on_wait = self._want
 
     def _want(self, obj: Object) -> None:
         obj._entry.kept.state = State.WANTED
         self.wanted[obj._entry.oid] = obj
 
-    def loaded(self, oid: Oid, bundle: dict[int, Rows]) -> None:
-        """Fill an object and what it holds itself, and let the messages to them run. Raises StoreDamaged."""
+    def loaded(self, oid: Oid, bundle: dict[int, Rows]) -> list[Object]:
+        """Fill an object and what it holds itself, and let the messages to them run; return them.
+
+        Raises StoreDamaged.
+        """
         obj = self.wanted.pop(oid)
         filled, stack = [], [obj]
         while stack:
@@ -99,6 +105,7 @@ class Loader:
             self.wanted.pop(one._entry.oid, None)
             one._entry.kept.state = State.LOADED
             self._vat.latches.release(one)
+        return filled
 
     def _fill(self, obj: Object, kept: Kept, rows: Rows) -> None:
         number, *values = self.codec.unpack(rows.body)

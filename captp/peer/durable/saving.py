@@ -34,6 +34,8 @@ class Saver:
         self.let_go = 1
         #: Objects that are to be stored, and are not yet.
         self._fresh: list[Object] = []
+        #: Objects that were stored newly, until whoever wants to know has looked.
+        self.taken: list[Object] = []
 
     def keep(self, obj: Object) -> None:
         """Store an object, and all that it leads to, unless it is."""
@@ -76,6 +78,7 @@ class Saver:
                     self._add(key, kept, name, value)
             self._body(Verb.INSERT, key, obj, kept)
             kept.state = State.LOADED
+            self.taken.append(obj)
         if self._kinds.fresh:
             self.changes += [kind.change for kind in self._kinds.fresh]
             self._kinds.fresh.clear()

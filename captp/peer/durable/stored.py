@@ -17,6 +17,7 @@ from captp.model.object import Object
 from captp.model.own import give_back
 from captp.model.promise import BROKEN
 from captp.model.ref import Ref
+from captp.peer.durable.evicting import Evicting
 from captp.peer.durable.inbox import CHANNEL_IN, Inbox
 from captp.peer.durable.kept import State
 from captp.peer.durable.kinds import Kinds
@@ -71,6 +72,7 @@ class Stored:
         self.kinds.check()
         self._loader = Loader(peer.vat, self.kinds, image.incarnation)
         self._saver = Saver(self._loader.codec, self.kinds)
+        self._evicting = Evicting(peer.vat, self._loader)
         self._roots = {name.decode(): _place(value) for name, value in image.roots}
         #: Those of the wanted objects that were asked for.
         self._asked: set[Oid] = set()
@@ -132,6 +134,11 @@ class Stored:
             self._asked.update(wanted)
             outputs.append(Load(wanted))
         changes = self._saver.take()
+        for obj in self._saver.taken:
+            self._evicting.came(obj)
+        self._saver.taken.clear()
+        if self._peer.vat.heap.size > self._peer.limits.objects_in_memory:
+            self._evicting.evict()
         if self._saver.let_go and not self._is_sweeping:
             self._look_at_sweep(outputs)
         return Commit(number, changes, self._peer.vat.heap.last) if changes else None
@@ -170,7 +177,8 @@ class Stored:
         try:
             if bundle is None:
                 raise StoreDamaged(f"what is stored of a {type(obj).__name__} is damaged: restore a backup")
-            self._loader.loaded(oid, bundle)
+            for one in self._loader.loaded(oid, bundle):
+                self._evicting.came(one)
         except StoreDamaged as problem:
             self._loader.wanted.pop(oid, None)
             self._quarantine(obj, problem)
