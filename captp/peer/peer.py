@@ -78,7 +78,6 @@ class Peer:
         self.timers = Timers()
         self.entropy = entropy
         self.cycle_settings = cycles or Cycles()
-        self._also = (*([DGC] if self.cycle_settings.enabled else []), *([DUR] if durable else []))
         #: Whether something is frozen or held back, so that what comes has to be looked at.
         self.is_holding = False
         #: When there first was anybody who might have garbage in common with this vat.
@@ -103,6 +102,10 @@ class Peer:
         if known is None:
             known = PeerLocator.make(transport, self.designator, announcing("mp1"))
         return known
+
+    def _also(self) -> tuple[str, ...]:
+        """Return the extensions that not every vat has."""
+        return (DGC,) * self.cycle_settings.enabled + (DUR,) * (self.stored is not None)
 
     # Inputs.
 
@@ -140,7 +143,7 @@ class Peer:
             limits=self.limits,
             native=native,
             introduce=partial(introduce, self),
-            also=self._also,
+            also=self._also(),
         )
         link = Link(conn, session, dialled, now, now, self.vat.queues.open(f"c{conn}"))
         link.is_anonymous = dialled is None and channel.is_one_sided

@@ -12,9 +12,9 @@ from captp.errors import NotDurable
 from captp.model.interface import Row
 from captp.model.object import Object
 from captp.model.promise import Message, Promise
-from captp.vat.written import DurableTrustee
+from captp.vat.turns import find
 
-__all__ = ["DURABLE", "Arrival", "durable_row"]
+__all__ = ["DURABLE", "Arrival", "durable_row", "put_back"]
 
 
 class _Durable:
@@ -30,28 +30,36 @@ DURABLE: Final = _Durable()
 class Arrival(Promise[Any]):
     """The result of one durable call; ``call`` says whose it is, and which."""
 
-    __slots__ = ("call",)
+    __slots__ = ("call", "message")
 
     _reported: ClassVar[bool] = True
 
     def __init__(self, home: Any, call: Any) -> None:
         super().__init__(home)
         self.call = call
+        #: What the message of the call had as its arguments: the method, and its own.
+        self.message: Any = None
 
 
 def durable_row(vat: Any, obj: Object, message: Message) -> Row:
     """Return the row of the method that is called, and note that it begins. Raises NotDurable."""
-    from captp.vat.turns import find  # noqa: PLC0415 - it needs what this is part of
-
-    method, message.args = message.args
-    row, message.args = find(obj, method, message.args)
+    arrival = message.promise
+    assert isinstance(arrival, Arrival)
+    row, args = find(obj, *message.args)
     if row.is_fiber:
         raise NotDurable(
-            f"not-durable: {method}() is async, and what waits does not outlive its vat: call a def method,"
+            f"not-durable: {row.name}() is async, and what waits does not outlive its vat: call a def method,"
             " which may do its work in messages"
         )
-    trustee = vat.trustee
-    assert isinstance(trustee, DurableTrustee)
-    assert isinstance(message.promise, Arrival)
-    trustee.begun.append(message.promise)
+    arrival.message = message.args
+    message.args = args
+    vat.trustee.begun.append(arrival)
     return row
+
+
+def put_back(begun: list[Arrival], message: Message) -> None:
+    """Let a durable call be as it was before its turn, which is to run again."""
+    arrival = message.promise
+    if type(arrival) is Arrival:
+        message.args = arrival.message
+        begun.remove(arrival)

@@ -8,7 +8,7 @@ A fiber holds its result promise weakly: when the last holder drops it, the fibe
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from captp.errors import ForeignAwait
@@ -18,6 +18,11 @@ from captp.model.promise import PENDING, Promise
 
 #: What trio raises where the driver hides its task: in methods that open cancel scopes or nurseries.
 _NO_TASK: Final = "must be called from async context"
+
+
+def hand_over(promise: Promise[Any]) -> Iterator[Any]:
+    """Tell the vat, which drives the fiber that runs, what it waits for."""
+    yield promise
 
 
 class Fiber:

@@ -26,7 +26,7 @@ DEEPEST: Final = 256
 class Latch(deque[Message]):
     """The messages to one object that is held, how many calls they are, and who holds it."""
 
-    __slots__ = ("calls", "fiber", "holders", "on_wait")
+    __slots__ = ("calls", "fiber", "holders", "is_cold", "on_wait")
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +36,8 @@ class Latch(deque[Message]):
         self.fiber: Fiber | None = None
         #: Who is to know, once, that a message waits: it brings the object.
         self.on_wait: Callable[[Object], None] | None = None
+        #: Whether the state of the object is not in memory.
+        self.is_cold = False
 
 
 class Latches:

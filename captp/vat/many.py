@@ -18,6 +18,7 @@ from captp.model.object import Object
 from captp.model.promise import BROKEN, FULFILLED, Message
 from captp.model.values import FrozenMap
 from captp.model.weight import SIZED, weight_of
+from captp.vat.cold import Postponed
 from captp.vat.turns import Turns, find
 
 __all__ = ["calls_in", "failures", "run_many"]
@@ -55,6 +56,10 @@ def _answer(vat: Any, obj: Object, batch: tuple[Any, ...]) -> Any:
             value = _run(turns, obj, name, args, kwargs)
         else:
             value = turn(obj, row, args, kwargs)
+        if type(value) is Postponed:
+            # The calls before it have run, so that the batch cannot begin anew.
+            turns.trustee.warm(value.obj)
+            value = Overloaded("an object that this call looks into is not in memory yet: call again")
         if type(value) in SMALL:
             values.append(value)
             continue

@@ -21,6 +21,7 @@ from captp.model.plan import BINARY, PLAN, RESULT, UNARY
 from captp.model.ref import Ref
 from captp.model.values import FrozenMap, Symbol, Tagged
 from captp.model.weight import PART, weight_of
+from captp.vat.cold import look_into
 from captp.vat.turns import find
 
 _OPERATORS: Final = {verb: getattr(operator, verb) for verb in (*BINARY, *UNARY) if verb != "not"}
@@ -150,6 +151,7 @@ def _near(target: Any, root: Object, where: str) -> Object:
     ):
         raise Refused(f"{where} calls what is not near: a plan is one turn of one vat; send to it instead")
     if obj._latch is not None:
+        look_into(root._home.vat, obj)
         raise Refused(f"{where} calls an object that is busy: an async method of it has not finished")
     return obj
 

@@ -12,6 +12,7 @@ from captp.model.locator import SturdyRef
 from captp.model.own import Lent
 from captp.model.promise import Promise, Reference
 from captp.model.ref import settled
+from captp.vat.cold import look_into
 from captp.vat.effects import CURRENT_VAT, Enliven, Outside, SendDurable, Timer
 
 T = TypeVar("T")
@@ -120,6 +121,7 @@ def near(reference: Any, cls: type[T]) -> T:
     home: Any = obj._home  # type: ignore[attr-defined]
     if home.reference is None or home.vat is not CURRENT_VAT.get(None) or home.in_turn is None:
         raise NotNear(f"near() works inside a method, on objects of the same vat ({cls.__name__})")
+    look_into(home.vat, obj)  # type: ignore[arg-type]
     return obj
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from captp.errors import NotInTurn, UsageError
+from captp.errors import InvariantBroken, NotInTurn, UsageError
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
@@ -66,6 +66,17 @@ class Trustee:
         if owner._turn is not self.token:
             self.first_write(owner)
         self.journal.append((undo, args))
+
+    def postpone(self, message: Any, obj: Object, cold: Object) -> None:  # noqa: ARG002
+        """Run a turn again when an object is in memory: here all are."""
+        raise self._never(cold)
+
+    def warm(self, cold: Object) -> None:
+        """Have the state of an object read: here all have theirs."""
+        raise self._never(cold)
+
+    def _never(self, cold: Object) -> InvariantBroken:
+        return InvariantBroken(f"a {type(cold).__name__} is cold in a vat that stores nothing")
 
     def last_holder_went(self, obj: Object) -> None:
         """Have an object that has ``__dropped__`` told soon; any thread, in the middle of anything."""

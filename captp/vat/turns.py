@@ -13,6 +13,7 @@ from captp.model.object import Object
 from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Select, add_waiter
 from captp.model.values import Symbol
+from captp.vat.cold import Cold, Postponed
 from captp.vat.fiber import Fiber, explained, followed_by, foreign_await, line_of
 from captp.vat.trustee import Trustee
 
@@ -38,8 +39,13 @@ class Turns:
             return
         value = self.turn(obj, row, message.args, message.kwargs)
         promise = message.promise
-        if promise is not None:
-            self.vat.settle_now(promise, BROKEN if isinstance(value, Broken) else FULFILLED, value)
+        if isinstance(value, Broken):
+            if type(value) is Postponed:
+                self.trustee.postpone(message, obj, value.obj)
+            elif promise is not None:
+                self.vat.settle_now(promise, BROKEN, value)
+        elif promise is not None:
+            self.vat.settle_now(promise, FULFILLED, value)
 
     def turn(self, obj: Object, row: Row, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
         """Run one turn: commit it and return its result, or roll it back and return a Broken.
@@ -104,6 +110,8 @@ class Turns:
         trustee.roll_back()
         if trustee.steps:
             trustee.leave(obj, row, committed=False)
+        if type(problem) is Cold:
+            return Postponed(problem.obj)
         problem = explained(problem, row)
         # A stranger may lend or give what a method passes on or keeps, and must not fill the log with it.
         if not isinstance(problem, Broken | BorrowEscape | Moved) and not row.is_heard:

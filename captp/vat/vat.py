@@ -7,7 +7,7 @@ are kept or both are dropped. What the outbox holds has left its turn; the peer 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from captp.errors import Broken, Closed, InvariantBroken, NotNear, NotNow, UsageError
@@ -30,11 +30,12 @@ from captp.model.promise import (
     Settlement,
 )
 from captp.model.ref import Far, Ref, settled
+from captp.vat.cold import look_into
 from captp.vat.delegation import BUDGET, Delegated
 from captp.vat.dropping import went
 from captp.vat.effects import CURRENT_VAT
 from captp.vat.ending import end
-from captp.vat.fiber import Fiber
+from captp.vat.fiber import Fiber, hand_over
 from captp.vat.heap import Heap
 from captp.vat.latches import Latches
 from captp.vat.owning import Owning
@@ -51,11 +52,6 @@ SPILL: Final = 64
 
 async def _no_pause() -> None:
     """Let nobody else run: whoever drives the vat has no other tasks."""
-
-
-def _hand_over(promise: Promise[Any]) -> Generator[Any, Any, None]:
-    """Tell the vat, which drives the fiber that runs, what it waits for."""
-    yield promise
 
 
 def _silent() -> None:
@@ -174,6 +170,8 @@ class Vat:
         if row.is_fiber:
             raise NotNow(f"{row.name}() is async: it may wait, so it can only be sent")
         if obj._latch is not None:
+            if self.trustee.in_turn is not None:
+                look_into(self, obj)
             raise NotNow(f"{type(obj).__name__} is busy: an async method of it has not finished")
         thunk = row.thunk or compile_thunk(row)
         args, kwargs = self.owning.frozen(args, kwargs)
@@ -205,7 +203,7 @@ class Vat:
         if promise._value is not None or route is None or not route.wanted:
             self.want(promise)
         if self.turns.fiber_runs:
-            return _hand_over(promise)
+            return hand_over(promise)
         if self.parker is None or self.trustee.in_turn is not None:
             raise UsageError("a promise is awaited in an async method, or in a task under open_vat()")
         return self.parker(promise)
@@ -381,7 +379,9 @@ class Vat:
                     if row is None:
                         return
                 else:
-                    row, message.args = find(obj, message.selector, message.args)
+                    row, args = find(obj, message.selector, message.args)
+                    if args is not message.args:  # as it would be called now: it may have to run again
+                        message.selector, message.args = None, args
             except Broken as problem:
                 give_back(message)
                 if message.promise is not None:

@@ -12,6 +12,8 @@ from captp.errors import Overloaded
 from captp.model.containers import Map, Tracked
 from captp.model.idents import Oid
 from captp.model.object import Object
+from captp.model.promise import Message
+from captp.vat.arrivals import Arrival, put_back
 from captp.vat.heap import Heap
 from captp.vat.trustee import Trustee, restore
 
@@ -36,14 +38,16 @@ class Written:
 class DurableTrustee(Trustee):
     """A loop trustee that remembers what its turns wrote, and can refuse that they write."""
 
-    __slots__ = ("begun", "has_room", "written")
+    __slots__ = ("_postponed", "begun", "has_room", "written")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         super().__init__(vat, heap)
         #: By object, in the order of the first write.
         self.written: dict[Oid, Written] = {}
         #: Durable calls whose turns have begun since the last batch.
-        self.begun: list[Any] = []
+        self.begun: list[Arrival] = []
+        #: By an object that is read now: those whose turns wait for it.
+        self._postponed: dict[Oid, list[Object]] = {}
         #: Whether the store has room for more.
         self.has_room = True
 
@@ -53,6 +57,26 @@ class DurableTrustee(Trustee):
                 "storage-full: the disk of this vat is full; nothing is written until there is room"
             )
         super().first_write(obj)
+
+    def postpone(self, message: Message, obj: Object, cold: Object) -> None:
+        """Run a turn again when an object that it looked into is in memory; ``obj`` waits with it."""
+        put_back(self.begun, message)
+        self.vat.latches.hold(obj)
+        self.vat.latches.wait(obj, message)
+        self._postponed.setdefault(cold._entry.oid, []).append(obj)
+        self.warm(cold)
+
+    def warm(self, cold: Object) -> None:
+        """Have the state of an object read."""
+        if cold._latch.on_wait is not None:
+            on_wait, cold._latch.on_wait = cold._latch.on_wait, None
+            on_wait(cold)
+            self.vat.ring()
+
+    def warmed(self, cold: Object) -> None:
+        """Let the turns run that waited for an object."""
+        for obj in self._postponed.pop(cold._entry.oid, ()):
+            self.vat.latches.release(obj)
 
     def commit(self) -> None:
         written = self.written

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import captp
 from captp import E
+from captp.net.memory import MemoryNetwork
 from captp.run.live import LiveVat
 from tests.durability.memory_store import MemoryStore
-from tests.durability.test_state import Box
+from tests.durability.test_state import Box, Cell
 
 KEY = captp.PrivateKey.from_seed(b"e" * 32)
 FEW = captp.Limits(objects_in_memory=10)
@@ -72,3 +75,85 @@ async def test_parts_stay_with_the_object_that_has_them() -> None:
             await E(one).part_of(1)
         assert [await E(one).part_of(1) for one in rows.values()] == [2] * 40
         vat.peer.check()
+
+
+class Pair(captp.Object):
+    one: Cell | None = None
+    other: Cell | None = None
+    runs: int = 0
+
+    @captp.method
+    def fill(self) -> None:
+        self.one, self.other = Box(value=1), Box(value=2)
+
+    @captp.method
+    def sum(self) -> int:
+        """Look into both, after a change that is undone each time that one of them is not there."""
+        self.runs += 1
+        return captp.near(self.one, Box).value + captp.near(self.other, Box).value  # type: ignore[no-any-return]
+
+    @captp.method
+    def swap(self) -> Any:
+        one, other = captp.near(self.one, Box), captp.near(self.other, Box)
+        one.value, other.value = other.value, one.value
+        return self.runs, one.value, other.value
+
+    @captp.method
+    async def wait_and_look(self) -> Any:
+        await captp.sleep(0)
+        return captp.near(self.one, Box).value
+
+    @captp.method
+    def get(self) -> Any:
+        return self.one
+
+
+async def test_a_turn_that_looks_into_what_is_not_in_memory_runs_when_it_is() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await E(vat.root("pair", Pair)).fill()
+    for wanted in (1, 2):
+        async with captp.open_vat(key=KEY, store=store) as vat:
+            pair = E(vat.root("pair", Pair))
+            first, second = pair.sum(), pair.swap()
+
+            assert await first == 3
+            assert await second == (wanted, *((2, 1) if wanted == 1 else (1, 2)))
+
+
+async def test_a_plan_that_touches_what_is_not_in_memory_runs_when_it_is() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await E(vat.root("pair", Pair)).fill()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        pair = vat.root("pair", Pair)
+        box = await E(pair).get()
+        assert box._anchor._latch.is_cold
+
+        assert await pair.apply(lambda p: p.get().get() + 10) == 11
+
+
+async def test_an_async_method_is_told_that_it_cannot_begin_anew() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await E(vat.root("pair", Pair)).fill()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        pair = E(vat.root("pair", Pair))
+        with pytest.raises(captp.RemoteFault, match="not in memory"):
+            await pair.wait_and_look()
+        assert await pair.sum() == 3
+        assert await pair.wait_and_look() == 1
+
+
+async def test_a_durable_call_that_looks_into_what_is_not_in_memory_runs_once() -> None:
+    store = MemoryStore()
+    net = MemoryNetwork()
+    async with captp.open_vat(key=KEY, store=store, listen=[net.netlayer(KEY.public.designator)]) as vat:
+        pair = vat.root("pair", Pair)
+        await E(pair).fill()
+        sturdyref = vat.mint(pair)
+    async with captp.open_vat(key=KEY, store=store, listen=[net.netlayer(KEY.public.designator)]) as vat:
+        assert await vat.send_durable(sturdyref, "sum") == 3
+        runs, *_ = await E(vat.root("pair", Pair)).swap()
+
+        assert runs == 1

@@ -19,6 +19,7 @@ from captp.peer.durable.kept import Kept, Places, State, object_key
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.portrait import Codec, MapRows
 from captp.vat.heap import HeapEntry
+from captp.vat.written import DurableTrustee
 
 if TYPE_CHECKING:
     from captp.vat.vat import Vat
@@ -40,7 +41,9 @@ class Loader:
     """Makes stored objects of one vat again."""
 
     def __init__(self, vat: Vat, kinds: Kinds, incarnation: int) -> None:
+        assert isinstance(vat.trustee, DurableTrustee)
         self._vat = vat
+        self.trustee = vat.trustee
         self._kinds = kinds
         self._incarnation = incarnation
         self.codec = Codec(self._name, self.shell, vat.reference, self._lost)
@@ -77,7 +80,7 @@ class Loader:
         """Have the state of an empty object read when somebody calls it."""
         obj._entry.kept = Kept(State.COLD)
         self._vat.latches.hold(obj)
-        obj._latch.on_wait = self._want
+        obj._latch.on_wait, obj._latch.is_cold = self._want, True
 
     def _want(self, obj: Object) -> None:
         obj._entry.kept.state = State.WANTED
@@ -105,6 +108,7 @@ class Loader:
             self.wanted.pop(one._entry.oid, None)
             one._entry.kept.state = State.LOADED
             self._vat.latches.release(one)
+            self.trustee.warmed(one)
         return filled
 
     def _fill(self, obj: Object, kept: Kept, rows: Rows) -> None:

@@ -196,7 +196,8 @@ class Stored:
             if message.promise is not None:
                 vat.settle_now(message.promise, BROKEN, broken)
         latch.calls = 0
-        latch.on_wait = self._refuse
+        latch.on_wait, latch.is_cold = self._refuse, False
+        self._trustee.warmed(obj)
 
     def _refuse(self, obj: Object) -> None:
         text = f"what is stored of a {type(obj).__name__} is damaged: restore a backup"
