@@ -1,0 +1,139 @@
+"""Daemons one after the other on one state folder, each of them killed, and an audit after each restart."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
+
+import trio
+
+import captp
+from captp.lib.control import Control
+from tests.durability.kill.client import LONGEST_S, Client, opened
+from tests.durability.kill.daemon import Daemon, make_state, started
+from tests.durability.kill.model import Findings, Model
+from tests.durability.kill.points import POINTS
+from tests.durability.kill.store import report_of, walk
+
+__all__ = ["Harness", "Violation", "harness"]
+
+CLIENTS = ("ada", "bob")
+#: Seconds of writing before a kill, at most; how many of the kills fall in the start, and its seconds.
+WRITING_S = 0.2
+EARLY = 0.15
+STARTING_S = 0.8
+
+
+class Violation(Exception):
+    """An audit found something."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__(str(findings))
+        self.findings = findings
+
+
+class Harness:
+    """One state folder and two clients."""
+
+    def __init__(self, folder: Path, clients: list[Client], chance: Random, plant: str) -> None:
+        self._home = folder / "state"
+        self._said = folder / "said"
+        self.log = folder / "log"
+        self._clients = clients
+        self._senders = {client.sender.name: client.sender for client in clients}
+        self._model = Model(self._senders.values())
+        self._chance = chance
+        self._plant = {"KILL_PLANT": plant} if plant else {}
+        self._shared: captp.SturdyRef | None = None
+        self.kills = 0
+        #: How often each point was hit.
+        self.hits: Counter[str] = Counter()
+        self.audits = 0
+        self.rows = 0
+
+    async def kill(self) -> None:
+        """Start a daemon and kill it at a random instant."""
+        chance = self._chance
+        async with started(self._home, self.log, **self._plant) as daemon, trio.open_nursery() as nursery:
+            if chance.random() < EARLY:
+                nursery.start_soon(self._kill_later, daemon, chance.uniform(0, STARTING_S))
+                with suppress(captp.Disconnected):
+                    await self._use(daemon)
+            elif await daemon.is_ready():
+                sturdyref = await self._audited()
+                nursery.start_soon(self._kill_later, daemon, chance.uniform(0, WRITING_S))
+                await self._write(sturdyref)
+        await self._look(await daemon.wait())
+
+    async def hit(self, point: str, at: int = 0, *, wait_s: float = LONGEST_S) -> bool:
+        """Start a daemon that kills itself when it is at a point; return whether it has within ``wait_s``."""
+        self._said.unlink(missing_ok=True)
+        fuse = {"KILL_POINT": point, "KILL_SAID": str(self._said)}
+        at = at or self._chance.randint(1, POINTS[point])
+        async with started(self._home, self.log, **self._plant, **fuse, KILL_AT=str(at)) as daemon:
+            with trio.move_on_after(wait_s), suppress(captp.Disconnected):
+                await self._use(daemon)
+        await self._look(await daemon.wait())
+        is_hit = self._said.exists() and self._said.read_text() == point
+        self.hits[point] += is_hit
+        return is_hit
+
+    async def end(self) -> None:
+        """Audit once more through a client, let a daemon end in order, and audit its store without it."""
+        async with started(self._home, self.log, **self._plant) as daemon:
+            assert await daemon.is_ready(), "the last daemon did not start"
+            await self._audited()
+            code = await daemon.stop()
+            assert code == 0, f"the last daemon ended with {code}"
+        self._check(self._model.audit(await report_of(self._home)))
+        self.rows = walk(self._home)
+
+    async def _use(self, daemon: Daemon) -> None:
+        if await daemon.is_ready():
+            await self._write(await self._audited())
+
+    @staticmethod
+    async def _kill_later(daemon: Daemon, seconds: float) -> None:
+        await trio.sleep(seconds)
+        daemon.kill()
+
+    async def _write(self, sturdyref: captp.SturdyRef) -> None:
+        async with trio.open_nursery() as nursery:
+            for client in self._clients:
+                nursery.start_soon(client.write, sturdyref, self._senders)
+
+    async def _audited(self) -> captp.SturdyRef:
+        """Audit through a client; return the ledger's sturdyref, which has not changed."""
+        with trio.fail_after(LONGEST_S):
+            async with captp.connect(self._home / "control.cap", Control) as control:
+                shared = await control.share("ledger")
+            assert self._shared is None or self._shared.reveal() == shared.reveal(), "another sturdyref"
+            self._shared = shared
+            report = await self._chance.choice(self._clients).dial(shared).report()
+        self._check(self._model.audit(report))
+        self.audits += 1
+        return shared
+
+    async def _look(self, code: int) -> None:
+        assert code == -signal.SIGKILL, f"the daemon ended by itself, with {code}"
+        self.kills += 1
+        await trio.to_thread.run_sync(walk, self._home)
+
+    @staticmethod
+    def _check(findings: Findings) -> None:
+        if findings:
+            raise Violation(findings)
+
+
+@asynccontextmanager
+async def harness(folder: Path, seed: int, plant: str = "") -> AsyncIterator[Harness]:
+    """Make a state folder, and open two clients for the length of the block."""
+    chance = Random(seed)
+    await trio.to_thread.run_sync(make_state, folder / "state")
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(opened(name, Random(chance.random()))) for name in CLIENTS]
+        yield Harness(folder, clients, chance, plant)

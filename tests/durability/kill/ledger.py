@@ -1,0 +1,185 @@
+"""A ledger whose clients number their writes: what the daemons host that are killed.
+
+It does whatever it is told as often as it is told: what comes twice is to be seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import captp
+
+#: Accounts that are there from the beginning, and what each of them holds then.
+COMMON = tuple(f"common {i}" for i in range(50))
+FUNDS = 1000
+#: Entries that an account shows, and closed accounts that are kept of each client.
+SHOWN = 8
+CLOSED = 3
+
+
+class Statement(captp.Interface):
+    """What is left to ask of an account that was closed."""
+
+    @captp.method
+    def balance(self) -> int: ...
+
+
+class Notes(captp.Interface):
+    """How the ledger sees the notes of one client, which are loaded when they are called."""
+
+    @captp.method
+    def note(self, number: int) -> int: ...
+
+    @captp.method
+    def forget(self, upto: int) -> None: ...
+
+    @captp.method
+    def noted(self) -> tuple[Any, ...]: ...
+
+
+class TheNotes(captp.Object, Notes):
+    numbers: captp.Map[int, int]
+
+    @captp.method
+    def note(self, number: int) -> int:
+        self.numbers[number] = self.numbers.get(number, 0) + 1
+        return number
+
+    @captp.method
+    def forget(self, upto: int) -> None:
+        for number in [n for n in self.numbers if n <= upto]:
+            del self.numbers[number]
+
+    @captp.method
+    def noted(self) -> tuple[Any, ...]:
+        return tuple(self.numbers.items())
+
+
+class Stamp(captp.Object):
+    """How many entries an account has had: an object that another one holds itself."""
+
+    entries: int = 0
+
+
+class Account(captp.Object, Statement):
+    total: int = 0
+    stamp: Stamp
+    shown: captp.List[Any]
+
+    def enter(self, client: str, number: int, amount: int) -> None:
+        self.total += amount
+        self.stamp.entries += 1
+        self.shown.append((client, number, amount))
+        if len(self.shown) > SHOWN:
+            del self.shown[0]
+
+    @captp.method
+    def balance(self) -> int:
+        return self.total
+
+
+class Ledger(captp.Object):
+    accounts: captp.Map[str, Account]
+    closed: captp.Map[str, Statement]
+    #: How often each write was made, by client and number, and each of those that take several turns.
+    done: captp.Map[tuple[str, int], int]
+    finished: captp.Map[tuple[str, int], int]
+    #: How many writes of each client are not in ``done`` any more.
+    forgotten: captp.Map[str, int]
+    notes: captp.Map[str, Notes]
+    watchers: captp.Map[str, Any]
+
+    def __init__(self) -> None:
+        self.accounts = {name: Account(total=FUNDS, stamp=Stamp()) for name in COMMON}
+
+    def count(self, client: str, number: int) -> None:
+        self.done[client, number] = self.done.get((client, number), 0) + 1
+        for name, watcher in self.watchers.items():
+            if name != client:
+                captp.E(watcher).saw.only(client, number)
+
+    def move(self, client: str, number: int, src: str, dst: str, amount: int) -> None:
+        self.accounts[src].enter(client, number, -amount)
+        self.accounts[dst].enter(client, number, amount)
+
+    # Writes.
+
+    @captp.method
+    def transfer(self, client: str, number: int, src: str, dst: str, amount: int) -> int:
+        self.count(client, number)
+        self.move(client, number, src, dst, amount)
+        return number
+
+    @captp.method
+    def open(self, client: str, number: int, name: str, src: str, amount: int) -> int:
+        self.count(client, number)
+        self.accounts[name] = Account(stamp=Stamp())
+        self.move(client, number, src, name, amount)
+        return number
+
+    @captp.method
+    def close(self, client: str, number: int, name: str, dst: str) -> int:
+        self.count(client, number)
+        self.move(client, number, name, dst, self.accounts[name].total)
+        self.closed[name] = self.accounts.pop(name)
+        mine = [other for other in self.closed if other.startswith(client)]
+        for other in mine[:-CLOSED]:
+            del self.closed[other]
+        return number
+
+    @captp.method(latch=False)
+    async def note(self, client: str, number: int) -> int:
+        """Take three turns, of two objects."""
+        self.count(client, number)
+        if client not in self.notes:
+            self.notes[client] = TheNotes()
+        noted = await self.notes[client].note(number)
+        self.finished[client, noted] = self.finished.get((client, noted), 0) + 1
+        return noted
+
+    @captp.method
+    def forget(self, client: str, number: int, upto: int) -> int:
+        """Delete the rows of writes that their client has seen."""
+        self.count(client, number)
+        for rows in (self.done, self.finished):
+            old = [key for key in rows if key[0] == client and key[1] <= upto]
+            if rows is self.done:
+                self.forgotten[client] = self.forgotten.get(client, 0) + sum(rows[key] for key in old)
+            for key in old:
+                del rows[key]
+        if client in self.notes:
+            self.notes[client].forget.only(upto)
+        return number
+
+    @captp.method
+    def refuse(self, client: str, number: int, src: str) -> int:
+        """Do much, and have it undone."""
+        self.count(client, number)
+        self.accounts[f"{client} {number} refused"] = Account(stamp=Stamp())
+        self.move(client, number, src, f"{client} {number} refused", 1)
+        del self.accounts[src]
+        raise captp.Refused("as asked for")
+
+    # Reads.
+
+    @captp.method
+    def watch(self, client: str, watcher: Any) -> None:
+        """Tell a client of the writes of others, in the turns of these."""
+        self.watchers[client] = watcher
+
+    @captp.method
+    def total(self) -> int:
+        return sum(account.total for account in self.accounts.values())
+
+    @captp.method
+    async def report(self) -> tuple[Any, ...]:
+        """Return all there is: accounts, what was done, finished and noted, counts, what was closed."""
+        accounts = tuple(
+            (name, account.total, account.stamp.entries, tuple(account.shown))
+            for name, account in self.accounts.items()
+        )
+        done, finished = tuple(self.done.items()), tuple(self.finished.items())
+        forgotten = tuple(self.forgotten.items())
+        noted = [(client, await notes.noted()) for client, notes in self.notes.items()]
+        closed = [(name, await statement.balance()) for name, statement in self.closed.items()]
+        return accounts, done, finished, forgotten, tuple(noted), tuple(closed)

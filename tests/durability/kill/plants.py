@@ -1,0 +1,75 @@
+"""Faults that are put into a daemon to show that the harness finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from captp.peer.durable.loading import Loader
+from captp.peer.durable.portrait import MapRows
+from captp.peer.outputs import Batch
+from captp.peer.rows import Change, coalesced
+from captp.run.gate import Gate
+from captpd.store.sqlite import SqliteStore
+from tests.durability.kill.ledger import Ledger
+
+__all__ = ["PLANTS"]
+
+
+def release_before_the_commit() -> None:
+    """Let what a batch says leave, and store it then."""
+    push = Gate.push
+
+    def planted(self: Gate, batch: Batch) -> None:
+        if batch.commit is not None:
+            self._release(batch)
+            batch.outputs = []
+        push(self, batch)
+
+    Gate.push = planted  # type: ignore[method-assign]
+
+
+def commit_every_second_time() -> None:
+    """Keep every other commit in memory, and make it with the next."""
+    commit = SqliteStore.commit
+    kept: list[Change] = []
+
+    def planted(self: SqliteStore, changes: Sequence[Change]) -> None:
+        if kept:
+            commit(self, coalesced([*kept, *changes]))
+            kept.clear()
+        else:
+            kept.extend(changes)
+
+    SqliteStore.commit = planted  # type: ignore[method-assign]
+
+
+def make_some_writes_twice() -> None:
+    """Count a write once more, now and then."""
+    count = Ledger.count
+
+    def planted(self: Ledger, client: str, number: int) -> None:
+        for _ in range(2 if number % 5 == 0 else 1):
+            count(self, client, number)
+
+    Ledger.count = planted  # type: ignore[method-assign]
+
+
+def forget_a_row_of_a_map() -> None:
+    """Load each Map without its last entry, and believe that it has had no more."""
+    entries = Loader._entries
+
+    def planted(self: Loader, form: MapRows, rows: list[Any], edged: Any) -> Any:
+        shorter = MapRows(form.number, form.next, max(0, form.count - 1))
+        return entries(self, shorter, rows[:-1], edged)
+
+    Loader._entries = planted  # type: ignore[method-assign]
+
+
+#: Each by its name.
+PLANTS: dict[str, Callable[[], None]] = {
+    "release": release_before_the_commit,
+    "every-second": commit_every_second_time,
+    "twice": make_some_writes_twice,
+    "row": forget_a_row_of_a_map,
+}

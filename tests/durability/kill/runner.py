@@ -1,0 +1,17 @@
+"""A daemon that kills itself: ``captpd`` as it is, with a fuse laid or a fault planted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from captpd.cli.main import main
+from tests.durability.kill.plants import PLANTS
+from tests.durability.kill.points import Fuse, lay
+
+if __name__ == "__main__":
+    if plant := os.environ.get("KILL_PLANT"):
+        PLANTS[plant]()
+    if point := os.environ.get("KILL_POINT"):
+        lay(Fuse(point, int(os.environ["KILL_AT"]), Path(os.environ["KILL_SAID"])))
+    main()

@@ -1,0 +1,69 @@
+"""A durable daemon that is killed loses nothing that it has acknowledged, and makes nothing twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.durability.kill.harness import harness
+from tests.durability.kill.points import POINTS
+
+ROOT = Path(__file__).parents[2]
+
+
+def kill(*words: str) -> tuple[int, list[str]]:
+    """Run the command; return its exit status and the lines that it printed."""
+    command = [sys.executable, "-W", "error", "-m", "tests.durability.kill", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_some_kills_lose_and_double_nothing() -> None:
+    said = kill("--kills", "2", "--points", "1", "--only", "before-commit")
+
+    assert said == (0, ["point before-commit: 1 hit", "3 kills, 0 lost, 0 doubled"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_kills_at_random_instants_lose_and_double_nothing() -> None:
+    assert kill("--kills", "50", "--seed", "7") == (0, ["50 kills, 0 lost, 0 doubled"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_kills_at_every_point_lose_and_double_nothing() -> None:
+    status, lines = kill("--kills", "0", "--points", "2", "--seed", "8")
+
+    assert lines == [*(f"point {p}: 2 hit" for p in POINTS), f"{2 * len(POINTS)} kills, 0 lost, 0 doubled"]
+    assert status == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plant", "way", "finding"),
+    [
+        ("release", ("--kills", "0", "--points", "8", "--only", "before-commit"), "lost: "),
+        ("every-second", ("--kills", "0", "--points", "8", "--only", "before-commit"), "lost: "),
+        ("twice", ("--kills", "8"), "doubled: write "),
+        ("row", ("--kills", "8"), "wrong: "),
+    ],
+)
+def test_a_fault_that_was_planted_is_found(plant: str, way: tuple[str, ...], finding: str) -> None:
+    status, lines = kill("--plant", plant, *way)
+
+    assert status == 1
+    assert lines[0].startswith("seed 1, after ")
+    assert lines[1].startswith(finding)
+
+
+@pytest.mark.slow
+async def test_a_point_that_was_not_reached_does_not_count(tmp_path: Path) -> None:
+    async with harness(tmp_path, seed=1) as daemons:
+        is_hit = await daemons.hit("in-load", at=1_000_000, wait_s=2)
+
+        assert (is_hit, daemons.kills, daemons.hits["in-load"]) == (False, 1, 0)
