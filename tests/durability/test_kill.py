@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.kill.harness import harness
+from tests.durability.kill.harness import Harness
 from tests.durability.kill.points import POINTS
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,8 @@ def test_a_fault_that_was_planted_is_found(plant: str, way: tuple[str, ...], fin
 
 @pytest.mark.slow
 async def test_a_point_that_was_not_reached_does_not_count(tmp_path: Path) -> None:
-    async with harness(tmp_path, seed=1) as daemons:
+    daemons = Harness(tmp_path, seed=1)
+    async with daemons.open():
         is_hit = await daemons.hit("in-load", at=1_000_000, wait_s=2)
 
         assert (is_hit, daemons.kills, daemons.hits["in-load"]) == (False, 1, 0)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from tests.durability.kill.harness import Harness, Violation, harness
+from tests.durability.kill.harness import Harness, Violation
 from tests.durability.kill.model import Findings
 from tests.durability.kill.plants import PLANTS
 from tests.durability.kill.points import POINTS
@@ -22,32 +22,38 @@ from tests.durability.kill.points import POINTS
 
 async def run(folder: Path, options: argparse.Namespace) -> int:
     """Kill as often as is wanted; print what came of it, and return the exit status."""
-    found, kills = Findings(), 0
-    problem: BaseException | None = None
-    async with harness(folder, options.seed, options.plant) as daemons:
-        try:
+    daemons = Harness(folder, options.seed, options.plant)
+    status, found = 0, Findings()
+    try:
+        async with daemons.open():
             await _kill_all(daemons, options)
-        except Exception as caught:  # whatever it is, the seed is to be told
-            problem = _single(caught)
-            if isinstance(problem, Violation):
-                found = problem.findings
-            print(f"seed {options.seed}, after {daemons.kills} kills:")
-            print(found or "".join(traceback.format_exception(problem)))
-            print("".join(daemons.log.read_text().splitlines(keepends=True)[-20:]), file=sys.stderr)
-        kills = daemons.kills
-    for point in dict.fromkeys(options.only if options.points else ()):
-        print(f"point {point}: {daemons.hits[point]} hit")
-    print(f"{daemons.audits} audits, {daemons.rows} rows", file=sys.stderr)
-    missed = options.points and any(daemons.hits[point] < options.points for point in options.only)
-    print(f"{kills} kills, {len(found.lost)} lost, {len(found.doubled)} doubled")
-    return 1 if problem is not None or missed else 0
+    except Exception as caught:  # whatever it is, the seed is to be told
+        problem, status = _worst(caught), 1
+        if isinstance(problem, Violation):
+            found = problem.findings
+        print(f"seed {options.seed}, after {daemons.kills} kills:")
+        print(found or "".join(traceback.format_exception(problem)))
+        print("\n".join(daemons.log.read_text().splitlines()[-20:]), file=sys.stderr)
+    if options.points:
+        for point in options.only:
+            print(f"point {point}: {daemons.hits[point]} hit")
+            if daemons.hits[point] < options.points:
+                status = 1
+    print(f"{daemons.audits} audits, {daemons.writes} writes, {daemons.rows} rows", file=sys.stderr)
+    print(f"{daemons.kills} kills, {len(found.lost)} lost, {len(found.doubled)} doubled")
+    return status
 
 
-def _single(error: BaseException) -> BaseException:
-    """Return the first of what nurseries have wrapped."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _worst(error: BaseException) -> BaseException:
+    """Return what an audit found, or else the first of what nurseries have wrapped."""
+    leaves, stack = [], [error]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, BaseExceptionGroup):
+            stack += reversed(one.exceptions)
+        else:
+            leaves.append(one)
+    return next((leaf for leaf in leaves if isinstance(leaf, Violation)), leaves[0])
 
 
 async def _kill_all(daemons: Harness, options: argparse.Namespace) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import trio
 
 import captp
+from captp.peer import router
+from captpd.store.sqlite import SqliteStore
 from tests.durability.kill.ledger import COMMON, FUNDS
 from tests.durability.kill.model import Sender, Write
 
@@ -19,8 +22,18 @@ __all__ = ["Client", "opened"]
 LONGEST_S = 20.0
 #: Accounts that a client has opened at most.
 MOST_OPEN = 5
+#: Writes of a sender at most that no audit has seen: a report has them all.
+MOST_UNSETTLED = 3000
+#: Seconds that one who makes durable calls rests now and then.
+PAUSE_S = 0.01
+#: Durable calls of a client that are under way at a time.
+DURABLE_CALLS = 3
 #: How often each method is called, and the sum is read.
 OFTEN = {"transfer": 70, "note": 10, "open": 3, "close": 3, "forget": 1, "refuse": 3, "read": 10}
+
+
+# A daemon is back within a second: who rested longer would meet one now and then only.
+router.LONGEST_REST_S = 0.1
 
 
 def _watcher(senders: dict[str, Sender]) -> captp.Object:
@@ -37,11 +50,12 @@ def _watcher(senders: dict[str, Sender]) -> captp.Object:
 class Client:
     """One client: its vat lives as long as the run, its sessions as long as the daemons."""
 
-    def __init__(self, vat: captp.LiveVat, sender: Sender, chance: Random) -> None:
+    def __init__(self, vat: captp.LiveVat, name: str, chance: Random) -> None:
         self._vat = vat
-        self.sender = sender
+        self.sender = Sender(name)
+        self.durable = Sender(f"lasting {name}", is_durable=True)
         self._chance = chance
-        self._settled = 0
+        self.is_ending = False
 
     def dial(self, sturdyref: captp.SturdyRef) -> Any:
         """Return the ledger, or the promise of it."""
@@ -50,8 +64,6 @@ class Client:
     async def write(self, sturdyref: captp.SturdyRef, senders: dict[str, Sender]) -> None:
         """Write, with some calls under way at a time, until the session breaks."""
         ledger = self.dial(sturdyref)
-        # All that was sent before has been audited.
-        self._settled = self.sender.last
         with suppress(captp.Disconnected), trio.fail_after(LONGEST_S):
             await ledger.watch(self.sender.name, self._vat.export(_watcher(senders)))
             async with trio.open_nursery() as nursery:
@@ -61,26 +73,39 @@ class Client:
     async def _go_on(self, ledger: Any) -> None:
         with suppress(captp.Disconnected):
             while True:
-                method = self._chance.choices([*OFTEN], [*OFTEN.values()])[0]
+                method = self._method(self.sender)
                 if method == "read":
                     total = await ledger.total()
                     assert total == FUNDS * len(COMMON), f"the sum was read as {total}"
-                elif (write := self._next(method)) is not None:
-                    await self._send(ledger, write)
+                elif (write := self._next(self.sender, method)) is not None:
+                    call = getattr(ledger, write.method)
+                    await _made(self.sender, write, call(self.sender.name, write.number, *write.args))
 
-    async def _send(self, ledger: Any, write: Write) -> None:
-        """Send one write; durable messages, whose outcome is never unknown, would take their way here."""
-        if write.method == "refuse":
-            with suppress(captp.Refused):
-                await getattr(ledger, write.method)(self.sender.name, write.number, *write.args)
-            return
-        made = await getattr(ledger, write.method)(self.sender.name, write.number, *write.args)
-        assert made == write.number, f"{write} was answered {made!r}"
-        self.sender.acknowledged.add(write.number)
+    async def write_durably(self, sturdyref: captp.SturdyRef) -> None:
+        """Make durable calls, some at a time, whatever becomes of sessions; until ``is_ending``."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(DURABLE_CALLS):
+                nursery.start_soon(self._go_on_durably, sturdyref)
 
-    def _next(self, method: str) -> Write | None:
+    async def _go_on_durably(self, sturdyref: captp.SturdyRef) -> None:
+        sender = self.durable
+        while not self.is_ending:
+            method = self._method(sender)
+            # Neither a read nor what takes several turns is a durable call.
+            if method in ("read", "note") or (write := self._next(sender, method)) is None:
+                await trio.sleep(PAUSE_S)
+                continue
+            args = (sender.name, write.number, *write.args)
+            await _made(sender, write, self._vat.send_durable(sturdyref, write.method, *args))
+
+    def _method(self, sender: Sender) -> str:
+        if len(sender.sent) > MOST_UNSETTLED:
+            return "read"
+        return self._chance.choices([*OFTEN], [*OFTEN.values()])[0]
+
+    def _next(self, sender: Sender, method: str) -> Write | None:
         """Return a write that is entered as sent; None where there is nothing of its kind to do."""
-        sender, choice = self.sender, self._chance.choice
+        choice = self._chance.choice
         places = (*COMMON, *sender.opened)
         amount = self._chance.randint(1, 99)
         match method:
@@ -95,15 +120,26 @@ class Client:
                 return sender.write(method, sender.opened.pop(0), choice(COMMON))
             case "note":
                 return sender.write(method)
-            case "forget" if self._settled:
-                return sender.write(method, self._settled)
+            case "forget" if sender.settled:
+                return sender.write(method, sender.settled)
             case "refuse":
                 return sender.write(method, choice(COMMON))
         return None
 
 
+async def _made(sender: Sender, write: Write, answer: Any) -> None:
+    """Wait for the answer to a write."""
+    try:
+        made = await answer
+        assert made == write.number, f"{write} was answered {made!r}"
+    except captp.Refused:
+        assert write.method == "refuse", f"{write} was refused"
+    sender.acknowledged.add(write.number)
+
+
 @asynccontextmanager
-async def opened(name: str, chance: Random) -> AsyncIterator[Client]:
-    """Open the vat of one client, whose key is kept over the run."""
-    async with captp.open_vat(key=captp.PrivateKey.from_seed(chance.randbytes(32))) as vat:
-        yield Client(vat, Sender(name), chance)
+async def opened(folder: Path, name: str, chance: Random) -> AsyncIterator[Client]:
+    """Open the vat of one client, durable and with a key of its own, for the length of the run."""
+    key = captp.PrivateKey.from_seed(chance.randbytes(32))
+    async with captp.open_vat(key=key, store=SqliteStore(folder / f"{name}.db")) as vat:
+        yield Client(vat, name, chance)

@@ -15,11 +15,11 @@ import captp
 from captp.lib.control import Control
 from tests.durability.kill.client import LONGEST_S, Client, opened
 from tests.durability.kill.daemon import Daemon, make_state, started
-from tests.durability.kill.model import Findings, Model
+from tests.durability.kill.model import Findings, Model, Sender
 from tests.durability.kill.points import POINTS
 from tests.durability.kill.store import report_of, walk
 
-__all__ = ["Harness", "Violation", "harness"]
+__all__ = ["Harness", "Violation"]
 
 CLIENTS = ("ada", "bob")
 #: Seconds of writing before a kill, at most; how many of the kills fall in the start, and its seconds.
@@ -39,21 +39,42 @@ class Violation(Exception):
 class Harness:
     """One state folder and two clients."""
 
-    def __init__(self, folder: Path, clients: list[Client], chance: Random, plant: str) -> None:
+    def __init__(self, folder: Path, seed: int, plant: str = "") -> None:
+        self._folder = folder
         self._home = folder / "state"
         self._said = folder / "said"
         self.log = folder / "log"
-        self._clients = clients
-        self._senders = {client.sender.name: client.sender for client in clients}
-        self._model = Model(self._senders.values())
-        self._chance = chance
+        self._chance = Random(seed)
         self._plant = {"KILL_PLANT": plant} if plant else {}
+        self._clients: list[Client] = []
+        self._senders: dict[str, Sender] = {}
+        self._model = Model(())
+        self._nursery: trio.Nursery | None = None
         self._shared: captp.SturdyRef | None = None
         self.kills = 0
         #: How often each point was hit.
         self.hits: Counter[str] = Counter()
         self.audits = 0
         self.rows = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Make the state folder, and open two clients for the length of the block."""
+        await trio.to_thread.run_sync(make_state, self._home)
+        async with AsyncExitStack() as stack:
+            for name in CLIENTS:
+                opening = opened(self._folder, name, Random(self._chance.random()))
+                self._clients.append(await stack.enter_async_context(opening))
+            self._senders = {s.name: s for c in self._clients for s in (c.sender, c.durable)}
+            self._model = Model(self._senders.values())
+            self._nursery = await stack.enter_async_context(trio.open_nursery())
+            yield
+            self._nursery.cancel_scope.cancel()
+
+    @property
+    def writes(self) -> int:
+        """How many were sent."""
+        return sum(sender.last for sender in self._senders.values())
 
     async def kill(self) -> None:
         """Start a daemon and kill it at a random instant."""
@@ -87,10 +108,22 @@ class Harness:
         async with started(self._home, self.log, **self._plant) as daemon:
             assert await daemon.is_ready(), "the last daemon did not start"
             await self._audited()
+            for client in self._clients:
+                client.is_ending = True
+            await self._all_are_answered()
             code = await daemon.stop()
             assert code == 0, f"the last daemon ended with {code}"
-        self._check(self._model.audit(await report_of(self._home)))
+        self._check(self._model.audit(await report_of(self._home), self._model.promised()))
         self.rows = walk(self._home)
+
+    async def _all_are_answered(self) -> None:
+        """Wait until there is no durable call that is not answered."""
+        senders = [client.durable for client in self._clients]
+        with trio.move_on_after(LONGEST_S):
+            while any(sender.unanswered for sender in senders):
+                await trio.sleep(0.01)
+        lost = [f"{s.name}: {write}, which was never answered" for s in senders for write in s.unanswered]
+        self._check(Findings(lost=lost))
 
     async def _use(self, daemon: Daemon) -> None:
         if await daemon.is_ready():
@@ -111,10 +144,15 @@ class Harness:
         with trio.fail_after(LONGEST_S):
             async with captp.connect(self._home / "control.cap", Control) as control:
                 shared = await control.share("ledger")
-            assert self._shared is None or self._shared.reveal() == shared.reveal(), "another sturdyref"
-            self._shared = shared
+            if self._shared is None:
+                self._shared = shared
+                assert self._nursery is not None
+                for client in self._clients:
+                    self._nursery.start_soon(client.write_durably, shared)
+            assert self._shared.reveal() == shared.reveal(), "another sturdyref"
+            promised = self._model.promised()
             report = await self._chance.choice(self._clients).dial(shared).report()
-        self._check(self._model.audit(report))
+        self._check(self._model.audit(report, promised))
         self.audits += 1
         return shared
 
@@ -127,13 +165,3 @@ class Harness:
     def _check(findings: Findings) -> None:
         if findings:
             raise Violation(findings)
-
-
-@asynccontextmanager
-async def harness(folder: Path, seed: int, plant: str = "") -> AsyncIterator[Harness]:
-    """Make a state folder, and open two clients for the length of the block."""
-    chance = Random(seed)
-    await trio.to_thread.run_sync(make_state, folder / "state")
-    async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(opened(name, Random(chance.random()))) for name in CLIENTS]
-        yield Harness(folder, clients, chance, plant)

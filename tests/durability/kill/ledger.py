@@ -180,6 +180,7 @@ class Ledger(captp.Object):
         )
         done, finished = tuple(self.done.items()), tuple(self.finished.items())
         forgotten = tuple(self.forgotten.items())
+        closing = tuple(self.closed.items())
         noted = [(client, await notes.noted()) for client, notes in self.notes.items()]
-        closed = [(name, await statement.balance()) for name, statement in self.closed.items()]
+        closed = [(name, await statement.balance()) for name, statement in closing]
         return accounts, done, finished, forgotten, tuple(noted), tuple(closed)

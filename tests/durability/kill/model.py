@@ -30,13 +30,26 @@ class Sender:
     """What one client has sent, as far as no audit has settled it."""
 
     name: str
+    #: Whether it sends durable calls: each of its writes is made in the end.
+    is_durable: bool = False
     last: int = 0
+    #: The number up to which audits have seen all.
+    settled: int = 0
     sent: dict[int, Write] = field(factory=dict)
     acknowledged: set[int] = field(factory=set)
     #: Those that another client was told of.
     seen: set[int] = field(factory=set)
     #: Accounts that it has opened and not closed, oldest first.
     opened: list[str] = field(factory=list)
+
+    @property
+    def promised(self) -> frozenset[int]:
+        """What has to be there: it was answered, or others were told of it."""
+        return frozenset(self.acknowledged | self.seen)
+
+    @property
+    def unanswered(self) -> list[Write]:
+        return [write for number, write in self.sent.items() if number not in self.acknowledged]
 
     def write(self, method: str, *args: Any) -> Write:
         """Return the next write, which is entered as sent."""
@@ -92,7 +105,11 @@ class Model:
         self._finished: set[tuple[str, int]] = set()
         self._upto: Counter[str] = Counter()
 
-    def audit(self, report: tuple[Any, ...]) -> Findings:
+    def promised(self) -> dict[str, frozenset[int]]:
+        """Return what a report that is asked for now has to show of each client."""
+        return {name: sender.promised for name, sender in self.senders.items()}
+
+    def audit(self, report: tuple[Any, ...], promised: dict[str, frozenset[int]]) -> Findings:
         """Compare a report with what was sent; what it shows is what is so from now on."""
         accounts, done, finished, forgotten, noted, closed = report
         found = Findings()
@@ -101,34 +118,43 @@ class Model:
             if count > 1:
                 found.doubled.append(f"write {number} of {client} was made {count} times")
         for sender in self.senders.values():
-            self._settle(sender, counts, found)
+            self._settle(sender, counts, promised[sender.name], found)
         found.equal("writes that are there", set(counts), self._done)
         found.equal("forgotten", dict(forgotten), dict(self._forgotten))
         self._check_notes(dict(finished), dict(noted), found)
         self._check_accounts(accounts, found)
         wanted = [(name, 0) for names in self._closed.values() for name in names]
         found.equal("closed", sorted(closed), sorted(wanted))
-        for sender in self.senders.values():
-            sender.sent.clear()
-            sender.acknowledged.clear()
-            sender.seen.clear()
-            sender.opened = [n for n in self._accounts if n.startswith(sender.name)]
         return found
 
-    def _settle(self, sender: Sender, counts: Mapping[tuple[str, int], int], found: Findings) -> None:
+    def _settle(
+        self,
+        sender: Sender,
+        counts: Mapping[tuple[str, int], int],
+        promised: frozenset[int],
+        found: Findings,
+    ) -> None:
         name, missing = sender.name, None
-        for number, write in sender.sent.items():
+        for number, write in list(sender.sent.items()):
             if (name, number) in counts:
                 if missing is not None:
                     found.wrong.append(f"{name}: {write} is there, and {missing}, sent before it, is not")
                 self._make(name, write)
-                continue
-            if number in sender.acknowledged and write.method != "refuse":
-                found.lost.append(f"{name}: {write}, which was acknowledged")
-            elif number in sender.seen:
-                found.lost.append(f"{name}: {write}, which another client was told of")
-            if write.method != "refuse":
+            elif write.method != "refuse":
                 missing = missing or write
+                if number in promised:
+                    found.lost.append(f"{name}: {write}, which was answered, or another client was told of")
+                if sender.is_durable:
+                    # It is on its way.
+                    continue
+            elif sender.is_durable and number not in promised:
+                continue
+            del sender.sent[number]
+            sender.settled = number
+        sender.acknowledged &= sender.sent.keys()
+        sender.seen &= sender.sent.keys()
+        if not sender.is_durable:
+            sender.opened = [n for n in self._accounts if n.startswith(sender.name)]
 
     def _make(self, client: str, write: Write) -> None:
         number, accounts = write.number, self._accounts

@@ -34,9 +34,10 @@ POINTS = {
     "before-commit": 60,
     "after-commit": 60,
     "after-commit-before-release": 60,
-    "between-releases": 20,
+    "between-releases": 5,
     "mid-release": 60,
     "mid-write": 60,
+    "before-ack": 60,
     "before-checkpoint": 4,
     "in-checkpoint": 4,
     "after-checkpoint": 4,
@@ -155,6 +156,9 @@ def _watch_releases(fuse: Fuse) -> None:
         upto[gate] = 0
 
     def watched_released(self: Pump, batch: Batch) -> None:
+        if batch.commit is not None and any(change.table == "inbox" for change in batch.commit.changes):
+            # A durable call has run, and its sender is to hear of it.
+            fuse.reach("before-ack")
         released(self, batch)
         gate = self._gate
         assert gate is not None
