@@ -134,6 +134,9 @@ async def _made(sender: Sender, write: Write, answer: Any) -> None:
         assert made == write.number, f"{write} was answered {made!r}"
     except captp.Refused:
         assert write.method == "refuse", f"{write} was refused"
+    except captp.RemoteFault as fault:
+        sender.failed.append(f"{write}: {fault}")
+        return
     sender.acknowledged.add(write.number)
 
 

@@ -79,7 +79,10 @@ class Harness:
     async def kill(self) -> None:
         """Start a daemon and kill it at a random instant."""
         chance = self._chance
-        async with started(self._home, self.log, **self._plant) as daemon, trio.open_nursery() as nursery:
+        # Half of them are started as users do.
+        care = chance.choice(({}, {"KILL_CARE": "often"}))
+        starting = started(self._home, self.log, **self._plant, **care)
+        async with starting as daemon, trio.open_nursery() as nursery:
             if chance.random() < EARLY:
                 nursery.start_soon(self._kill_later, daemon, chance.uniform(0, STARTING_S))
                 with suppress(captp.Disconnected):

@@ -39,6 +39,8 @@ class Sender:
     acknowledged: set[int] = field(factory=set)
     #: Those that another client was told of.
     seen: set[int] = field(factory=set)
+    #: What the ledger could not do, though nothing was wrong with it when it was sent.
+    failed: list[str] = field(factory=list)
     #: Accounts that it has opened and not closed, oldest first.
     opened: list[str] = field(factory=list)
 
@@ -135,11 +137,13 @@ class Model:
         found: Findings,
     ) -> None:
         name, missing = sender.name, None
+        found.wrong += [f"{name}: {text}" for text in sender.failed]
         for number, write in list(sender.sent.items()):
             if (name, number) in counts:
-                if missing is not None:
+                if missing is None:
+                    self._make(name, write)
+                else:
                     found.wrong.append(f"{name}: {write} is there, and {missing}, sent before it, is not")
-                self._make(name, write)
             elif write.method != "refuse":
                 missing = missing or write
                 if number in promised:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
+
+from captp.model.promise import Promise
+from captp.peer.durable.inbox import Inbox
 from captp.peer.durable.loading import Loader
 from captp.peer.durable.portrait import MapRows
 from captp.peer.outputs import Batch
@@ -22,7 +26,7 @@ def release_before_the_commit() -> None:
 
     def planted(self: Gate, batch: Batch) -> None:
         if batch.commit is not None:
-            self._release(batch)
+            self._listener.released(batch)
             batch.outputs = []
         push(self, batch)
 
@@ -66,10 +70,26 @@ def forget_a_row_of_a_map() -> None:
     Loader._entries = planted  # type: ignore[method-assign]
 
 
+def run_durable_calls_again() -> None:
+    """Run a durable call each time that it comes."""
+    came = Inbox.came
+
+    def planted(self: Inbox, peer: str, *args: Any) -> Any:
+        _, _, number, call = args
+        channel = self._channels.get(peer)
+        known = None if channel is None else channel.calls.get(number)
+        if channel is None or known is None:
+            return came(self, peer, *args)
+        return self._run(evolve(known, result=Promise(self._peer.vat)), channel, call)
+
+    Inbox.came = planted  # type: ignore[method-assign]
+
+
 #: Each by its name.
 PLANTS: dict[str, Callable[[], None]] = {
     "release": release_before_the_commit,
     "every-second": commit_every_second_time,
     "twice": make_some_writes_twice,
+    "again": run_durable_calls_again,
     "row": forget_a_row_of_a_map,
 }

@@ -15,15 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from captp.peer.durable import stored
 from captp.peer.outputs import Batch, Write
-from captp.run import pump
+from captp.run import pump, sweeper
 from captp.run.connection import Connection
 from captp.run.gate import Gate
 from captp.run.pump import Pump
 from captp.run.sealed import Sealed
+from captp.run.storage import Storage
 from captpd.store import sqlite
 
-__all__ = ["POINTS", "Fuse", "lay"]
+__all__ = ["POINTS", "Fuse", "care_often", "lay"]
 
 #: Each point, and the highest n of those at whose n-th time it kills.
 POINTS = {
@@ -41,10 +43,15 @@ POINTS = {
     "before-checkpoint": 4,
     "in-checkpoint": 4,
     "after-checkpoint": 4,
+    "before-sweep": 4,
+    "in-sweep": 4,
     "in-load": 3,
 }
-#: So that checkpoints come more often than they would.
+#: Pages between two checkpoints, seconds between two sweeps, and the objects that go with one commit, where
+#: these are to come more often than they would.
 LOG_PAGES = 300
+SWEEP_S = 0.02
+SWEEP_GROUP = 2
 #: Seconds into a checkpoint at most when it is killed.
 CHECKPOINT_S = 0.004
 
@@ -81,9 +88,18 @@ class Fuse:
 
 def lay(fuse: Fuse) -> None:
     """Put every point in its place, in this process."""
+    care_often()
     _watch_commits(fuse)
     _watch_releases(fuse)
-    _watch_loads(fuse)
+    _watch_sweeps_and_loads(fuse)
+
+
+def care_often() -> None:
+    """Have checkpoints and sweeps come while a daemon lives that does not live long."""
+    sqlite.LOG_PAGES = LOG_PAGES  # type: ignore[misc]
+    stored.FIRST_SWEEP_S = stored.SWEEP_S = SWEEP_S  # type: ignore[misc]
+    stored.SWEEP_SHARE = 1.0  # type: ignore[misc]
+    sweeper.GROUP = SWEEP_GROUP  # type: ignore[misc]
 
 
 def _watch_commits(fuse: Fuse) -> None:
@@ -106,8 +122,6 @@ def _watch_commits(fuse: Fuse) -> None:
             return made
 
     sqlite.sqlite3.connect = partial(sqlite3.connect, factory=Watched)  # type: ignore[assignment]
-    if "checkpoint" in fuse.name:
-        sqlite.LOG_PAGES = LOG_PAGES  # type: ignore[misc]
 
 
 def _between(fuse: Fuse, before: str, run: Callable[[], Any], after: str) -> Any:
@@ -147,7 +161,7 @@ def _checkpoint(fuse: Fuse, run: Callable[[], Any]) -> Any:
 
 
 def _watch_releases(fuse: Fuse) -> None:
-    committed, released, write, act = Gate._committed, Pump._released, Connection.write, Pump._act
+    committed, released, write, act = Gate._committed, Storage.released, Connection.write, Pump.act
 
     def watched_committed(gate: Gate, number: int) -> None:
         fuse.reach("after-commit-before-release")
@@ -155,19 +169,18 @@ def _watch_releases(fuse: Fuse) -> None:
         committed(gate, number)
         upto[gate] = 0
 
-    def watched_released(self: Pump, batch: Batch) -> None:
+    def watched_released(self: Storage, batch: Batch) -> None:
         if batch.commit is not None and any(change.table == "inbox" for change in batch.commit.changes):
             # A durable call has run, and its sender is to hear of it.
             fuse.reach("before-ack")
         released(self, batch)
         gate = self._gate
-        assert gate is not None
         # One that is left of those that were stored together.
         if gate._held and gate._held[0][0].number <= upto.get(gate, 0):
             fuse.reach("between-releases")
 
     def watched_act(self: Pump, batch: Batch) -> None:
-        if self._gate is None or sum(type(output) is Write for output in batch.outputs) < 2:
+        if self.storage is None or sum(type(output) is Write for output in batch.outputs) < 2:
             act(self, batch)
             return
         for output in batch.outputs:
@@ -176,23 +189,27 @@ def _watch_releases(fuse: Fuse) -> None:
                 fuse.reach("mid-release")
 
     def watched_write(self: Connection, data: bytes) -> None:
-        if self._pump._gate is not None and fuse.burns("mid-write"):
+        if self._pump.storage is not None and fuse.burns("mid-write"):
             write(self, data[: len(data) // 2])
             fuse.blow()
         write(self, data)
 
     upto: dict[Gate, int] = {}
     Gate._committed = watched_committed  # type: ignore[method-assign]
-    Pump._released = watched_released  # type: ignore[method-assign]
-    Pump._act = watched_act  # type: ignore[method-assign]
+    Storage.released = watched_released  # type: ignore[method-assign]
+    Pump.act = watched_act  # type: ignore[method-assign]
     Connection.write = watched_write  # type: ignore[method-assign]
 
 
-def _watch_loads(fuse: Fuse) -> None:
-    bundle = Sealed.bundle
+def _watch_sweeps_and_loads(fuse: Fuse) -> None:
+    bundle, delete = Sealed.bundle, Sealed.delete
 
-    def watched(self: Sealed, oid: int) -> Any:
+    def watched_bundle(self: Sealed, oid: int) -> Any:
         fuse.reach("in-load")
         return bundle(self, oid)
 
-    Sealed.bundle = watched  # type: ignore[method-assign]
+    def watched_delete(self: Sealed, objects: list[bytes]) -> None:
+        _between(fuse, "before-sweep", partial(delete, self, objects), "in-sweep")
+
+    Sealed.bundle = watched_bundle  # type: ignore[method-assign]
+    Sealed.delete = watched_delete  # type: ignore[method-assign]

@@ -17,6 +17,9 @@ from captpd.store.sqlite import SqliteStore
 
 __all__ = ["report_of", "walk"]
 
+#: Whose rows may lead to objects.
+EDGED = ("object", "entry", "inbox", "outbox")
+
 
 def _key(home: Path) -> captp.PrivateKey:
     return vat_key(read_identity(StateFolder(home).identity), "main")
