@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.durability.kill.harness import Harness
 from tests.durability.kill.points import POINTS
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "kill.md"
 
 
 def kill(*words: str) -> tuple[int, list[str]]:
@@ -69,3 +71,9 @@ async def test_a_point_that_was_not_reached_does_not_count(tmp_path: Path) -> No
         is_hit = await daemons.hit("in-load", at=1_000_000, wait_s=2)
 
         assert (is_hit, daemons.kills, daemons.hits["in-load"]) == (False, 1, 0)
+
+
+def test_the_page_has_every_point() -> None:
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `") and "--" not in line]
+
+    assert [name for row in rows for name in re.findall(r"`([a-z-]+)`", row)] == [*POINTS]
