@@ -78,12 +78,12 @@ class Sealed:
             incarnation=self._head["incarnation"] + 1,
             last_oid=self._head["last_oid"],
             wall_ahead=wall_ahead,
-            kinds=list(self._rows("meta", PREFIX)),
-            roots=list(self._rows("root")),
-            swiss=list(self._rows("swiss")),
-            channels=list(self._rows("channel")),
-            outbox=list(self._rows("outbox")),
-            inbox=list(self._rows("inbox")),
+            kinds=[row for row in self._all("meta") if row[0].startswith(PREFIX)],
+            roots=self._all("root"),
+            swiss=self._all("swiss"),
+            channels=self._all("channel"),
+            outbox=self._all("outbox"),
+            inbox=self._all("inbox"),
         )
 
     def begin(self) -> None:
@@ -100,11 +100,15 @@ class Sealed:
 
     def _check_counts(self) -> None:
         for table in TABLES:
-            found, wanted = self.store.count(table), self._counts[table]
-            if found != wanted:
-                raise StoreDamaged(
-                    f"the store has {found} rows of {table} and should have {wanted}: restore a backup"
-                )
+            found = self.store.count(table)
+            if found != self._counts[table]:
+                raise self._miscounted(table, found)
+
+    def _miscounted(self, table: str, found: int) -> StoreDamaged:
+        wanted = self._counts[table]
+        return StoreDamaged(
+            f"the store has {found} rows of {table} and should have {wanted}: restore a backup"
+        )
 
     def close(self) -> None:
         """Close the store."""
@@ -196,16 +200,25 @@ class Sealed:
             raise StoreDamaged(f"a row of {table} is missing: restore a backup")
         return self._unseal(table, key, sealed)
 
+    def _all(self, table: str) -> list[tuple[bytes, bytes]]:
+        rows = list(self._rows(table))
+        if len(rows) != self._counts[table]:
+            raise self._miscounted(table, len(rows))
+        return rows
+
     def _rows(
         self, table: str, prefix: bytes = b"", after: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         while True:
             page = self.store.scan(table, prefix=prefix, after=after, limit=PAGE)
             for key, sealed in page:
+                # An index that is damaged may lead to another's row, or to one row twice.
+                if not key.startswith(prefix) or (after is not None and key <= after):
+                    raise StoreDamaged(f"the rows of {table} are not in their order: restore a backup")
+                after = key
                 yield key, self._unseal(table, key, sealed)
             if len(page) < PAGE:
                 return
-            after = page[-1][0]
 
     def _seal(self, change: Change, number: int) -> Change:
         version, nonce = number.to_bytes(8, "big"), os.urandom(NONCE_BYTES)

@@ -1,0 +1,68 @@
+"""Rows of a damaged store that are not what, or where, they were are noticed before they are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import captp
+from captp import E
+from captp.net.memory import MemoryNetwork
+from tests.durability.memory_store import MemoryStore
+
+KEY = captp.PrivateKey.from_seed(b"m" * 32)
+
+
+class Card(captp.Object):
+    rows: captp.Map[Any, Any]
+
+    @captp.method
+    def shown(self) -> Any:
+        return tuple(self.rows.items())
+
+
+class Astray(MemoryStore):
+    """Gives the row before in the place of the last of a table, as an index does whose row number is hit."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__()
+        self.table = table
+        self.is_astray = False
+
+    def scan(
+        self, table: str, *, prefix: bytes = b"", after: bytes | None = None, limit: int = 1000
+    ) -> list[tuple[bytes, bytes]]:
+        rows = super().scan(table, prefix=prefix, after=after, limit=limit)
+        if self.is_astray and table == self.table and rows:
+            every = super().scan(table, limit=10**6)
+            rows[-1] = every[every.index(rows[-1]) - 1]
+        return rows
+
+
+def listening() -> Any:
+    return MemoryNetwork().netlayer(KEY.public.designator)
+
+
+@pytest.mark.parametrize("table", ["meta", "root", "swiss"])
+async def test_a_row_in_the_place_of_another_is_noticed_when_the_vat_is_opened(table: str) -> None:
+    store = Astray(table)
+    async with captp.open_vat(key=KEY, store=store, listen=[listening()]) as vat:
+        for name in ("one", "two"):
+            vat.mint(vat.root(name, Card))
+    store.is_astray = True
+    with pytest.raises(captp.StoreDamaged, match="not in their order"):
+        async with captp.open_vat(key=KEY, store=store):
+            pass
+
+
+async def test_an_entry_in_the_place_of_another_is_noticed_when_its_object_is_called() -> None:
+    store = Astray("entry")
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        # One entry each: that of the second is of the same form in the place where the first's is.
+        for name in ("one", "two"):
+            await E(vat.root(name, lambda name=name: Card(rows={1: name}))).shown()
+    store.is_astray = True
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        with pytest.raises(captp.RemoteFault, match="damaged"):
+            await E(vat.root("two", Card)).shown()
