@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from captp.errors import (
     StoreBusy,
@@ -89,13 +89,16 @@ class SqliteStore:
             )
             try:
                 _prepare(database, self._path)
+                # A damaged row may have text, and no row else: it is not to be decoded.
+                database.text_factory = bytearray
                 sync_folder(self._path.parent)
             except BaseException:
                 database.close()
                 raise
         except BaseException as error:
             let_go(lock)
-            if isinstance(error, sqlite3.Error | OSError):
+            # The last is of the names in a damaged file.
+            if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise _at_open(error, self._path) from error
             raise
         self._database, self._lock = database, lock
@@ -130,7 +133,7 @@ class SqliteStore:
             row = self._opened().execute(_GET[table], (key,)).fetchone()
         except sqlite3.Error as error:
             raise self._failure(error) from error
-        return None if row is None else row[0]
+        return None if row is None else self._as_written(table, [row])[0][0]
 
     def scan(
         self, table: str, *, prefix: bytes = b"", after: bytes | None = None, limit: int = 1000
@@ -138,9 +141,10 @@ class SqliteStore:
         # Nothing lies between a key and the same with a zero behind it.
         least = prefix if after is None else max(prefix, after + b"\0")
         try:
-            return self._opened().execute(_SCAN[table], (least, _past(prefix), limit)).fetchall()
+            rows = self._opened().execute(_SCAN[table], (least, _past(prefix), limit)).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error
+        return self._as_written(table, rows)
 
     def count(self, table: str) -> int:
         try:
@@ -224,6 +228,12 @@ class SqliteStore:
                     continue
             return
 
+    def _as_written(self, table: str, rows: list[Any]) -> list[Any]:
+        """Return rows of bytes; SQLite itself takes whatever type is in a damaged one."""
+        if any(type(part) is not bytes for row in rows for part in row):
+            raise StoreDamaged(f"{self._path}: a row of {table} is not of bytes; restore it from a copy")
+        return rows
+
     def _violated(self, verb: Verb, table: str, rows: int) -> StoreDamaged:
         there = "there already" if verb is Verb.INSERT else "not there"
         return StoreDamaged(
@@ -295,9 +305,11 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
         database.execute("COMMIT")
 
 
-def _at_open(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+def _at_open(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StoreError:
     """Return what an error of opening means."""
     text = f"{path}: {error}"
+    if isinstance(error, UnicodeDecodeError):
+        return StoreDamaged(f"{text}; restore it from a copy")
     if isinstance(error, OSError):
         return StoreUnusable(f"cannot use {text}")
     match _code(error):

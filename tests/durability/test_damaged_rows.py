@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 import captp
 from captp import E
 from captp.net.memory import MemoryNetwork
+from captp.run.store import Change, Verb
+from captpd.store.sqlite import SqliteStore
 from tests.durability.memory_store import MemoryStore
 
 KEY = captp.PrivateKey.from_seed(b"m" * 32)
@@ -66,3 +71,43 @@ async def test_an_entry_in_the_place_of_another_is_noticed_when_its_object_is_ca
     async with captp.open_vat(key=KEY, store=store) as vat:
         with pytest.raises(captp.RemoteFault, match="damaged"):
             await E(vat.root("two", Card)).shown()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    tmp_path.chmod(0o700)
+    store = SqliteStore(tmp_path / "main.db", reserve_bytes=1)
+    store.open()
+    store.commit([Change(Verb.INSERT, "object", b"key", b"value")])
+    store.close()
+    return store
+
+
+@pytest.mark.parametrize("form", ["'text'", "CAST(x'ff' AS TEXT)", "7", "1.5"])
+def test_a_row_that_has_become_of_another_type_is_damaged(
+    store: SqliteStore, form: str, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "main.db") as database:
+        database.execute(f"UPDATE object SET value = {form}")
+    database.close()
+    store.open()
+    for read in (lambda: store.get("object", b"key"), lambda: store.scan("object")):
+        with pytest.raises(captp.StoreDamaged, match="restore it from a copy"):
+            read()
+
+    assert store.count("object") == 1
+    store.close()
+
+
+def test_a_file_whose_names_are_damaged_is_refused(store: SqliteStore, tmp_path: Path) -> None:
+    path, chance = tmp_path / "main.db", random.Random(3)
+    whole = path.read_bytes()
+    names = [at for at in range(100, 4096) if whole[at : at + 6] in (b"object", b"sqlite", b"CREATE")]
+    for at in [*names, *(chance.randrange(100, 4096) for _ in range(20))]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x80]) + whole[at + 1 :])
+        try:
+            store.open()
+        except captp.StoreError:
+            continue
+        assert store.get("object", b"key") == b"value"
+        store.close()
