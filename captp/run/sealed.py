@@ -179,10 +179,8 @@ class Sealed:
 
     def objects(self) -> Iterator[int]:
         """Yield the ids of all objects; rows may change meanwhile."""
-        after: bytes | None = None
-        while page := self.store.scan("object", after=after, limit=PAGE):
-            yield from (int.from_bytes(key, "big") for key, _ in page)
-            after = page[-1][0]
+        for key, _ in self._scan("object"):
+            yield int.from_bytes(key, "big")
 
     def delete(self, objects: list[bytes]) -> None:
         """Delete objects, with all their rows."""
@@ -209,6 +207,12 @@ class Sealed:
     def _rows(
         self, table: str, prefix: bytes = b"", after: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
+        for key, sealed in self._scan(table, prefix, after):
+            yield key, self._unseal(table, key, sealed)
+
+    def _scan(
+        self, table: str, prefix: bytes = b"", after: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
         while True:
             page = self.store.scan(table, prefix=prefix, after=after, limit=PAGE)
             for key, sealed in page:
@@ -216,7 +220,7 @@ class Sealed:
                 if not key.startswith(prefix) or (after is not None and key <= after):
                     raise StoreDamaged(f"the rows of {table} are not in their order: restore a backup")
                 after = key
-                yield key, self._unseal(table, key, sealed)
+                yield key, sealed
             if len(page) < PAGE:
                 return
 

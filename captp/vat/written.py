@@ -31,8 +31,9 @@ class Written:
         self.has_body = False
         #: Whether a container changed that lies in another.
         self.has_inner = False
-        #: By ``id()`` of each Map in a field that changed: it, and its keys.
-        self.maps: dict[int, tuple[Map[Any, Any], dict[Any, None]]] = {}
+        #: By ``id()`` of each Map in a field that changed: it, and its keys, with whether each was added
+        #: at the end, in the order in which they were.
+        self.maps: dict[int, tuple[Map[Any, Any], dict[Any, bool]]] = {}
 
 
 class DurableTrustee(Trustee):
@@ -94,11 +95,11 @@ class DurableTrustee(Trustee):
             elif args and isinstance(args[0], Tracked):
                 obj = args[0]._owner()
                 if obj is not None:
-                    _note(written[obj._entry.oid], obj, args)
+                    _note(written[obj._entry.oid], obj, undo, args)
         super().commit()
 
 
-def _note(note: Written, obj: Object, args: tuple[Any, ...]) -> None:
+def _note(note: Written, obj: Object, undo: Any, args: tuple[Any, ...]) -> None:
     container = args[0]
     if not any(value is container for value in obj._captp_snap()):  # type: ignore[attr-defined]
         note.has_inner = True
@@ -109,6 +110,9 @@ def _note(note: Written, obj: Object, args: tuple[Any, ...]) -> None:
         what = args[1]
         if type(what) is dict:
             # All of them went.
-            keys |= dict.fromkeys(what)
+            keys |= dict.fromkeys(what, False)
+        elif undo is dict.pop:
+            keys.pop(what, None)
+            keys[what] = True
         else:
-            keys[what] = None
+            keys.setdefault(what, False)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import captp
@@ -205,6 +205,8 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
+@example([[("set", 1, 0)], [("set", 0, 0), ("del", 1), ("set", 1, 0)]])
+@example([[("set", 1, 0)], [("nest", 0, 0), ("set", "a", 0), ("del", 1), ("set", 1, 0), ("nest", 0, 1)]])
 @given(st.lists(st.lists(STEPS, max_size=6), max_size=8))
 def test_any_program_leaves_what_it_leaves_in_memory(batches: list[list[tuple[Any, ...]]]) -> None:
     import trio

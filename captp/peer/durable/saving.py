@@ -133,14 +133,19 @@ class Saver:
         changed = note.maps.get(id(rows))
         keys = dict(changed[1]) if changed is not None else {}
         if note.has_inner:
-            keys |= {key: None for key, value in rows.items() if isinstance(value, Tracked)}
-        for key in keys:
+            for key, value in rows.items():
+                if isinstance(value, Tracked):
+                    keys.setdefault(key, False)
+        for key, is_last in keys.items():
             place = places.of.get(key)
+            # Places are in the order of the keys, and what went and came back is the last of them.
+            if place is not None and (is_last or key not in rows):
+                del places.of[key]
+                self._delete(owner, places, place)
+                place = None
             if key not in rows:
-                if place is not None:
-                    del places.of[key]
-                    self._delete(owner, places, place)
-            elif place is None:
+                continue
+            if place is None:
                 self._insert(owner, places, rows, key)
             else:
                 where = entry_key(owner, places.number, place >> 1)
