@@ -30,6 +30,10 @@ class Figures:
     objects_after: int = -1
     same_sturdyref_after_restart: bool = False
     balance_after_restart: int = -1
+    #: Deposits that were acknowledged before the kill, and what the account had after it.
+    deposits: int = 0
+    deposited: int = -1
+    balance_kept: bool = False
     handoff_survives_introducer: bool = False
     elapsed_s: float = 0.0
 
@@ -49,15 +53,16 @@ class Figures:
             "0 objects left of it": self.objects_after == 0,
             "same sturdyref after the restart": self.same_sturdyref_after_restart,
             "introduction that outlives its introducer": self.handoff_survives_introducer,
-            "new bank after the restart": self.balance_after_restart == 0,
+            "same balance after the restart": self.balance_after_restart == self.balance,
+            "deposits that outlive a kill": self.balance_kept and self.deposits > 0,
         }
         return [what for what, holds in wanted.items() if not holds]
 
     def summary(self) -> str:
         """Return the main figures in a line."""
         return (
-            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; same sturdyref after"
-            " a restart; handoff survives gifter"
+            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; same sturdyref and"
+            " balance after a kill; handoff survives gifter"
         )
 
 

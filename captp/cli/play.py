@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -23,6 +23,8 @@ __all__ = ["Play", "Screen"]
 DELAY_S: Final = 0.02
 SETTLE_S: Final = 10.0
 LOOK_S: Final = 0.1
+#: Deposits before the daemon is killed among them.
+ENOUGH: Final = 20
 
 BANK: Final = "captp.examples.bank:Vault"
 GUEST: Final = "captp.examples.introduction:Guest"
@@ -203,19 +205,39 @@ class Play:
         self.screen.begin("restart")
         figures = self.figures
         before = self.cap.read_text()
-        await self._a.kill()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._deposit)
+            while figures.deposits < ENOUGH:  # noqa: ASYNC110 - they are counted, and nobody is told
+                await trio.sleep(LOOK_S / 10)
+            await self._a.kill()
         await self._a.run()
         sturdyref = await self._a.ask(lambda control: control.share("bank"))
         is_same = sturdyref.reveal() == before.splitlines()[-1]
         figures.same_sturdyref_after_restart = is_same
-        self.screen.say(f"A was killed and runs again, at {'the same' if is_same else 'ANOTHER'} sturdyref")
+        async with captp.connect(sturdyref) as bank:
+            figures.deposited = await captp.E(captp.E(bank).open("max")).balance()
+        # What was under way may have been made: nobody was told.
+        figures.balance_kept = figures.deposited in (figures.deposits, figures.deposits + 1)
+        self.screen.say(
+            f"A was killed in mid-deposit and runs again, at {'the same' if is_same else 'ANOTHER'}"
+            f" sturdyref; {figures.deposits} were acknowledged, {figures.deposited} are there"
+        )
         await self._client.go_on()
         figures.balance_after_restart = (await self._client.report("again"))["balance"]
         await self._client.succeeds()
         self.screen.say(
-            "the client called the bank again through it; its state was in memory and is new:"
-            f" balance {figures.balance_after_restart}"
+            f"the client called the bank again through it: balance {figures.balance_after_restart}, as before"
         )
+
+    async def _deposit(self) -> None:
+        """Deposit again and again, one after the other, until the bank is gone."""
+        sturdyref = await self._a.ask(lambda control: control.share("bank"))
+        async with captp.connect(sturdyref) as bank:
+            account = captp.E(await captp.E(bank).open("max"))
+            with suppress(captp.Disconnected):
+                while True:
+                    await account.deposit(1)
+                    self.figures.deposits += 1
 
     async def _introduce(self) -> None:
         self.screen.begin("handoff")

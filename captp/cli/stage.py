@@ -130,8 +130,8 @@ class Daemon:
     _child: Child | None = field(default=None, init=False)
 
     async def make(self, advertise: str | None = None) -> None:
-        """Make its state folder; it shall listen at any free port of the loopback."""
-        words = ["captpd", "init", "--state", str(self.home), "--listen", "127.0.0.1:0"]
+        """Make its state folder; it keeps its objects, and listens at any free port of the loopback."""
+        words = ["captpd", "init", "--durable", "--state", str(self.home), "--listen", "127.0.0.1:0"]
         if advertise is not None:
             words += ["--advertise", advertise]
         child = await start(f"captpd init of {self.name}", words, self._log)

@@ -99,6 +99,8 @@ class ObjectMeta(InterfaceMeta):
     _captp_farewell: Row | None
     _captp_kind: str
     _captp_version: int
+    #: Whether fields are all that its instances have, so that they can be stored.
+    _captp_is_durable: bool
     _captp_fields: dict[str, Field]
     _captp_missing: str
     _captp_own_init: bool
@@ -122,6 +124,7 @@ class ObjectMeta(InterfaceMeta):
         for field_name in own:
             if field_name.startswith("_"):
                 raise BadClass(f"{name}.{field_name}: state fields cannot start with _")
+        has_own_slots = bool(namespace.get("__slots__"))
         namespace["__slots__"] = (*namespace.get("__slots__", ()), *(f"_f_{k}" for k in own))
         marks = {k: v for k, v in namespace.items() if isinstance(v, Method)}
         namespace.update((k, v.function) for k, v in marks.items())
@@ -137,6 +140,10 @@ class ObjectMeta(InterfaceMeta):
         cls._captp_farewell = prepare_farewell(cls)
         cls._captp_kind = kind or f"{cls.__module__}:{cls.__qualname__}"
         cls._captp_version = version
+        inherited = all(getattr(base, "_captp_is_durable", True) for base in bases)
+        # Object itself has the slots that every instance needs.
+        is_bare = (LocalCall in bases or not has_own_slots) and not cls.__dictoffset__
+        cls._captp_is_durable = inherited and is_bare
         KINDS[cls._captp_kind] = cls
         return cls
 

@@ -65,6 +65,8 @@ class Sweep:
     """Delete what is stored and nothing leads to, but for objects that something in memory leads to."""
 
     held: tuple[int, ...]
+    #: Such that memory has and that are to go all the same, if nothing stored leads to them.
+    free: frozenset[int] = frozenset()
 
 
 @frozen

@@ -52,8 +52,8 @@ class Listener(Protocol):
         """Take what was read of an object, None where that is damaged."""
         ...
 
-    def swept(self, deleted: int, floating: int) -> None:
-        """Take note of how many objects a sweep deleted, and how many only memory leads to."""
+    def swept(self, deleted: int, floating: int, freed: list[int]) -> None:
+        """Take note of how many objects a sweep deleted, how many float, and which memory still has."""
         ...
 
     def has_room(self, has_room: bool) -> None:
@@ -191,7 +191,7 @@ class Gate:
             elif type(job) is threading.Event:
                 job.set()
             elif type(job) is Sweep:
-                self._sweeper = Sweeper(self._sealed, job.held)
+                self._sweeper = Sweeper(self._sealed, job.held, job.free)
             else:
                 self._read(Oid(job))
             job = self._next() if following is Empty else following
@@ -203,9 +203,10 @@ class Gate:
                 return self._jobs.get(timeout=pause)
             except Empty:
                 self._look_for_room()
-                if self._sweeper is not None and not self._sweeper.step(SWEEP_ROWS):
-                    self._tell(self._listener.swept, self._sweeper.deleted, self._sweeper.floating)
+                sweeper = self._sweeper
+                if sweeper is not None and not sweeper.step(SWEEP_ROWS):
                     self._sweeper = None
+                    self._tell(self._listener.swept, sweeper.deleted, sweeper.floating, sweeper.freed)
 
     def _at_once(self) -> Any:
         try:

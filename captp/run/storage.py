@@ -89,9 +89,9 @@ class Storage:
         self._stored.loaded(oid, bundle)
         self._pump.ring()
 
-    def swept(self, deleted: int, floating: int) -> None:
+    def swept(self, deleted: int, floating: int, freed: list[int]) -> None:
         """Take note that a sweep has ended."""
-        self._stored.swept(deleted, floating, trio.current_time())
+        self._stored.swept(deleted, floating, freed, trio.current_time())
 
     def has_room(self, has_room: bool) -> None:
         """Take note whether the disk has room for more."""

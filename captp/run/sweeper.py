@@ -24,9 +24,12 @@ GROUP: Final = 100
 
 @final
 class Sweeper:
-    """One sweep; ``held`` are the ids of stored objects that something in memory leads to."""
+    """One sweep; ``held`` are the ids of stored objects that something in memory leads to.
 
-    def __init__(self, sealed: Sealed, held: Iterable[int]) -> None:
+    ``free`` are others that are in memory: whoever has them is told when they are deleted.
+    """
+
+    def __init__(self, sealed: Sealed, held: Iterable[int], free: frozenset[int] = frozenset()) -> None:
         self._sealed = sealed
         #: One bit for each id.
         self._marks = bytearray()
@@ -34,6 +37,9 @@ class Sweeper:
         self._roots: Iterator[int] | None = sealed.roots()
         self._objects: Iterator[int] | None = None
         self._held = list(held)
+        self._free = free
+        #: Those of the deleted that were free.
+        self.freed: list[int] = []
         self.deleted = 0
         #: Objects that nothing but memory leads to: they are to go when that does not any more.
         self.floating = 0
@@ -80,6 +86,8 @@ class Sweeper:
         for oid in self._objects:
             rows -= 1
             if not self._is_marked(oid):
+                if oid in self._free:
+                    self.freed.append(oid)
                 dead.append(object_key(oid))
             if rows <= 0 or len(dead) >= GROUP:
                 break

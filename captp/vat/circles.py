@@ -64,7 +64,7 @@ class Circles:
             walk.keeps = False
             walk.start(seeds)
             walk.go()
-            circle = _circle(walk)
+            circle = circle_of(walk)
         for node in walk.nodes:
             if issubclass(type(node), Object) and node._entry is not None:
                 node._entry.looked = self._number
@@ -80,7 +80,7 @@ def _by_nobody(_thing: Any) -> tuple[()]:
     return ()
 
 
-def _circle(walk: Walk) -> list[Object]:
+def circle_of(walk: Walk) -> list[Object]:
     """Return the objects that only such objects hold as are returned."""
     surplus = surplus_of(walk)
     if min(surplus) < 0:

@@ -26,10 +26,12 @@ allow = ["captp.examples.*"]
 tls = {tls}
 {advertise}
 [vat.main]
-"""
+{durable}"""
 
 
-def run_init(path: Path, listen: list[str], advertise: str | None, *, is_default: bool) -> int:
+def run_init(
+    path: Path, listen: list[str], advertise: str | None, *, is_durable: bool, is_default: bool
+) -> int:
     """Write what is missing and say what; the flags go into a new configuration only."""
     addresses = [str(_address("--listen", text)) for text in listen]
     public = None if advertise is None else str(_address("--advertise", advertise))
@@ -41,7 +43,7 @@ def run_init(path: Path, listen: list[str], advertise: str | None, *, is_default
         wrote.append(f"state folder   {path} (0700)")
     had_config = state.config.exists()
     if not had_config:
-        write_file(state.config, _config_text(addresses, public))
+        write_file(state.config, _config_text(addresses, public, is_durable=is_durable))
         wrote.append(f"configuration  {state.config}")
     if not state.identity.exists():
         make_identity(state.identity)
@@ -51,19 +53,20 @@ def run_init(path: Path, listen: list[str], advertise: str | None, *, is_default
         print(f"wrote {line}")
     if not wrote:
         print(f"nothing changed: {path} is initialised already")
-    if had_config and (listen or advertise):
-        print(f"the flags were not applied: edit [listen] in {state.config}")
+    if had_config and (listen or advertise or is_durable):
+        print(f"the flags were not applied: edit {state.config}")
     print(f"vat main is {vat_key(read_identity(state.identity), 'main').public.designator}")
     print("next: captpd run" if is_default else f"next: captpd run --state {path}")
     return 0
 
 
-def _config_text(addresses: list[str], public: str | None) -> str:
+def _config_text(addresses: list[str], public: str | None, *, is_durable: bool) -> str:
     tls = json.dumps(addresses or list(map(str, Listen().tls)))
     key = '# advertise = "HOST:PORT"  # what others dial, if they know this host by another name\n'
     if public is not None:
         key = f"advertise = {json.dumps(public)}\n"
-    return _TEMPLATE.format(tls=tls, advertise=key)
+    durable = "durable = true\n" if is_durable else "# durable = true  # keep its objects on disk\n"
+    return _TEMPLATE.format(tls=tls, advertise=key, durable=durable)
 
 
 def _address(flag: str, text: str) -> object:

@@ -44,11 +44,19 @@ app.command(config_app)
 
 
 @app.command
-def init(*, listen: Listen = None, advertise: Advertise = None, state: State = None) -> int:
+def init(
+    *,
+    listen: Listen = None,
+    advertise: Advertise = None,
+    durable: Annotated[
+        bool, Parameter(negative=(), help="Keep the objects of the vat main on disk.")
+    ] = False,
+    state: State = None,
+) -> int:
     """Make a state folder with a configuration and an identity; changes nothing that is there."""
     from captpd.cli.init import run_init  # noqa: PLC0415
 
-    return run_init(_state(state), listen or [], advertise, is_default=state is None)
+    return run_init(_state(state), listen or [], advertise, is_durable=durable, is_default=state is None)
 
 
 @app.command

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import captp
 from captp import NULL, E, FrozenMap, Symbol, Tagged
+from captp.net.memory import MemoryNetwork
 from captp.run.live import LiveVat
 from tests.durability.memory_store import MemoryStore
 
@@ -153,6 +155,76 @@ async def test_references_and_parts_are_there_again_cycles_included() -> None:
         found = await E(other).get(), await E(other).part_of(4), captp.same(await E(other).next(), box)
 
     assert found == ("the other", 7, True)
+
+
+@pytest.mark.parametrize("value", [5, 2**70, "text", (1, 2), NULL, None])
+async def test_a_promise_in_state_is_its_value_once_it_has_one(value: Any) -> None:
+    store = MemoryStore()
+    async with opened(store) as vat:
+        box = E(vat.root("box", Box))
+        for key, there in ((1, value), (2, vat.root("other", Box))):
+            promise, resolver = vat.promise()
+            await box.change("set", key, promise)
+            resolver.fulfill(there)
+            await promise
+        # It is looked at now and then, without a turn.
+        before = len(store.commits)
+        with trio.fail_after(5):
+            while len(store.commits) == before:
+                await trio.sleep(0.01)
+    async with opened(store) as vat:
+        rows = dict((await E(vat.root("box", Box)).shown()).value[1])
+
+        assert (type(rows[1]), rows[1]) == (type(value), value)
+        assert captp.same(rows[2], vat.root("other", Box))
+
+
+async def test_what_is_live_in_state_stays_in_memory_and_breaks_at_the_end() -> None:
+    store = MemoryStore()
+    async with opened(store) as vat:
+        box = E(vat.root("box", Box))
+        promise, resolver = vat.promise()
+        await box.put(promise)
+        await box.change("append", promise)
+        for _ in range(20):
+            await trio.sleep(0.001)
+        resolver.fulfill(7)
+        assert await box.get() == 7
+    async with opened(store) as vat:
+        await E(vat.root("other", Box)).put(vat.promise()[0])
+    async with opened(store) as vat:
+        with pytest.raises(captp.Disconnected, match="was live"):
+            await E(vat.root("other", Box)).get()
+
+
+class Handle(captp.Object):
+    """Has more than state."""
+
+    __slots__ = ("opened",)
+
+    def __init__(self) -> None:
+        self.opened = True
+
+    @captp.method
+    def is_open(self) -> bool:
+        return self.opened
+
+
+async def test_an_object_with_more_than_state_is_not_stored_and_works_as_long_as_its_vat() -> None:
+    store = MemoryStore()
+    net = MemoryNetwork()
+    layer = net.netlayer(KEY.public.designator)
+    for _ in range(2):
+        async with captp.open_vat(key=KEY, store=store, listen=[layer]) as vat:
+            handle = vat.root("handle", Handle)
+            assert await E(vat.enliven(vat.mint(handle, swiss=b"s" * 32))).is_open()
+            box = E(vat.root("box", Box))
+            await box.put(handle)
+            assert await E(box.get()).is_open()
+    async with opened(store) as vat:
+        with pytest.raises(captp.Disconnected, match="more than state"):
+            await E(vat.root("box", Box)).get()
+    assert store.count("object") == 1
 
 
 async def test_what_nothing_stored_leads_to_is_not_stored() -> None:

@@ -22,10 +22,8 @@ TILL = "daemon_shop:Till"
 def home(tmp_path: Path) -> Path:
     """Make a state folder whose main vat is durable."""
     path = tmp_path / "state"
-    made = captpd(path, "init", "--listen", f"127.0.0.1:{free_port()}")
+    made = captpd(path, "init", "--durable", "--listen", f"127.0.0.1:{free_port()}")
     assert made.returncode == 0, made.stderr
-    config = path / "captpd.toml"
-    config.write_text(config.read_text() + "durable = true\n")
     return path
 
 

@@ -62,6 +62,10 @@ def test_the_demo_finds_what_it_promises_and_leaves_nothing_behind(tmp_path: Pat
     assert found["impostor_refused"] is True
     assert (found["cycle_collected"], found["objects_after"]) == (True, 0)
     assert found["same_sturdyref_after_restart"] is True
+    assert found["balance_kept"] is True
+    assert found["deposits"] > 0
+    assert found["deposited"] - found["deposits"] in (0, 1)
+    assert found["balance_after_restart"] == found["balance"] == 70
     assert found["handoff_survives_introducer"] is True
     assert (found["ok"], found["amiss"]) == (True, [])
     assert 0 < found["elapsed_s"] <= took < LIMIT_S
@@ -80,7 +84,7 @@ def test_the_story_fits_a_screen_and_its_last_line_is_the_summary(tmp_path: Path
     assert "4 calls, 1 round trip" in done.stdout
     assert "4 calls, 4 round trips" in done.stdout
     said = (
-        r"ok: 4 calls, 1 round trip; tables back to zero; same sturdyref after a restart;"
+        r"ok: 4 calls, 1 round trip; tables back to zero; same sturdyref and balance after a kill;"
         r" handoff survives gifter; \d+\.\d s"
     )
     assert re.fullmatch(said, lines[-1])

@@ -11,10 +11,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from captp.model.idents import Oid
-from captp.model.object import Object, edges
-from captp.model.ref import Far, Ref
+from captp.model.object import Object
 from captp.peer.durable.kept import State
 from captp.peer.durable.loading import Loader
+from captp.peer.durable.pins import is_loose
 from captp.vat.circles import take_apart
 
 if TYPE_CHECKING:
@@ -61,16 +61,11 @@ class Evicting:
             obj = heap.find(oid)
             if obj is None or obj._entry.kept.state is not State.LOADED:
                 continue
-            if obj._latch is None and sys.getrefcount(obj) - _OWN == _references(obj) and _may_go(obj):
+            if obj._latch is None and sys.getrefcount(obj) - _OWN == _references(obj) and is_loose(obj):
                 take_apart(obj)
                 self._loader.chill(obj)
             else:
                 self._order.append(oid)
-
-
-def _may_go(obj: Object) -> bool:
-    """Whether nothing in the state is live: of another vat or not settled yet, it would be lost."""
-    return all(isinstance(part, Ref) and type(part._anchor) is not Far for part in edges(obj))
 
 
 def _references(obj: Object) -> int:

@@ -58,8 +58,8 @@ class Loader:
             self._vat,
             problem
             or Disconnected(
-                "this reference was live when its vat stopped, and live references end then: enliven the"
-                " sturdyref again",
+                "this reference was live when its vat stopped, or led to an object that has more than"
+                " state: enliven the sturdyref again",
                 incarnation=self._incarnation,
             ),
         )

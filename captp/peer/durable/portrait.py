@@ -32,6 +32,11 @@ _ROWS_FORM: Final = struct.Struct(">HQQ")
 _Ext: Final = msgpack.ExtType
 
 
+#: What MessagePack has itself; integers as far as they fit.
+_PLAIN: Final = frozenset({str, bytes, bool, float, type(None)})
+_WORD: Final = 2**63
+
+
 class _Mark:
     """Stands first in an array that is no tuple."""
 
@@ -76,6 +81,8 @@ class Codec:
         self._reference = reference
         self._lost = lost
         self.met: list[tuple[Object, bool]] = []
+        #: Whether something was packed that is live, and will be lost.
+        self.has_live = False
         self._packer = msgpack.Packer(
             default=self._other, strict_types=True, unicode_errors="surrogatepass", autoreset=True
         )
@@ -133,20 +140,29 @@ class Codec:
 
     def _thing(self, value: Any) -> Any:
         if isinstance(value, Object):
+            if not type(value)._captp_is_durable:
+                return self._gone()
             self.met.append((value, True))
             return _Ext(_OBJECT, _ID.pack(*self._name(value)))
         if isinstance(value, Ref):
             anchor = value._anchor
-            if type(anchor) is Far:
-                return _Ext(_GONE, b"")
+            if type(anchor) is Far or not type(anchor)._captp_is_durable:
+                return self._gone()
             self.met.append((anchor, False))
             return _Ext(_REF, _ID.pack(*self._name(anchor)))
         assert isinstance(value, Promise)
         if value._state == FULFILLED:
-            return value._value
+            inner = value._value
+            # What this gives is packed as it is, and not looked at again.
+            is_plain = type(inner) in _PLAIN or (type(inner) is int and -_WORD <= inner < _WORD)
+            return inner if is_plain else self._other(inner)
         if value._state == PENDING:
-            return _Ext(_GONE, b"")
+            return self._gone()
         return [_EXTS[_BROKEN], to_wire(value._value)]
+
+    def _gone(self) -> Any:
+        self.has_live = True
+        return _Ext(_GONE, b"")
 
     def _ext(self, code: int, data: bytes) -> Any:
         if code == _REF:

@@ -34,12 +34,13 @@ class Saver:
         self.let_go = 1
         #: Objects that are to be stored, and are not yet.
         self._fresh: list[Object] = []
-        #: Objects that were stored newly, until whoever wants to know has looked.
+        #: Objects that were stored newly, and such with something live in their rows, until somebody looks.
         self.taken: list[Object] = []
+        self.live: list[Object] = []
 
     def keep(self, obj: Object) -> None:
         """Store an object, and all that it leads to, unless it is."""
-        if obj._entry.kept is None:
+        if obj._entry.kept is None and type(obj)._captp_is_durable:
             obj._entry.kept = Kept(State.NEW)
             self._fresh.append(obj)
 
@@ -66,6 +67,7 @@ class Saver:
                 has_body = has_body or before != (places.next, len(places.of))
         if has_body:
             self._body(Verb.REPLACE, key, obj, kept)
+        self._look_at(obj)
 
     def take(self) -> list[Change]:
         """Store what is to be stored newly, however deep; return all changes since the last time."""
@@ -77,6 +79,7 @@ class Saver:
                 if type(value) is Map:
                     self._add(key, kept, name, value)
             self._body(Verb.INSERT, key, obj, kept)
+            self._look_at(obj)
             kept.state = State.LOADED
             self.taken.append(obj)
         if self._kinds.fresh:
@@ -84,6 +87,11 @@ class Saver:
             self._kinds.fresh.clear()
         changes, self.changes = self.changes, []
         return changes
+
+    def _look_at(self, obj: Object) -> None:
+        if self.codec.has_live:
+            self.codec.has_live = False
+            self.live.append(obj)
 
     def _body(self, verb: Verb, key: bytes, obj: Object, kept: Kept) -> None:
         parts: list[Any] = [self._kinds.of(type(obj)).number]

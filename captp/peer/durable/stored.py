@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from captp.errors import InvariantBroken, StoreDamaged, UsageError
+from captp.model.containers import Map
 from captp.model.faults import portable
 from captp.model.idents import Oid
 from captp.model.object import Object
@@ -23,10 +24,11 @@ from captp.peer.durable.kept import State
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.loading import Loader, Rows
 from captp.peer.durable.outbox import CHANNEL_OUT, Outbox
+from captp.peer.durable.pins import Pins
 from captp.peer.durable.saving import Saver
 from captp.peer.outputs import Commit, Load, Sweep
 from captp.peer.rows import Change, Verb, packed, unpacked
-from captp.vat.written import DurableTrustee
+from captp.vat.written import DurableTrustee, Written
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
@@ -73,7 +75,10 @@ class Stored:
         self._loader = Loader(peer.vat, self.kinds, image.incarnation)
         self._saver = Saver(self._loader.codec, self.kinds)
         self._evicting = Evicting(peer.vat, self._loader)
+        self._pins = Pins(peer.vat)
         self._roots = {name.decode(): _place(value) for name, value in image.roots}
+        #: Roots that have more than state, and so are made anew in each run.
+        self._passing: dict[str, Ref] = {}
         #: Those of the wanted objects that were asked for.
         self._asked: set[Oid] = set()
         peer.vat.heap.last = image.last_oid
@@ -88,12 +93,17 @@ class Stored:
 
     def root(self, name: str, make: Callable[[], Object]) -> Ref:
         """Return the object that has a name; it is made, and named, where there is none."""
+        if name in self._passing:
+            return self._passing[name]
         place = self._roots.get(name)
         if place is None:
             obj = make()
             if not isinstance(obj, Object):
                 raise UsageError(f"root {name!r}: {make!r} made a {type(obj).__name__}, and no captp.Object")
             ref = self._peer.vat.reference(obj)
+            if not type(obj)._captp_is_durable:
+                self._passing[name] = ref
+                return ref
             place = self._roots[name] = self.keep(obj)
             self.change(Change(Verb.INSERT, "root", name.encode(), packed(*place)))
             return ref
@@ -122,8 +132,10 @@ class Stored:
         """Return what this batch changed, None for nothing; ask for the objects that calls wait for."""
         written = self._trustee.written
         if written:
-            for note in written.values():
+            for oid, note in written.items():
                 self._saver.save(note)
+                if oid in self._pins:
+                    self._pins.look(note.obj)
             written.clear()
         if self._trustee.begun:
             for arrival in self._trustee.begun:
@@ -137,6 +149,9 @@ class Stored:
         for obj in self._saver.taken:
             self._evicting.came(obj)
         self._saver.taken.clear()
+        for obj in self._saver.live:
+            self._pins.look(obj)
+        self._saver.live.clear()
         if self._peer.vat.heap.size > self._peer.limits.objects_in_memory:
             self._evicting.evict()
         if self._saver.let_go and not self._is_sweeping:
@@ -146,6 +161,13 @@ class Stored:
     def tick(self, now: float) -> None:
         """Let time pass for durable calls."""
         self.outbox.tick(now)
+        for obj in self._pins.settled():
+            note = Written(obj)
+            note.has_body = note.has_inner = True
+            state = obj._captp_snap()  # type: ignore[attr-defined]
+            note.maps = {id(v): (v, dict.fromkeys(v, False)) for v in state if type(v) is Map}
+            self._trustee.written.setdefault(obj._entry.oid, note)
+            self._peer.vat.ring()
 
     def _look_at_sweep(self, outputs: list[Any]) -> None:
         now = self._peer.now
@@ -154,11 +176,17 @@ class Stored:
         elif now >= self._sweep_at:
             self._saver.let_go, self._is_sweeping, self._sweep_at = 0, True, now
             # Now, when all that this batch changed is about to be stored: what it let go of is not held.
-            held = [obj._entry.oid for obj in self._peer.vat.heap.objects() if obj._entry.kept is not None]
-            outputs.append(Sweep(tuple(held)))
+            free = self._pins.unheld()
+            entries = (obj._entry for obj in self._peer.vat.heap.objects())
+            held = [e.oid for e in entries if e.kept is not None and e.oid not in free]
+            outputs.append(Sweep(tuple(held), frozenset(free)))
 
-    def swept(self, deleted: int, floating: int, now: float) -> None:
-        """Take note that a sweep has ended, and of how many objects only memory led to then."""
+    def swept(self, deleted: int, floating: int, freed: list[int], now: float) -> None:
+        """Take note that a sweep has ended, and of how many objects only memory led to then.
+
+        ``freed`` are those of the deleted that memory still has.
+        """
+        self._pins.unpin(freed)
         took = now - (self._sweep_at or now)
         self._is_sweeping = False
         self._sweep_at = now + max(SWEEP_S, took / SWEEP_SHARE)

@@ -34,18 +34,25 @@ class DurableRegistry(Registry):
             obj = registration.ref._anchor
             if not isinstance(obj, Object):
                 raise UsageError("mint(): a durable vat gives sturdyrefs to its own objects alone")
+            if not type(obj)._captp_is_durable:
+                # It has more than state, and goes with this run: whoever minted it does so again.
+                return
             registration.place = self._stored.keep(obj)
             registration.ref = None
         assert registration.place is not None
         expires = None if registration.expires is None else registration.expires + self._stored.wall_ahead
         value = packed(*registration.place, registration.label, expires, registration.uses)
-        verb = Verb.REPLACE if mac in self._by_mac else Verb.INSERT
+        known = self._by_mac.get(mac)
+        verb = Verb.REPLACE if known is not None and known.place is not None else Verb.INSERT
         self._stored.change(Change(verb, "swiss", mac, value))
 
     def _drop(self, mac: bytes) -> None:
+        is_stored = self._by_mac[mac].place is not None
         super()._drop(mac)
-        self._stored.change(Change(Verb.DELETE, "swiss", mac))
+        if is_stored:
+            self._stored.change(Change(Verb.DELETE, "swiss", mac))
 
     def _reference(self, registration: Registration) -> Ref:
-        assert registration.place is not None
+        if registration.place is None:
+            return super()._reference(registration)
         return self._stored.reference(registration.place)
