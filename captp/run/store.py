@@ -71,6 +71,13 @@ class Store(Protocol):
         """Write a whole copy, as of the last commit, to a new file that only the owner can read."""
         ...
 
+    def copy_aside(self, label: str) -> Path:
+        """Write such a copy beside the store, over one of the same label, and return where it is.
+
+        It is there whole or not at all. A label has letters, digits and ``-``, at most 64.
+        """
+        ...
+
     def compact(self) -> None:
         """Give back to the system what deleted rows took."""
         ...

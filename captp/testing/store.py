@@ -209,13 +209,28 @@ class _Check(Trial):
             what = "copy() to a file that is there"
             self.refuses(StoreError, promise, what, self.store.copy, path)
             self.expect(promise, f"{what}: is it as it was?", True, path.read_bytes() == before)
-        self.compare("copy changes nothing", "copy()")
+        self.copies_aside()
+        self.compare("copy changes nothing", "copy() and copy_aside()")
         self.commit(Change(Verb.DELETE, "object", b"b"))
         self.does("compact gives room back", "compact()", self.store.compact)
         self.compare("compact changes no row", "DELETE of b and compact()")
         room = self.does("has_room tells whether there is room", "has_room()", self.store.has_room)
         self.expect("has_room tells whether there is room", "has_room() on a disk with room", True, room)
         self.clear()
+
+    def copies_aside(self) -> None:
+        promise = (
+            "copy_aside writes a copy beside the store that only the owner can read, over one of its label"
+        )
+        paths: list[Path] = []
+        for what in ("copy_aside('label')", "copy_aside('label') once more"):
+            self.does(promise, what, lambda: paths.append(self.store.copy_aside("label")))
+        first, path = paths
+        mode = path.stat().st_mode if path.exists() else None
+        path.unlink(missing_ok=True)
+        self.expect(promise, "copy_aside() to a new path", True, mode is not None and stat.S_ISREG(mode))
+        self.expect(promise, "copy_aside(): the mode for others", 0, stat.S_IMODE(mode or 0) & 0o077)
+        self.expect(promise, "copy_aside() twice: is it one path?", True, first == path)
 
     def closing(self) -> None:
         self.insert("meta", {b"last": b"1"})
@@ -232,6 +247,7 @@ class _Check(Trial):
                 "count": lambda: self.store.count("meta"),
                 "has_room": self.store.has_room,
                 "copy": lambda: self.store.copy(Path(folder, "copy")),
+                "copy_aside": lambda: self.store.copy_aside("label"),
                 "compact": self.store.compact,
             }
             for name, call in closed.items():

@@ -171,6 +171,19 @@ class SqliteStore:
         finally:
             os.close(descriptor)
 
+    def copy_aside(self, label: str) -> Path:
+        # What is left of one that was killed goes with the next.
+        draft, path = self._place.beside("-copying"), self._place.beside(f"-{label}")
+        draft.unlink(missing_ok=True)
+        self.copy(draft)
+        try:
+            draft.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise self._copy_failure(error, path) from error
+        return path
+
     def compact(self) -> None:
         database = self._opened()
         try:

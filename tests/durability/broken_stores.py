@@ -318,6 +318,37 @@ class CopiesNothing(RightStore):
         self.opened()
 
 
+class CopiesAsideForAll(RightStore):
+    def copy_aside(self, label: str) -> Path:
+        path = super().copy_aside(label)
+        path.chmod(0o644)
+        return path
+
+
+class CopiesAsideOnce(RightStore):
+    labels = 0
+
+    def copy_aside(self, label: str) -> Path:
+        path = super().copy_aside(label)
+        self.labels += 1
+        return path.rename(f"{path}-{self.labels}")
+
+
+class CopiesNothingAside(RightStore):
+    def copy_aside(self, label: str) -> Path:
+        path = super().copy_aside(label)
+        path.unlink()
+        return path
+
+
+class CopiesAsideWhenClosed(RightStore):
+    def copy_aside(self, label: str) -> Path:
+        path = self.memory.folder / label
+        path.unlink(missing_ok=True)
+        path.touch(0o600)
+        return path
+
+
 class CompactsRowsAway(RightStore):
     def compact(self) -> None:
         self.opened()["object"].clear()
@@ -371,5 +402,9 @@ BROKEN: dict[type[RightStore], str] = {
     CopiesForAll: "only the owner can read",
     CopiesOver: "only the owner can read",
     CopiesNothing: "only the owner can read",
+    CopiesAsideForAll: "over one of its label",
+    CopiesAsideOnce: "over one of its label",
+    CopiesNothingAside: "over one of its label",
+    CopiesAsideWhenClosed: "is not open raises StoreFailed",
     CompactsRowsAway: "compact",
 }

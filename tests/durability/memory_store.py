@@ -59,5 +59,8 @@ class MemoryStore:
     def copy(self, path: Path) -> None:
         raise NotImplementedError
 
+    def copy_aside(self, label: str) -> Path:
+        raise NotImplementedError
+
     def compact(self) -> None:
         pass

@@ -15,7 +15,8 @@ Tables = dict[str, Rows]
 class Memory:
     """The place of a store: what outlives it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.tables: Tables = {name: {} for name in TABLES}
         self.holder: object = None
         #: What was there before the last commit.
@@ -82,6 +83,13 @@ class RightStore:
         except FileExistsError:
             raise StoreUnusable(f"{path} is there") from None
         path.write_text(text)
+
+    def copy_aside(self, label: str) -> Path:
+        path = self.memory.folder / label
+        self.opened()
+        path.unlink(missing_ok=True)
+        self.copy(path)
+        return path
 
     def compact(self) -> None:
         self.opened()
