@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from captp.model.keys import PrivateKey as PrivateKey
     from captp.model.locator import PeerLocator as PeerLocator
     from captp.model.locator import SturdyRef as SturdyRef
+    from captp.model.migration import migrate as migrate
     from captp.model.object import Object as Object
     from captp.model.own import Borrowed as Borrowed
     from captp.model.own import Exclusive as Exclusive
@@ -193,6 +194,7 @@ _HOMES = {
     "captp.model.interface": "Interface Method Send method",
     "captp.model.keys": "PrivateKey",
     "captp.model.locator": "PeerLocator SturdyRef",
+    "captp.model.migration": "migrate",
     "captp.model.object": "Object",
     "captp.model.own": "Borrowed Exclusive Unique lend share",
     "captp.model.plan": "Recorder select",

@@ -26,6 +26,7 @@ from captp.model.interface import (
     is_interface,
     selector_of,
 )
+from captp.model.migration import Fields, migrations_of
 from captp.model.promise import Reference
 
 
@@ -101,6 +102,7 @@ class ObjectMeta(InterfaceMeta):
     _captp_version: int
     #: Whether fields are all that its instances have, so that they can be stored.
     _captp_is_durable: bool
+    _captp_migrations: dict[int, Callable[[Fields], Fields]]
     _captp_fields: dict[str, Field]
     _captp_missing: str
     _captp_own_init: bool
@@ -144,6 +146,7 @@ class ObjectMeta(InterfaceMeta):
         # Object itself has the slots that every instance needs.
         is_bare = (LocalCall in bases or not has_own_slots) and not cls.__dictoffset__
         cls._captp_is_durable = inherited and is_bare
+        cls._captp_migrations = migrations_of(name, version, namespace)
         KINDS[cls._captp_kind] = cls
         return cls
 

@@ -19,12 +19,13 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from captp.errors import StoreDamaged, StoreTooNew
 from captp.model.keys import PrivateKey, derive
-from captp.peer.durable.kept import object_key
+from captp.peer.durable.kept import ends, object_key
 from captp.peer.durable.kinds import PREFIX
 from captp.peer.durable.loading import Rows
 from captp.peer.durable.stored import Image
 from captp.peer.peer import Peer
 from captp.peer.rows import TABLES, Change, Verb, packed, unpacked
+from captp.run.evolving import evolved
 from captp.run.store import Store
 
 __all__ = ["Sealed", "open_sealed"]
@@ -78,12 +79,12 @@ class Sealed:
             incarnation=self._head["incarnation"] + 1,
             last_oid=self._head["last_oid"],
             wall_ahead=wall_ahead,
-            kinds=[row for row in self._all("meta") if row[0].startswith(PREFIX)],
-            roots=self._all("root"),
-            swiss=self._all("swiss"),
-            channels=self._all("channel"),
-            outbox=self._all("outbox"),
-            inbox=self._all("inbox"),
+            kinds=[row for row in self.every("meta") if row[0].startswith(PREFIX)],
+            roots=list(self.every("root")),
+            swiss=list(self.every("swiss")),
+            channels=list(self.every("channel")),
+            outbox=list(self.every("outbox")),
+            inbox=list(self.every("inbox")),
         )
 
     def begin(self) -> None:
@@ -113,6 +114,11 @@ class Sealed:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+    @property
+    def commits(self) -> int:
+        """How many commits the store has had."""
+        return int(self._head["commit"])
 
     def commit(self, changes: list[Change], last_oid: int) -> None:
         """Make changes, none twice to one row, and the head with them; raises what ``Store.commit`` does."""
@@ -145,27 +151,27 @@ class Sealed:
         while wanted:
             one = wanted.pop()
             if one not in found:
-                key = object_key(one)
-                edges = list(self._rows("edge", key))
-                found[one] = Rows(
-                    one,
-                    self._get("object", key),
-                    tuple(self._rows("entry", key)),
-                    frozenset(k for k, _ in edges),
-                )
-                for _, value in edges:
-                    wanted += [edge >> 1 for edge in _edges(value) if edge & 1]
+                found[one] = rows = self.rows_of(one)
+                wanted += [
+                    other for packed in rows.edges.values() for other, is_part in ends(packed) if is_part
+                ]
         return found
+
+    def rows_of(self, oid: int) -> Rows:
+        """Return what is stored of an object alone. Raises StoreDamaged."""
+        key = object_key(oid)
+        body, entries = self._get("object", key), tuple(self.rows("entry", key))
+        return Rows(oid, body, entries, dict(self.rows("edge", key)))
 
     # What a sweep needs.
 
     def roots(self) -> Iterator[int]:
         """Yield the ids that roots, sturdyrefs and durable calls lead to; rows may change meanwhile."""
         for table in ("root", "swiss"):
-            for _, value in self._rows(table):
+            for _, value in self.rows(table):
                 yield _place(value)
         # Those of objects begin with zeros, for a long time to come.
-        for _, value in self._rows("edge", after=b"\x01"):
+        for _, value in self.rows("edge", after=b"\x01"):
             yield from _ids(value)
 
     def root(self, table: str, key: bytes) -> int:
@@ -174,12 +180,12 @@ class Sealed:
 
     def targets(self, prefix: bytes) -> Iterator[int]:
         """Yield the ids that rows with such keys lead to."""
-        for _, value in self._rows("edge", prefix):
+        for _, value in self.rows("edge", prefix):
             yield from _ids(value)
 
     def objects(self) -> Iterator[int]:
         """Yield the ids of all objects; rows may change meanwhile."""
-        for key, _ in self._scan("object"):
+        for key, _ in self.scan("object"):
             yield int.from_bytes(key, "big")
 
     def delete(self, objects: list[bytes]) -> None:
@@ -187,7 +193,7 @@ class Sealed:
         changes = [Change(Verb.DELETE, "object", key) for key in objects]
         for key in objects:
             for table in ("entry", "edge"):
-                changes += [Change(Verb.DELETE, table, row) for row, _ in self._rows(table, key)]
+                changes += [Change(Verb.DELETE, table, row) for row, _ in self.rows(table, key)]
         self._write(changes, Verb.REPLACE)
 
     # Rows.
@@ -198,21 +204,26 @@ class Sealed:
             raise StoreDamaged(f"a row of {table} is missing: restore a backup")
         return self._unseal(table, key, sealed)
 
-    def _all(self, table: str) -> list[tuple[bytes, bytes]]:
-        rows = list(self._rows(table))
-        if len(rows) != self._counts[table]:
-            raise self._miscounted(table, len(rows))
-        return rows
+    def every(self, table: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all rows of a table by key. Raises StoreDamaged, in the end also where they are too few."""
+        found = 0
+        for row in self.rows(table):
+            found += 1
+            yield row
+        if found != self._counts[table]:
+            raise self._miscounted(table, found)
 
-    def _rows(
+    def rows(
         self, table: str, prefix: bytes = b"", after: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
-        for key, sealed in self._scan(table, prefix, after):
+        """Yield by key the rows past ``after`` that begin with ``prefix``. Raises StoreDamaged."""
+        for key, sealed in self.scan(table, prefix, after):
             yield key, self._unseal(table, key, sealed)
 
-    def _scan(
+    def scan(
         self, table: str, prefix: bytes = b"", after: bytes | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield such rows as the store has them. Raises StoreDamaged."""
         while True:
             page = self.store.scan(table, prefix=prefix, after=after, limit=PAGE)
             for key, sealed in page:
@@ -241,12 +252,8 @@ class Sealed:
             ) from None
 
 
-def _edges(value: bytes) -> Iterator[int]:
-    return (int.from_bytes(value[at : at + 8], "big") for at in range(0, len(value), 8))
-
-
 def _ids(value: bytes) -> Iterator[int]:
-    return (edge >> 1 for edge in _edges(value))
+    return (oid for oid, _ in ends(value))
 
 
 def _place(value: bytes) -> int:
@@ -257,11 +264,12 @@ def _place(value: bytes) -> int:
 async def open_sealed(store: Store, key: PrivateKey, make: Callable[..., Peer]) -> tuple[Peer, Sealed]:
     """Return the vat that a store holds, and its store, open; ``make`` takes what was in it.
 
-    Raises a StoreError, or UsageError where the program lacks a class. Nothing is changed then.
+    Raises a StoreError, or UsageError where a class or a migration is missing. Nothing is changed then.
     """
     sealed = Sealed(store, key.seed())
     image = await trio.to_thread.run_sync(sealed.open, time.time() - trio.current_time())
     try:
+        image = await trio.to_thread.run_sync(evolved, sealed, image)
         peer = make(durable=image)
         await trio.to_thread.run_sync(sealed.begin)
     except BaseException:

@@ -122,7 +122,7 @@ def unseal_all(path: Path) -> int:
     sealed.open(0.0)
     try:
         for table in TABLES:
-            for _ in sealed._rows(table):
+            for _ in sealed.rows(table):
                 pass
         number: int = sealed._head["commit"]
         return number

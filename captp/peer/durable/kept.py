@@ -7,12 +7,16 @@ Only what is loaded is ever written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
-from typing import Any, final
+from typing import Any, Final, final
 
 from captp.model.object import Object
 
-__all__ = ["Kept", "Places", "State", "entry_key", "object_key"]
+__all__ = ["EDGE_BYTES", "Kept", "Places", "State", "ends", "entry_key", "object_key"]
+
+#: How the ids of what a row leads to are packed: 8 bytes each, the lowest bit says that it holds it itself.
+EDGE_BYTES: Final = 8
 
 
 @final
@@ -66,3 +70,10 @@ def object_key(obj: Object | int) -> bytes:
 def entry_key(owner: bytes, number: int, place: int) -> bytes:
     """Return the key of the row of one entry of a Map."""
     return owner + number.to_bytes(2, "big") + place.to_bytes(8, "big")
+
+
+def ends(edges: bytes) -> Iterator[tuple[int, bool]]:
+    """Yield the id of each object that a row leads to, and whether it holds it itself."""
+    for at in range(0, len(edges), EDGE_BYTES):
+        packed = int.from_bytes(edges[at : at + EDGE_BYTES], "big")
+        yield packed >> 1, bool(packed & 1)

@@ -15,7 +15,7 @@ from captp.errors import StoreDamaged, UsageError
 from captp.model.object import KINDS, Object
 from captp.peer.rows import Change, Verb, packed, unpacked
 
-__all__ = ["PREFIX", "Kind", "Kinds"]
+__all__ = ["PREFIX", "Kind", "Kinds", "misfit"]
 
 #: What the keys of kinds begin with, in the table ``meta``.
 PREFIX = b"kind:"
@@ -31,10 +31,14 @@ class Kind:
     fields: tuple[str, ...]
 
     @property
-    def change(self) -> Change:
-        """The row that says so."""
-        value = packed(self.name, self.version, self.fields)
-        return Change(Verb.INSERT, "meta", PREFIX + self.number.to_bytes(4, "big"), value)
+    def key(self) -> bytes:
+        """The key of the row that says so."""
+        return PREFIX + self.number.to_bytes(4, "big")
+
+    def change(self, verb: Verb) -> Change:
+        """Return the change to that row."""
+        value = b"" if verb is Verb.DELETE else packed(self.name, self.version, self.fields)
+        return Change(verb, "meta", self.key, value)
 
 
 class Kinds:
@@ -53,23 +57,9 @@ class Kinds:
     def check(self) -> None:
         """Raise UsageError unless each kind has a class, and that has what it needs for what is stored."""
         for kind in self.by_number.values():
-            cls = KINDS.get(kind.name)
-            if cls is None:
-                raise UsageError(
-                    f"the store has objects of {kind.name}, and there is no such class: import its module"
-                    " before the vat is opened, or name the class that follows it, class New(captp.Object,"
-                    f" kind={kind.name!r})"
-                )
-            if cls._captp_version != kind.version:
-                raise UsageError(
-                    f"the store has objects of {kind.name} in version {kind.version}, and the class is in"
-                    f" version {cls._captp_version}"
-                )
-            gone = [name for name in kind.fields if name not in cls._captp_fields]
-            bare = [n for n, f in cls._captp_fields.items() if n not in kind.fields and not f.has_default]
-            if gone or bare:
-                what = f"{gone[0]} is stored, and no field any more" if gone else f"{bare[0]} has no default"
-                raise UsageError(f"{kind.name}: {what}: raise its version, and say how to migrate")
+            problem = misfit(kind)
+            if problem:
+                raise UsageError(problem)
 
     def of(self, cls: Any) -> Kind:
         """Return the kind that instances of a class are stored as; enters what is new."""
@@ -96,3 +86,24 @@ class Kinds:
         if cls is None:
             raise StoreDamaged(f"kind {number} of a stored object is not known: restore a backup")
         return cls  # type: ignore[return-value]
+
+
+def misfit(kind: Kind) -> str:
+    """Return why objects of a kind cannot be read as they are stored; nothing if they can."""
+    cls = KINDS.get(kind.name)
+    if cls is None:
+        return (
+            f"the store has objects of {kind.name}, and there is no such class: import its module before the"
+            f" vat is opened, or name the class that follows it, class New(captp.Object, kind={kind.name!r})"
+        )
+    if cls._captp_version != kind.version:
+        return (
+            f"the store has objects of {kind.name} in version {kind.version}, and the class is in version"
+            f" {cls._captp_version}"
+        )
+    gone = [name for name in kind.fields if name not in cls._captp_fields]
+    bare = [n for n, f in cls._captp_fields.items() if n not in kind.fields and not f.has_default]
+    if gone or bare:
+        what = f"{gone[0]} is stored, and no field any more" if gone else f"{bare[0]} has no default"
+        return f"{kind.name}: {what}: raise its version, and say how to migrate"
+    return ""

@@ -7,12 +7,14 @@ so that no turn ever meets an empty one.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from captp.errors import Broken, Disconnected, StoreDamaged, Unpassable
 from captp.model.idents import Oid
+from captp.model.migration import Fields
 from captp.model.object import Object, edges
 from captp.model.promise import Promise, broken
 from captp.peer.durable.kept import Kept, Places, State, object_key
@@ -29,12 +31,12 @@ __all__ = ["Loader", "Rows"]
 
 @frozen
 class Rows:
-    """All that is stored of one object: its body, the entries of its Maps, and which rows have edges."""
+    """All that is stored of one object: its body, the entries of its Maps, and by row what that leads to."""
 
     oid: int
     body: bytes
     entries: tuple[tuple[bytes, bytes], ...]
-    edged: frozenset[bytes]
+    edges: Mapping[bytes, bytes]
 
 
 class Loader:
@@ -112,38 +114,44 @@ class Loader:
         return filled
 
     def _fill(self, obj: Object, kept: Kept, rows: Rows) -> None:
-        number, *values = self.codec.unpack(rows.body)
-        kind = self._kinds.by_number.get(number)
-        if kind is None or len(kind.fields) != len(values):
-            raise StoreDamaged(f"a stored {type(obj).__name__} has another form than its kind")
-        stored: dict[str, Any] = dict(zip(kind.fields, values, strict=True))
-        entries: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
-        for where, packed in rows.entries:
-            entries[int.from_bytes(where[8:10], "big")].append((where, packed))
-        kept.has_edges = object_key(obj) in rows.edged
+        state, places = self.read(rows, self._kinds)
+        kept.has_edges = object_key(obj) in rows.edges
         for name, field in type(obj)._captp_fields.items():
-            value = stored[name] if name in stored else field.fresh()
-            places = None
-            if type(value) is MapRows:
-                places, value = self._entries(value, entries[value.number], rows.edged)
             try:
-                value = field.convert(obj, value)
+                value = field.convert(obj, state[name] if name in state else field.fresh())
             except Unpassable as problem:
                 raise StoreDamaged(f"what is stored does not fit the class: {problem}") from None
             setattr(obj, f"_f_{name}", value)
-            if places is not None:
-                value._places = kept.maps[name] = places
-                kept.last_map = max(kept.last_map, places.number)
+            place = places.get(name)
+            if place is not None:
+                value._places = kept.maps[name] = place
+                kept.last_map = max(kept.last_map, place.number)
+
+    def read(self, rows: Rows, kinds: Kinds) -> tuple[Fields, dict[str, Places]]:
+        """Return what an object's rows say by field, as its kind had them, and where its Maps are."""
+        number, *values = self.codec.unpack(rows.body)
+        kind = kinds.by_number.get(number)
+        if kind is None or len(kind.fields) != len(values):
+            raise StoreDamaged(f"the stored object o{rows.oid} has another form than its kind")
+        entries: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        for where, packed in rows.entries:
+            entries[int.from_bytes(where[8:10], "big")].append((where, packed))
+        state: Fields = dict(zip(kind.fields, values, strict=True))
+        places = {}
+        for name, value in state.items():
+            if type(value) is MapRows:
+                places[name], state[name] = self._entries(value, entries[value.number], rows.edges)
+        return state, places
 
     def _entries(
-        self, form: MapRows, rows: list[tuple[bytes, bytes]], edged: frozenset[bytes]
+        self, form: MapRows, rows: list[tuple[bytes, bytes]], edges: Mapping[bytes, bytes]
     ) -> tuple[Places, dict[Any, Any]]:
         places, made = Places(form.number), {}
         places.next = form.next
         for where, packed in rows:
             key, value = self.codec.unpack(packed)
             made[key] = value
-            places.of[key] = int.from_bytes(where[10:], "big") << 1 | (where in edged)
+            places.of[key] = int.from_bytes(where[10:], "big") << 1 | (where in edges)
         if len(made) != form.count:
             raise StoreDamaged(f"a stored Map has {len(made)} entries and should have {form.count}")
         return places, made

@@ -22,7 +22,7 @@ from captp.model.promise import FULFILLED, PENDING, Promise
 from captp.model.ref import Far, Ref
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 
-__all__ = ["Codec", "MapRows"]
+__all__ = ["Codec", "MapRows", "kind_of"]
 
 _NULL, _INT, _SYMBOL, _TAGGED, _FAULT, _STURDYREF, _REF = range(7)
 _OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN = range(7, 14)
@@ -201,3 +201,17 @@ class Codec:
         if code == _BROKEN:
             return self._lost(from_wire(rest[0]))
         return Fault(*rest)
+
+
+def kind_of(body: bytes) -> int:
+    """Return the number of the kind of a stored object. Raises StoreDamaged."""
+    reader = msgpack.Unpacker()
+    reader.feed(body)
+    try:
+        reader.read_array_header()
+        number: Any = reader.unpack()
+    except (msgpack.UnpackException, ValueError):
+        number = None
+    if type(number) is not int:
+        raise StoreDamaged("a stored object does not say of what kind it is: restore a backup")
+    return number

@@ -10,16 +10,13 @@ from typing import Any
 
 from captp.model.containers import Map, Tracked, stored_key
 from captp.model.object import Object
-from captp.peer.durable.kept import Kept, Places, State, entry_key, object_key
+from captp.peer.durable.kept import EDGE_BYTES, Kept, Places, State, entry_key, object_key
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.portrait import Codec, MapRows
 from captp.peer.rows import Change, Verb, packed
 from captp.vat.written import Written
 
 __all__ = ["Saver"]
-
-#: How the ids of what a row leads to are packed: 8 bytes each, the lowest bit says that it holds it itself.
-_EDGE_BYTES = 8
 
 
 class Saver:
@@ -83,7 +80,7 @@ class Saver:
             kept.state = State.LOADED
             self.taken.append(obj)
         if self._kinds.fresh:
-            self.changes += [kind.change for kind in self._kinds.fresh]
+            self.changes += [kind.change(Verb.INSERT) for kind in self._kinds.fresh]
             self._kinds.fresh.clear()
         changes, self.changes = self.changes, []
         return changes
@@ -117,7 +114,7 @@ class Saver:
             if had_edges:
                 self.changes.append(Change(Verb.DELETE, "edge", key))
             return False
-        edges = b"".join((obj._entry.oid << 1 | is_part).to_bytes(_EDGE_BYTES, "big") for obj, is_part in met)
+        edges = b"".join((obj._entry.oid << 1 | is_part).to_bytes(EDGE_BYTES, "big") for obj, is_part in met)
         for obj, _ in met:
             self.keep(obj)
         met.clear()

@@ -37,7 +37,7 @@ def walk(home: Path) -> int:
             return 0
         sealed = Sealed(SqliteStore(copy, reserve_bytes=4096), _key(home).seed())
         sealed.open(0.0)
-        rows = {table: dict(sealed._rows(table)) for table in TABLES}
+        rows = {table: dict(sealed.rows(table)) for table in TABLES}
         sealed.close()
         with sqlite3.connect(copy) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
