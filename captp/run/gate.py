@@ -14,17 +14,21 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol, TypeVar, final
 
+import outcome
 import trio
 
-from captp.errors import StoreDamaged, StoreFull
+from captp.errors import Closed, StoreDamaged, StoreFull
 from captp.model.idents import Oid
 from captp.peer.durable.loading import Rows
 from captp.peer.outputs import Batch, Commit, Sweep
 from captp.peer.rows import coalesced
 from captp.run.sealed import Sealed
+from captp.run.store import Store
 from captp.run.sweeper import Sweeper
+
+T = TypeVar("T")
 
 __all__ = ["Gate"]
 
@@ -66,6 +70,16 @@ class Listener(Protocol):
 
 
 @final
+class _Errand:
+    """Something else to do with the store, and who waits for it."""
+
+    def __init__(self, job: Callable[[Store], Any]) -> None:
+        self.job = job
+        self.is_done = trio.Event()
+        self.result: outcome.Maybe[Any] = outcome.Error(Closed("the vat ended before its store was free"))
+
+
+@final
 class Gate:
     """Holds what leaves a durable vat; all but ``_main`` runs in the vat's thread."""
 
@@ -74,7 +88,8 @@ class Gate:
         self._listener = listener
         self._token = trio.lowlevel.current_trio_token()
         #: Commits to make, objects to read, sweeps to begin, and who waits until all before them is done.
-        self._jobs: SimpleQueue[Commit | Oid | Sweep | threading.Event | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Commit | Oid | Sweep | threading.Event | _Errand | None] = SimpleQueue()
+        self._errands: set[_Errand] = set()
         #: Batches that wait, oldest first, and the bytes of their changes.
         self._held: deque[tuple[Batch, int]] = deque()
         self._bytes = 0
@@ -139,12 +154,26 @@ class Gate:
         if self.failure is not None:
             raise self.failure
 
+    async def with_store(self, job: Callable[[Store], T]) -> T:
+        """Run a job with the store, after all commits so far; nothing else is stored meanwhile."""
+        errand = _Errand(job)
+        if self._closing.is_set() or self.failure is not None:
+            errand.result.unwrap()
+        self._errands.add(errand)
+        self._jobs.put(errand)
+        # What it does cannot be called off.
+        with trio.CancelScope(shield=True):
+            await errand.is_done.wait()
+        result: T = errand.result.unwrap()
+        return result
+
     async def aclose(self) -> None:
         """Store what is under way, release it and close the store; it does not return before."""
         self._jobs.put(None)
         self._closing.set()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join)
+            self._end_errands()
             # The thread's last words run before this task does.
             await trio.lowlevel.checkpoint()
 
@@ -167,7 +196,19 @@ class Gate:
         self.failure = problem
         # What waits never leaves: it tells of what is not stored.
         self._held.clear()
+        self._end_errands()
         self._listener.failed(problem)
+
+    def _end_errands(self) -> None:
+        for errand in self._errands:
+            errand.is_done.set()
+        self._errands.clear()
+
+    def _ran(self, errand: _Errand, result: outcome.Maybe[Any]) -> None:
+        if errand in self._errands:
+            self._errands.remove(errand)
+            errand.result = result
+            errand.is_done.set()
 
     # The thread.
 
@@ -192,6 +233,8 @@ class Gate:
                 job.set()
             elif type(job) is Sweep:
                 self._sweeper = Sweeper(self._sealed, job.held, job.free)
+            elif type(job) is _Errand:
+                self._tell(self._ran, job, outcome.capture(job.job, self._sealed.store))
             else:
                 self._read(Oid(job))
             job = self._next() if following is Empty else following

@@ -51,12 +51,9 @@ Source: TypeAlias = SturdyRef | str | os.PathLike[str]
 class LiveVat:
     """An open vat: objects live in it, references belong to it, and it ends with its block."""
 
-    def __init__(
-        self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter, sync: Callable[[], None]
-    ) -> None:
+    def __init__(self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter, pump: Pump) -> None:
         self._peer = peer
-        #: Blocks until what has happened is stored, in a durable vat.
-        self._sync = sync
+        self._pump = pump
         self._roots: dict[str, Ref] = {}
         self._netlayers = netlayers
         self._meter = meter
@@ -180,7 +177,7 @@ class LiveVat:
             transport = next(iter(known))
         until = None if expires is None else trio.current_time() + expires
         made = self._peer.mint(target, transport, label=label, expires=until, uses=uses, swiss=swiss)
-        self._sync()
+        self._pump.sync()
         return made
 
     @overload
@@ -216,6 +213,20 @@ class LiveVat:
         self._peer.now = trio.current_time()
         stats = {name: trustee.stats() for name, trustee in self._trustees.items()}
         return view_of(self._peer, self._meter, stats)
+
+    async def copy_store(self, path: Path) -> None:
+        """Write a whole copy of what a durable vat has stored to a new file that only the owner can read.
+
+        All that was acknowledged before is in it; calls wait while it is made. Raises a StoreError.
+        """
+        if self._pump.storage is None:
+            raise UsageError("copy_store(): this vat stores nothing; give open_vat a store")
+        await self._pump.storage.with_store(lambda store: store.copy(path))
+
+    async def compact_store(self) -> None:
+        """Give back to the system what deleted rows took in the store, if any; calls wait meanwhile."""
+        if self._pump.storage is not None:
+            await self._pump.storage.with_store(lambda store: store.compact())
 
     def promise(self) -> tuple[Promise[Any], Resolver]:
         """Return a new promise and the resolver that settles it."""
@@ -313,7 +324,7 @@ async def open_vat(
                 if peer.stored is not None:
                     peer.stored.outbox.begin()
                     pump.ring()
-                yield LiveVat(peer, layers, meter, pump.sync)
+                yield LiveVat(peer, layers, meter, pump)
             finally:
                 await pump.close()
                 nursery.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
 import trio
@@ -11,6 +12,7 @@ from captp.peer.durable.loading import Rows
 from captp.peer.outputs import Batch, Load, Sweep
 from captp.run.gate import Gate
 from captp.run.sealed import Sealed
+from captp.run.store import Store
 from captp.vat.written import DurableTrustee
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ class Storage:
         """Block until what has happened so far is stored."""
         self._pump.flush()
         self._gate.wait()
+
+    async def with_store(self, job: Callable[[Store], None]) -> None:
+        """Run a job with the store, between two commits."""
+        await self._gate.with_store(job)
 
     async def aclose(self) -> BaseException | None:
         """Store and release what is under way; return why that failed, if it did."""
