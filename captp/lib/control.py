@@ -55,6 +55,16 @@ class Control(Interface):
         ...
 
     @method
+    async def copy_stores(self) -> str:
+        """Copy what every durable vat has stored, and the sturdyrefs, into a new folder; return its path."""
+        ...
+
+    @method
+    async def compact_stores(self) -> None:
+        """Give back to the system what deleted objects took on disk."""
+        ...
+
+    @method
     async def stop(self) -> None:
         """Drain and stop the daemon."""
         ...

@@ -56,18 +56,20 @@ class Sealed:
         """
         self.store.open()
         try:
-            return self._open(wall_ahead)
+            self.read_head()
+            return self._image(wall_ahead)
         except BaseException:
             self.store.close()
             raise
 
-    def _open(self, wall_ahead: float) -> Image:
+    def read_head(self) -> None:
+        """Learn what the head of the open store says. Raises StoreDamaged, StoreTooNew."""
         sealed = self.store.get("meta", HEAD)
         if sealed is None:
             self._check_empty()
             self._head = {"format": FORMAT, "incarnation": 0, "commit": 0, "last_oid": 0}
         else:
-            (self._head,) = unpacked(self._unseal("meta", HEAD, sealed), 1)
+            (self._head,) = unpacked(self.unseal("meta", HEAD, sealed), 1)
             if self._head["format"] > FORMAT:
                 raise StoreTooNew(
                     f"the store has format {self._head['format']}, and this captp reads up to {FORMAT}: use"
@@ -75,6 +77,8 @@ class Sealed:
                 )
             self._counts = Counter(self._head["counts"])
             self._check_counts()
+
+    def _image(self, wall_ahead: float) -> Image:
         return Image(
             incarnation=self._head["incarnation"] + 1,
             last_oid=self._head["last_oid"],
@@ -119,6 +123,16 @@ class Sealed:
     def commits(self) -> int:
         """How many commits the store has had."""
         return int(self._head["commit"])
+
+    @property
+    def incarnation(self) -> int:
+        """How often the store was opened by a vat, or a later number if it was restored."""
+        return int(self._head["incarnation"])
+
+    def renew(self, incarnation: int) -> None:
+        """Count incarnations from a number on that is later than any that peers have seen."""
+        self._head["incarnation"] = max(incarnation, self.incarnation + 1)
+        self._write([], Verb.REPLACE)
 
     def commit(self, changes: list[Change], last_oid: int) -> None:
         """Make changes, none twice to one row, and the head with them; raises what ``Store.commit`` does."""
@@ -202,7 +216,7 @@ class Sealed:
         sealed = self.store.get(table, key)
         if sealed is None:
             raise StoreDamaged(f"a row of {table} is missing: restore a backup")
-        return self._unseal(table, key, sealed)
+        return self.unseal(table, key, sealed)
 
     def every(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield all rows of a table by key. Raises StoreDamaged, in the end also where they are too few."""
@@ -218,7 +232,7 @@ class Sealed:
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield by key the rows past ``after`` that begin with ``prefix``. Raises StoreDamaged."""
         for key, sealed in self.scan(table, prefix, after):
-            yield key, self._unseal(table, key, sealed)
+            yield key, self.unseal(table, key, sealed)
 
     def scan(
         self, table: str, prefix: bytes = b"", after: bytes | None = None
@@ -241,7 +255,8 @@ class Sealed:
         value = version + nonce + self._cipher.encrypt(nonce, change.value, place)
         return Change(change.verb, change.table, change.key, value)
 
-    def _unseal(self, table: str, key: bytes, value: bytes) -> bytes:
+    def unseal(self, table: str, key: bytes, value: bytes) -> bytes:
+        """Return what a row was given, from what the store has. Raises StoreDamaged."""
         version, nonce, sealed = value[:8], value[8 : 8 + NONCE_BYTES], value[8 + NONCE_BYTES :]
         try:
             return self._cipher.decrypt(nonce, sealed, b"%s\0%s%s" % (table.encode(), key, version))

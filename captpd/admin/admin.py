@@ -50,6 +50,14 @@ class Host(Protocol):
         """Tell why an object is kept."""
         ...
 
+    async def copy_stores(self) -> str:
+        """Copy all that is stored into a new folder; return its path."""
+        ...
+
+    async def compact_stores(self) -> None:
+        """Make all stores as small as they can be."""
+        ...
+
     async def stop(self) -> None:
         """Begin to drain."""
         ...
@@ -100,6 +108,17 @@ class Admin(captp.Object, Control):
     @captp.method
     def why(self, what: Any) -> dict[str, Any]:
         return self._host.why(what)
+
+    # These may take long, and whoever looks at the daemon meanwhile need not wait.
+
+    @captp.method(latch=False)
+    async def copy_stores(self) -> str:
+        path: str = await captp.outside(self._host.copy_stores)
+        return path
+
+    @captp.method(latch=False)
+    async def compact_stores(self) -> None:
+        await captp.outside(self._host.compact_stores)
 
     @captp.method
     async def stop(self) -> None:

@@ -15,7 +15,7 @@ from captp.lib.control import Control
 from captpd.config.places import StateFolder
 from captpd.config.problems import NotRunningError
 
-__all__ = ["run_status", "run_stop"]
+__all__ = ["ask", "run_status", "run_stop"]
 
 T = TypeVar("T")
 
@@ -26,19 +26,19 @@ STOP_S: Final = 60.0
 
 def run_status(path: Path, *, as_json: bool) -> int:
     """Write what the daemon says of itself."""
-    found = trio.run(_ask, path, _status)
+    found = trio.run(ask, path, _status)
     print(json.dumps(found, indent=1) if as_json else _text(found))
     return 0
 
 
 def run_stop(path: Path) -> int:
     """Ask the daemon to stop, and wait for the end of its process."""
-    pid = trio.run(_ask, path, _stop)
+    pid = trio.run(ask, path, _stop)
     print(f"captpd (pid {pid}) has stopped")
     return 0
 
 
-async def _ask(path: Path, question: Callable[[Any], Awaitable[T]]) -> T:
+async def ask(path: Path, question: Callable[[Any], Awaitable[T]]) -> T:
     """Put one question to the control plane. Raises NotRunningError when nobody is there."""
     state = StateFolder(path)
     if not state.control_cap.exists():

@@ -94,6 +94,49 @@ def stop(*, state: State = None) -> int:
     return run_stop(_state(state))
 
 
+@app.command(name="check")
+def check_stores(*, state: State = None) -> int:
+    """Say whether what the durable vats have stored is whole; the daemon must not run."""
+    from captpd.cli.care import run_check  # noqa: PLC0415
+
+    return run_check(_state(state))
+
+
+@app.command
+def backup(
+    file: Annotated[Path, Parameter(help="The file to write; there must be none.")],
+    /,
+    *,
+    state: State = None,
+) -> int:
+    """Write all that is stored, and the sturdyrefs, into one sealed file; the daemon may run."""
+    from captpd.cli.care import run_backup  # noqa: PLC0415
+
+    return run_backup(_state(state), file)
+
+
+@app.command
+def restore(
+    file: Annotated[Path, Parameter(help="What captpd backup wrote.")],
+    /,
+    *,
+    state: State = None,
+    force: Annotated[bool, Parameter(negative=(), help="Put newer stores aside.")] = False,
+) -> int:
+    """Bring back what is in a backup; the daemon must not run."""
+    from captpd.cli.care import run_restore  # noqa: PLC0415
+
+    return run_restore(_state(state), file, is_forced=force)
+
+
+@app.command
+def compact(*, state: State = None) -> int:
+    """Give back to the system what deleted objects took on disk; the daemon may run."""
+    from captpd.cli.care import run_compact  # noqa: PLC0415
+
+    return run_compact(_state(state))
+
+
 @config_app.command
 def show(
     config: Annotated[Path | None, Parameter(help="Configuration; default: the state folder's.")] = None,

@@ -14,6 +14,7 @@ from captpd.config.places import StateFolder
 from captpd.daemon.daemon import serve
 from captpd.daemon.lock import hold_lock
 from captpd.daemon.log import set_up_logging
+from captpd.keeper.backup import remove_workspaces
 
 __all__ = ["run_daemon"]
 
@@ -26,7 +27,9 @@ def run_daemon(file: Path | None, listen: list[str] | None, advertise: str | Non
     folder = StateFolder(config.daemon.state)
     folder.check_path()
     folder.check_private()
+    folder.check_whole()
     with hold_lock(folder):
+        remove_workspaces(folder.path)
         set_up_logging(config.daemon.log, config.daemon.log_level, sys.stderr)
         try:
             trio.run(serve, config, folder, _announce)

@@ -16,6 +16,8 @@ __all__ = ["StateFolder", "default_state", "write_file"]
 
 # sun_path of a Linux socket address has 108 bytes, the last of them 0.
 SOCKET_PATH_BYTES: Final = 107
+#: What the name of a store ends with.
+STORE: Final = ".db"
 
 
 @final
@@ -46,12 +48,24 @@ class StateFolder:
         return self.path / "control.sock"
 
     @property
+    def restoring(self) -> Path:
+        return self.path / "restoring"
+
+    @property
     def lock(self) -> Path:
         return self.path / "captpd.pid"
 
+    @property
+    def stores(self) -> Path:
+        return self.path / "stores"
+
     def store(self, vat: str) -> Path:
         """Return where the rows of a durable vat lie."""
-        return self.path / "stores" / f"{vat}.db"
+        return self.stores / f"{vat}{STORE}"
+
+    def stored_vats(self) -> dict[str, Path]:
+        """Return by the name of its vat every store that there is."""
+        return {path.name.removesuffix(STORE): path for path in sorted(self.stores.glob(f"*{STORE}"))}
 
     def check_path(self) -> None:
         """Raise UsageError if the control socket's path would be too long."""
@@ -59,6 +73,14 @@ class StateFolder:
             raise UsageError(
                 f"{self.control_socket} is too long a path for a socket ({SOCKET_PATH_BYTES} bytes at"
                 " most); choose a state folder with a shorter one: --state DIR"
+            )
+
+    def check_whole(self) -> None:
+        """Raise UsageError if a restore was interrupted here."""
+        if self.restoring.exists():
+            raise UsageError(
+                f"{self.path} is half restored: run captpd restore again; what was there before is in"
+                f" {self.path}/replaced-*"
             )
 
     def check_private(self) -> None:

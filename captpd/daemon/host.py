@@ -14,6 +14,7 @@ import trio
 from attrs import asdict, define, field, frozen
 
 import captp
+from captp.errors import StoreError
 from captp.model.interface import shown_as
 from captp.peer.cycles.ground import Key
 from captp.peer.cycles.view import key_of
@@ -23,6 +24,7 @@ from captpd.config.problems import ConfigError
 from captpd.config.schema import Config
 from captpd.daemon.book import BY_CONFIG, BY_NEW, Book, Record, new_swiss
 from captpd.daemon.classes import HostingError, load_class, make_object
+from captpd.daemon.copies import copy_stores
 from captpd.daemon.reasons import collector_row, reasons
 
 __all__ = ["Hosting", "Listening", "OpenVat", "store_of"]
@@ -269,6 +271,24 @@ class Hosting:
     def all_vats(self) -> list[OpenVat]:
         """Those of the configuration, and that of the control plane."""
         return [*self.vats.values(), *([self.control] if self.control is not None else [])]
+
+    async def copy_stores(self) -> str:
+        try:
+            return str(await copy_stores(self.durable, self.book_path, self._changing))
+        except (StoreError, OSError) as problem:
+            raise captp.Refused(f"cannot copy what is stored: {problem}") from None
+
+    async def compact_stores(self) -> None:
+        try:
+            for live in self.durable.values():
+                await live.compact_store()
+        except StoreError as problem:
+            raise captp.Refused(f"cannot compact what is stored: {problem}") from None
+
+    @property
+    def durable(self) -> dict[str, captp.LiveVat]:
+        """The vats that store their objects."""
+        return {name: vat.live for name, vat in self.vats.items() if vat.is_durable}
 
     async def stop(self) -> None:
         await trio.lowlevel.checkpoint()

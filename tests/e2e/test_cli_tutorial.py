@@ -1,4 +1,4 @@
-"""The tutorial and a how-to are run as they stand: files written, commands typed, outputs compared."""
+"""The tutorial and some how-tos are run as they stand: files written, commands typed, outputs compared."""
 
 from __future__ import annotations
 
@@ -92,6 +92,11 @@ def follow(page: Path, shell: Shell) -> int:
 @pytest.mark.slow
 def test_every_command_of_the_tutorial_says_what_the_page_says(shell: Shell) -> None:
     assert follow(DOCS / "tutorial" / "bank.md", shell) > 15
+
+
+@pytest.mark.slow
+def test_every_command_that_backs_a_daemon_up_says_what_the_page_says(shell: Shell) -> None:
+    assert follow(DOCS / "how-to" / "back-up.md", shell) > 7
 
 
 @pytest.mark.slow
