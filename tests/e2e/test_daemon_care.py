@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -68,6 +69,11 @@ def refusal(done: CompletedProcess[str]) -> str:
     assert done.stdout == ""
     (line,) = done.stderr.strip().splitlines()
     return line
+
+
+def secret(sturdyref: captp.SturdyRef) -> str:
+    """Return the part of a sturdyref that gives the object away."""
+    return sturdyref.reveal().split("/s/")[1].split("?")[0]
 
 
 def names(folder: Path, pattern: str) -> list[str]:
@@ -137,6 +143,7 @@ async def test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began
     assert file.stat().st_mode & 0o777 == 0o600
     assert not names(home, ".captpd*")
     assert names(tmp_path, "*.backup*") == ["all.backup"]
+    assert secret(shared).encode() not in file.read_bytes()
 
     restored = await asked(other, "restore", str(file))
     assert restored.returncode == 0, restored.stderr
@@ -147,7 +154,7 @@ async def test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began
     sums = {n * (n + 1) // 2: n for n in range(after + 2)}
     assert found in sums, "what was restored is no prefix of what was written"
     assert before <= sums[found]
-    assert again.reveal().split("/s/")[1].split("?")[0] == shared.reveal().split("/s/")[1].split("?")[0]
+    assert secret(again) == secret(shared)
     assert (await asked(other, "check")).returncode == 0
     assert incarnation(other) > 10**18 > incarnation(home)
 
@@ -235,3 +242,40 @@ async def test_a_damaged_store_is_not_backed_up(home: Path, tmp_path: Path) -> N
 
     assert "the store of vat main is damaged: " in line
     assert not names(tmp_path, "*backup*")
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "problem"),
+    [
+        (".", 0o755, "is open to others (mode 755)"),
+        ("stores", 0o500, "is read-only (mode 500); allow writing: chmod 700"),
+        ("stores/main.db", 0o644, "is open to others (mode 644); close it: chmod 600"),
+    ],
+)
+async def test_what_others_can_read_and_what_cannot_be_written_is_refused(
+    home: Path, tmp_path: Path, place: str, mode: int, problem: str
+) -> None:
+    await filled(home)
+    usual = 0o600 if place.endswith(".db") else 0o700
+    await trio.Path(home / place).chmod(mode)
+
+    try:
+        for words in (("check",), ("backup", str(tmp_path / "a.backup")), ("compact",)):
+            assert problem in refusal(await asked(home, *words))
+    finally:
+        await trio.Path(home / place).chmod(usual)
+
+
+async def test_a_store_and_a_backup_of_a_later_captpd_are_refused(home: Path, tmp_path: Path) -> None:
+    await filled(home)
+    file = tmp_path / "a.backup"
+    assert (await asked(home, "backup", str(file))).returncode == 0
+    data = file.read_bytes()
+    at = len(b"captpd backup\n")
+    file.write_bytes(data[:at] + bytes([data[at] + 1]) + data[at + 1 :])
+    with sqlite3.connect(home / "stores" / "main.db") as database:
+        database.execute("PRAGMA user_version = 9")
+    database.close()
+
+    assert "has format 9, this version writes 1" in refusal(await asked(home, "check"))
+    assert "has format 2, and this captpd reads up to 1" in refusal(await asked(home, "restore", str(file)))
