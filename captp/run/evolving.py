@@ -23,7 +23,7 @@ def evolved(sealed: Sealed, image: Image) -> Image:
     """Migrate all objects of earlier versions and return what is in the store now; mostly that is ``image``.
 
     Only if something has to be migrated, all objects are read, and what changes is in memory at once.
-    Raises UsageError where there is no way to the classes, and what the store raises; both ways nothing
+    Raises Unfit where there is no way to the classes, and what the store raises; both ways nothing
     in it has changed.
     """
     evolution = Evolution(image)

@@ -19,6 +19,7 @@ from captp.net.base import Netlayer
 from captp.net.tcp import TcpNetlayer
 from captp.net.tls import TlsPort
 from captp.net.unix import UnixNetlayer
+from captp.peer.durable.kinds import Unfit
 from captpd.admin.admin import Admin
 from captpd.config.kinds import Address
 from captpd.config.places import StateFolder, write_file
@@ -176,7 +177,7 @@ def _blaming(key: str) -> Iterator[None]:
         yield
     except (UsageError, BaseExceptionGroup) as error:
         found = _usage_error(error)
-        if found is None:
+        if found is None or isinstance(found, Unfit):
             raise
         raise ListeningError(f"{found} (set in {key})") from None
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from attrs import evolve
 
-from captp.errors import Error, UsageError
+from captp.errors import Error
 from captp.limits import Limits
 from captp.model.migration import Fields
 from captp.model.object import KINDS
 from captp.peer.durable.kept import object_key
-from captp.peer.durable.kinds import Kind, Kinds, misfit
+from captp.peer.durable.kinds import Kind, Kinds, Unfit, misfit
 from captp.peer.durable.loading import Loader, Rows
 from captp.peer.durable.portrait import kind_of
 from captp.peer.durable.saving import Saver
@@ -58,7 +58,7 @@ class Evolution:
     def plan(self, used: Container[int]) -> None:
         """Find the way of each kind to its class; a kind that no object has any more needs none.
 
-        ``used`` are the numbers of those that have some. Raises UsageError where there is no way.
+        ``used`` are the numbers of those that have some. Raises Unfit where there is no way.
         """
         for number, problem in self._unfit.items():
             kind = self._old.by_number[number]
@@ -83,7 +83,7 @@ class Evolution:
         return kind_of(body) in self._steps
 
     def migrate(self, rows: Rows) -> None:
-        """Add the changes that make one object what its class is now. Raises UsageError, StoreDamaged."""
+        """Add the changes that make one object what its class is now. Raises Unfit, StoreDamaged."""
         number = kind_of(rows.body)
         state, _ = self._loader.read(rows, self._old)
         kind = self._old.by_number[number]
@@ -93,15 +93,15 @@ class Evolution:
         where = f"{kind.name}: what its migrations made of object o{rows.oid}"
         for name, field in type(obj)._captp_fields.items():
             if name not in state and not field.has_default:
-                raise UsageError(f"{where} lacks {name}, which has no default; {_UNCHANGED}")
+                raise Unfit(f"{where} lacks {name}, which has no default; {_UNCHANGED}")
             try:
                 setattr(
                     obj, f"_f_{name}", field.convert(obj, state.pop(name) if name in state else field.fresh())
                 )
             except Error as problem:
-                raise UsageError(f"{where} does not fit the class: {problem}; {_UNCHANGED}") from None
+                raise Unfit(f"{where} does not fit the class: {problem}; {_UNCHANGED}") from None
         if state:
-            raise UsageError(f"{where} has {next(iter(state))!r}, which is no field; {_UNCHANGED}")
+            raise Unfit(f"{where} has {next(iter(state))!r}, which is no field; {_UNCHANGED}")
         key = object_key(rows.oid)
         self.changes += [Change(Verb.DELETE, "object", key)]
         self.changes += [Change(Verb.DELETE, "entry", where) for where, _ in rows.entries]
@@ -118,11 +118,11 @@ class Evolution:
             made: Any = step(state)
         except Exception as problem:
             said = " ".join(f"{type(problem).__name__}: {problem}".split())
-            raise UsageError(f"{where} raised {said}; {_UNCHANGED}") from problem
+            raise Unfit(f"{where} raised {said}; {_UNCHANGED}") from problem
         if self._vat.outbox:
-            raise UsageError(f"{where} sends a message; it can only compute the new state; {_UNCHANGED}")
+            raise Unfit(f"{where} sends a message; it can only compute the new state; {_UNCHANGED}")
         if type(made) is not dict:
-            raise UsageError(f"{where} returned a {type(made).__name__}, and no dict; {_UNCHANGED}")
+            raise Unfit(f"{where} returned a {type(made).__name__}, and no dict; {_UNCHANGED}")
         return made
 
 
@@ -133,14 +133,14 @@ def _steps(kind: Kind, problem: str) -> list[tuple[int, _Step]]:
     """Return the migrations from a kind to its class, each with the version it starts from."""
     cls = KINDS.get(kind.name)
     if cls is None or cls._captp_version == kind.version:
-        raise UsageError(problem)
+        raise Unfit(problem)
     if cls._captp_version < kind.version:
-        raise UsageError(f"{problem}: use the program that wrote it, or a later one, or go back to a copy")
+        raise Unfit(f"{problem}: use the program that wrote it, or a later one, or go back to a copy")
     steps = []
     for version in range(kind.version, cls._captp_version):
         step = cls._captp_migrations.get(version)
         if step is None:
-            raise UsageError(
+            raise Unfit(
                 f"{problem}: there is no step from version {version} to {version + 1}: add a function with"
                 f" @captp.migrate(from_version={version}) to {cls.__name__}"
             )

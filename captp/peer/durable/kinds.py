@@ -7,7 +7,7 @@ whatever its class has become. No class is imported here: what a kind needs has 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, final
 
 from attrs import frozen
 
@@ -15,10 +15,15 @@ from captp.errors import StoreDamaged, UsageError
 from captp.model.object import KINDS, Object
 from captp.peer.rows import Change, Verb, packed, unpacked
 
-__all__ = ["PREFIX", "Kind", "Kinds", "misfit"]
+__all__ = ["PREFIX", "Kind", "Kinds", "Unfit", "misfit"]
 
 #: What the keys of kinds begin with, in the table ``meta``.
 PREFIX = b"kind:"
+
+
+@final
+class Unfit(UsageError):
+    """What is stored does not fit the classes of the program, which has to be corrected."""
 
 
 @frozen
@@ -55,11 +60,11 @@ class Kinds:
             self.by_number[number] = Kind(number, name, version, tuple(fields))
 
     def check(self) -> None:
-        """Raise UsageError unless each kind has a class, and that has what it needs for what is stored."""
+        """Raise Unfit unless each kind has a class, and that has what it needs for what is stored."""
         for kind in self.by_number.values():
             problem = misfit(kind)
             if problem:
-                raise UsageError(problem)
+                raise Unfit(problem)
 
     def of(self, cls: Any) -> Kind:
         """Return the kind that instances of a class are stored as; enters what is new."""
