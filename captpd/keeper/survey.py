@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from attrs import define, field
 
 from captp.errors import StoreDamaged
-from captp.peer.durable.kept import EDGE_BYTES, ends
+from captp.peer.durable.kept import EDGE_BYTES, edge_key, ends
 from captp.peer.durable.kinds import PREFIX, Kind, Kinds
 from captp.peer.durable.portrait import Codec, MapRows
 from captp.peer.rows import TABLES, unpacked
@@ -117,6 +117,7 @@ class _Surveyor:
             kind = self._kinds.get(self._objects.get(oid, 0))
             return f"o{oid}" + (f" ({kind.name})" if kind is not None else "")
         if table in (*_LETTERS, "edge", "dead"):
+            key = key[1:] if table == "edge" else key
             return f"{key[:12].decode('ascii', 'replace')}…/{int.from_bytes(key[-8:], 'big')}"
         # A swiss number's HMAC is no secret; a root's name is the program's.
         return key.hex()[:12] if table == "swiss" else repr(key.decode("utf-8", "replace"))
@@ -164,7 +165,7 @@ class _Surveyor:
         self._codec.unpack(data)
         if leads != bool(self._met):
             self._tell(table, key, "what it leads to is not as it says")
-        self._leads(key)
+        self._leads(edge_key(table, key))
 
     def _leads(self, key: bytes) -> None:
         """Keep what was met in a row."""

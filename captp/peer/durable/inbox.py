@@ -19,6 +19,7 @@ from captp.errors import Broken, Disconnected, NotFound, Overloaded
 from captp.model.faults import from_wire, portable, to_wire
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise
 from captp.model.ref import Ref
+from captp.peer.durable.kept import edge_key
 from captp.peer.durable.saving import Saver
 from captp.peer.rows import Change, Verb, packed, unpacked
 from captp.vat.arrivals import DURABLE, Arrival
@@ -161,7 +162,7 @@ class Inbox:
             if call.has_row:
                 self._saver.changes.append(Change(Verb.DELETE, "inbox", key))
             if call.has_edges:
-                self._saver.changes.append(Change(Verb.DELETE, "edge", key))
+                self._saver.changes.append(Change(Verb.DELETE, "edge", edge_key("inbox", key)))
         self._store_channel(peer, channel)
 
     def _store(self, call: Call, state: int, value: Any) -> None:

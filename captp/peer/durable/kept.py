@@ -13,7 +13,7 @@ from typing import Any, Final, final
 
 from captp.model.object import Object
 
-__all__ = ["EDGE_BYTES", "Kept", "Places", "State", "ends", "entry_key", "object_key"]
+__all__ = ["EDGE_BYTES", "Kept", "Places", "State", "edge_key", "ends", "entry_key", "object_key"]
 
 #: How the ids of what a row leads to are packed: 8 bytes each, the lowest bit says that it holds it itself.
 EDGE_BYTES: Final = 8
@@ -70,6 +70,11 @@ def object_key(obj: Object | int) -> bytes:
 def entry_key(owner: bytes, number: int, place: int) -> bytes:
     """Return the key of the row of one entry of a Map."""
     return owner + number.to_bytes(2, "big") + place.to_bytes(8, "big")
+
+
+def edge_key(table: str, key: bytes) -> bytes:
+    """Return the key of the edges of a row; durable calls in both directions may have one key."""
+    return table[:1].encode() + key if table in ("outbox", "inbox") else key
 
 
 def ends(edges: bytes) -> Iterator[tuple[int, bool]]:

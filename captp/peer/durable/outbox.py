@@ -19,6 +19,7 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Ref, view
 from captp.model.values import FrozenMap
 from captp.peer.durable.inbox import Inbox, letter_key
+from captp.peer.durable.kept import edge_key
 from captp.peer.durable.saving import Saver
 from captp.peer.router import Link, Waiter
 from captp.peer.rows import Change, Verb, packed, unpacked
@@ -267,7 +268,7 @@ class Outbox:
         key = letter_key(channel.peer, letter.number)
         self._saver.changes.append(Change(Verb.DELETE, "outbox", key))
         if letter.has_edges:
-            self._saver.changes.append(Change(Verb.DELETE, "edge", key))
+            self._saver.changes.append(Change(Verb.DELETE, "edge", edge_key("outbox", key)))
         self._peer.vat.ring()
 
     def _store_channel(self, channel: Channel) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from captp.model.containers import Map, Tracked, stored_key
 from captp.model.object import Object
-from captp.peer.durable.kept import EDGE_BYTES, Kept, Places, State, entry_key, object_key
+from captp.peer.durable.kept import EDGE_BYTES, Kept, Places, State, edge_key, entry_key, object_key
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.portrait import Codec, MapRows
 from captp.peer.rows import Change, Verb, packed
@@ -112,13 +112,15 @@ class Saver:
         met = self.codec.met
         if not met:
             if had_edges:
-                self.changes.append(Change(Verb.DELETE, "edge", key))
+                self.changes.append(Change(Verb.DELETE, "edge", edge_key(table, key)))
             return False
         edges = b"".join((obj._entry.oid << 1 | is_part).to_bytes(EDGE_BYTES, "big") for obj, is_part in met)
         for obj, _ in met:
             self.keep(obj)
         met.clear()
-        self.changes.append(Change(Verb.REPLACE if had_edges else Verb.INSERT, "edge", key, edges))
+        self.changes.append(
+            Change(Verb.REPLACE if had_edges else Verb.INSERT, "edge", edge_key(table, key), edges)
+        )
         return True
 
     # Maps.
