@@ -81,7 +81,7 @@ class Disk:
                 real(descriptor)
                 self.did("sync folder")
             elif path.parent == self.folder:
-                self.before("sync", path.name)
+                self.before("fsync", path.name)
                 real(descriptor)
                 self.did("sync", path.name)
             else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import ledger
+from attrs import evolve
 
+from captp.peer.outputs import Batch
 from captp.run.gate import Gate
 
 
@@ -13,10 +13,13 @@ class Ledger(ledger.Ledger):
     pass
 
 
-def push(gate: Any, batch: Any) -> None:
+held_back = Gate.push
+
+
+def push(gate: Gate, batch: Batch) -> None:
+    held_back(gate, evolve(batch, commit=None))
     if batch.commit is not None:
         gate._jobs.put(batch.commit)
-    gate._release(batch)
 
 
 Gate.push = push  # type: ignore[method-assign]
