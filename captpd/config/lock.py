@@ -51,5 +51,6 @@ def let_go(descriptor: int) -> None:
     with suppress(OSError):  # what it says counts only while it is locked
         os.truncate(descriptor, 0)
     # A child that was forked meanwhile has the descriptor too, and would keep the lock.
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

@@ -117,12 +117,17 @@ def new_file(path: Path) -> int:
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+        try:
+            os.fchmod(descriptor, _PRIVATE)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
     except FileExistsError:
         raise StoreUnusable(f"{path} is there already; choose a name that is not") from None
     except OSError as error:
         why: type[StoreError] = StoreFull if error.errno in NO_ROOM else StoreUnusable
         raise why(f"cannot make {path}: {error.strerror}") from None
-    os.fchmod(descriptor, _PRIVATE)
     return descriptor
 
 
