@@ -179,14 +179,21 @@ class Sealed:
 
     # What a sweep needs.
 
-    def roots(self) -> Iterator[int]:
-        """Yield the ids that roots, sturdyrefs and durable calls lead to; rows may change meanwhile."""
+    def roots(self) -> Iterator[int | None]:
+        """Yield the ids that roots, sturdyrefs and durable calls lead to, None for a row that is no root.
+
+        Rows may change meanwhile. All edges are read: one that is not in its place would be missed later, and
+        what it leads to be taken for dead.
+        """
         for table in ("root", "swiss"):
             for _, value in self.rows(table):
                 yield _place(value)
-        # Those of objects begin with zeros, for a long time to come.
-        for _, value in self.rows("edge", after=b"\x01"):
-            yield from _ids(value)
+        for key, value in self.rows("edge"):
+            # Those of objects begin with zeros, for a long time to come.
+            if key > b"\x01":
+                yield from _ids(value)
+            else:
+                yield None
 
     def root(self, table: str, key: bytes) -> int:
         """Return the id that one root leads to."""

@@ -34,7 +34,7 @@ class Sweeper:
         #: One bit for each id.
         self._marks = bytearray()
         self._gray: list[int] = []
-        self._roots: Iterator[int] | None = sealed.roots()
+        self._roots: Iterator[int | None] | None = sealed.roots()
         self._objects: Iterator[int] | None = None
         self._held = list(held)
         self._free = free
@@ -48,7 +48,8 @@ class Sweeper:
         """Go on for about so many rows; return whether there is more to do."""
         if self._roots is not None:
             for oid in self._roots:
-                self._shade(oid)
+                if oid is not None:
+                    self._shade(oid)
                 rows -= 1
                 if rows <= 0:
                     return True

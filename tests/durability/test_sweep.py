@@ -262,3 +262,21 @@ def test_what_is_made_in_the_middle_of_a_sweep_is_kept() -> None:
     left = finish(store, sealed, sweeper, Change(Verb.INSERT, "object", object_key(9)))
 
     assert left == {1, 9}
+
+
+async def test_a_sweep_deletes_nothing_when_a_row_of_edges_is_not_in_its_place() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await vat.root("root", TheNode).make(0, 1)
+    edges = store.tables["edge"]
+    (key,) = edges
+    # One bit of it, which would make what the object leads to look dead.
+    edges[key[:7] + bytes([key[7] ^ 0x40]) + key[8:]] = edges.pop(key)
+    before = dict(store.tables["object"])
+    sealed = Sealed(store, KEY.seed())
+    sealed.open(0.0)
+    sweeper = Sweeper(sealed, [])
+    with pytest.raises(captp.StoreDamaged):
+        sweeper.step(1000)
+
+    assert store.tables["object"] == before
