@@ -246,10 +246,8 @@ class Gate:
                 return self._jobs.get(timeout=pause)
             except Empty:
                 self._look_for_room()
-                sweeper = self._sweeper
-                if sweeper is not None and not sweeper.step(SWEEP_ROWS):
-                    self._sweeper = None
-                    self._tell(self._listener.swept, sweeper.deleted, sweeper.floating, sweeper.freed)
+                if self._sweeper is not None:
+                    self._sweep(lambda sweeper: sweeper.step(SWEEP_ROWS))
 
     def _at_once(self) -> Any:
         try:
@@ -257,10 +255,21 @@ class Gate:
         except Empty:
             return Empty
 
+    def _sweep(self, go_on: Callable[[Sweeper], bool | None]) -> None:
+        assert self._sweeper is not None
+        try:
+            if go_on(self._sweeper) is not False:
+                return
+        except (StoreDamaged, StoreFull):
+            # A sweep can wait, and what is damaged harms only those who call it.
+            pass
+        self._tell(self._listener.swept, self._sweeper.deleted, self._sweeper.floating)
+        self._sweeper = None
+
     def _write(self, group: list[Commit]) -> None:
         changes = coalesced(change for commit in group for change in commit.changes)
         if self._sweeper is not None:
-            self._sweeper.before(changes)
+            self._sweep(lambda sweeper: sweeper.before(changes))
         while True:
             try:
                 self._sealed.commit(changes, group[-1].last_oid)

@@ -280,3 +280,22 @@ async def test_a_sweep_deletes_nothing_when_a_row_of_edges_is_not_in_its_place()
         sweeper.step(1000)
 
     assert store.tables["object"] == before
+
+
+async def test_a_row_that_a_sweep_cannot_read_stops_the_sweep_and_not_the_vat() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await vat.root("hit", TheNode).make(0, 1)
+    edges = store.tables["edge"]
+    (key,) = edges
+    edges[key] = edges[key][:-1] + bytes([edges[key][-1] ^ 1])
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        other = vat.root("other", TheNode)
+        for name in range(5):
+            await other.make(0, name)
+            for _ in range(10):
+                await trio.sleep(0.005)
+        with pytest.raises(captp.RemoteFault, match="damaged"):
+            await vat.root("hit", TheNode).seen()
+
+        assert await other.get(0).seen() == (4, ())
