@@ -65,6 +65,18 @@ def test_a_fault_that_was_planted_is_found(plant: str, way: tuple[str, ...], fin
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("point", ["before-begin", "after-begin", "before-commit", "after-commit"])
+async def test_a_daemon_that_is_killed_while_it_makes_its_store_starts_again(
+    point: str, tmp_path: Path
+) -> None:
+    daemons = Harness(tmp_path, seed=1)
+    async with daemons.open():
+        for time in (1, 2, 3):
+            assert await daemons.hit(point, time)
+        await daemons.end()
+
+
+@pytest.mark.slow
 async def test_a_point_that_was_not_reached_does_not_count(tmp_path: Path) -> None:
     daemons = Harness(tmp_path, seed=1)
     async with daemons.open():
