@@ -26,8 +26,6 @@ CLIENTS = ("ada", "bob")
 WRITING_S = 0.3
 EARLY = 0.15
 STARTING_S = 0.8
-#: Memory for one object: the state of each that is not used is read again and again.
-SMALL = {"CAPTPD_LIMITS__OBJECTS_IN_MEMORY": "1"}
 
 
 class Violation(Exception):
@@ -82,7 +80,7 @@ class Harness:
         """Start a daemon and kill it at a random instant."""
         chance = self._chance
         # Half of them are started as users do.
-        care = chance.choice(({}, {"KILL_CARE": "often", **SMALL}))
+        care = chance.choice(({}, {"KILL_CARE": "often"}))
         starting = started(self._home, self.log, **self._plant, **care)
         async with starting as daemon, trio.open_nursery() as nursery:
             if chance.random() < EARLY:
@@ -98,7 +96,7 @@ class Harness:
     async def hit(self, point: str, at: int = 0, *, wait_s: float = LONGEST_S) -> bool:
         """Start a daemon that kills itself when it is at a point; return whether it has within ``wait_s``."""
         self._said.unlink(missing_ok=True)
-        fuse = {"KILL_POINT": point, "KILL_SAID": str(self._said), **SMALL}
+        fuse = {"KILL_POINT": point, "KILL_SAID": str(self._said)}
         at = at or self._chance.randint(1, POINTS[point])
         async with started(self._home, self.log, **self._plant, **fuse, KILL_AT=str(at)) as daemon:
             with trio.move_on_after(wait_s), suppress(captp.Disconnected):

@@ -33,9 +33,6 @@ class Notes(captp.Interface):
     @captp.method
     def forget(self, upto: int) -> None: ...
 
-    @captp.method
-    def noted(self) -> tuple[Any, ...]: ...
-
 
 class TheNotes(captp.Object, Notes):
     numbers: captp.Map[int, int]
@@ -49,10 +46,6 @@ class TheNotes(captp.Object, Notes):
     def forget(self, upto: int) -> None:
         for number in [n for n in self.numbers if n <= upto]:
             del self.numbers[number]
-
-    @captp.method
-    def noted(self) -> tuple[Any, ...]:
-        return tuple(self.numbers.items())
 
 
 class Stamp(captp.Object):
@@ -79,7 +72,8 @@ class Account(captp.Object, Statement):
 
 
 class Ledger(captp.Object):
-    accounts: captp.Map[str, Account]
+    #: References: a turn that looks into them has them read first.
+    accounts: captp.Map[str, Statement]
     closed: captp.Map[str, Statement]
     #: How often each write was made, by client and number, and each of those that take several turns.
     done: captp.Map[tuple[str, int], int]
@@ -92,6 +86,9 @@ class Ledger(captp.Object):
     def __init__(self) -> None:
         self.accounts = {name: Account(total=FUNDS, stamp=Stamp()) for name in COMMON}
 
+    def account(self, name: str) -> Account:
+        return captp.near(self.accounts[name], Account)
+
     def count(self, client: str, number: int) -> None:
         self.done[client, number] = self.done.get((client, number), 0) + 1
         for name, watcher in self.watchers.items():
@@ -99,8 +96,8 @@ class Ledger(captp.Object):
                 captp.E(watcher).saw.only(client, number)
 
     def move(self, client: str, number: int, src: str, dst: str, amount: int) -> None:
-        self.accounts[src].enter(client, number, -amount)
-        self.accounts[dst].enter(client, number, amount)
+        self.account(src).enter(client, number, -amount)
+        self.account(dst).enter(client, number, amount)
 
     # Writes.
 
@@ -120,7 +117,7 @@ class Ledger(captp.Object):
     @captp.method
     def close(self, client: str, number: int, name: str, dst: str) -> int:
         self.count(client, number)
-        self.move(client, number, name, dst, self.accounts[name].total)
+        self.move(client, number, name, dst, self.account(name).total)
         self.closed[name] = self.accounts.pop(name)
         mine = [other for other in self.closed if other.startswith(client)]
         for other in mine[:-CLOSED]:
@@ -169,18 +166,15 @@ class Ledger(captp.Object):
 
     @captp.method
     def total(self) -> int:
-        return sum(account.total for account in self.accounts.values())
+        return sum(self.account(name).total for name in self.accounts)
 
     @captp.method
-    async def report(self) -> tuple[Any, ...]:
+    def report(self) -> tuple[Any, ...]:
         """Return all there is: accounts, what was done, finished and noted, counts, what was closed."""
-        accounts = tuple(
-            (name, account.total, account.stamp.entries, tuple(account.shown))
-            for name, account in self.accounts.items()
-        )
+        named = [(name, self.account(name)) for name in self.accounts]
+        accounts = tuple((name, a.total, a.stamp.entries, tuple(a.shown)) for name, a in named)
         done, finished = tuple(self.done.items()), tuple(self.finished.items())
-        forgotten = tuple(self.forgotten.items())
-        closing = tuple(self.closed.items())
-        noted = [(client, await notes.noted()) for client, notes in self.notes.items()]
-        closed = [(name, await statement.balance()) for name, statement in closing]
-        return accounts, done, finished, forgotten, tuple(noted), tuple(closed)
+        notes = [(client, captp.near(theirs, TheNotes)) for client, theirs in self.notes.items()]
+        noted = tuple((client, tuple(theirs.numbers.items())) for client, theirs in notes)
+        closed = tuple((name, captp.near(ref, Account).total) for name, ref in self.closed.items())
+        return accounts, done, finished, tuple(self.forgotten.items()), noted, closed

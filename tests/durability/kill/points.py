@@ -45,7 +45,7 @@ POINTS = {
     "after-checkpoint": 4,
     "before-sweep": 4,
     "in-sweep": 4,
-    "in-load": 3,
+    "in-load": 60,
 }
 #: Pages between two checkpoints, seconds between two sweeps, and the objects that go with one commit, where
 #: these are to come more often than they would.
