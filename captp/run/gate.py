@@ -263,8 +263,8 @@ class Gate:
         except (StoreDamaged, StoreFull):
             # A sweep can wait, and what is damaged harms only those who call it.
             pass
-        self._tell(self._listener.swept, self._sweeper.deleted, self._sweeper.floating)
-        self._sweeper = None
+        sweeper, self._sweeper = self._sweeper, None
+        self._tell(self._listener.swept, sweeper.deleted, sweeper.floating, sweeper.freed)
 
     def _write(self, group: list[Commit]) -> None:
         changes = coalesced(change for commit in group for change in commit.changes)

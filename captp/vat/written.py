@@ -39,7 +39,7 @@ class Written:
 class DurableTrustee(Trustee):
     """A loop trustee that remembers what its turns wrote, and can refuse that they write."""
 
-    __slots__ = ("_postponed", "begun", "has_room", "written")
+    __slots__ = ("_postponed", "_warm", "begun", "has_room", "written")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         super().__init__(vat, heap)
@@ -49,6 +49,8 @@ class DurableTrustee(Trustee):
         self.begun: list[Arrival] = []
         #: By an object that is read now: those whose turns wait for it.
         self._postponed: dict[Oid, list[Object]] = {}
+        #: By one of those: what its turn has looked into so far, which stays in memory until that has run.
+        self._warm: dict[Oid, list[Object]] = {}
         #: Whether the store has room for more.
         self.has_room = True
 
@@ -65,6 +67,7 @@ class DurableTrustee(Trustee):
         self.vat.latches.hold(obj)
         self.vat.latches.wait(obj, message)
         self._postponed.setdefault(cold._entry.oid, []).append(obj)
+        self._warm.setdefault(obj._entry.oid, []).append(cold)
         self.warm(cold)
 
     def warm(self, cold: Object) -> None:
@@ -78,6 +81,12 @@ class DurableTrustee(Trustee):
         """Let the turns run that waited for an object."""
         for obj in self._postponed.pop(cold._entry.oid, ()):
             self.vat.latches.release(obj)
+
+    def cool(self) -> None:
+        """Let go of what turns looked into that have run by now; called after each batch."""
+        if self._warm:
+            waiting = {obj._entry.oid for objects in self._postponed.values() for obj in objects}
+            self._warm = {oid: objects for oid, objects in self._warm.items() if oid in waiting}
 
     def commit(self) -> None:
         written = self.written

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
 import captp
 from captp import E
@@ -119,6 +120,17 @@ async def test_a_turn_that_looks_into_what_is_not_in_memory_runs_when_it_is() ->
 
             assert await first == 3
             assert await second == (wanted, *((2, 1) if wanted == 1 else (1, 2)))
+
+
+async def test_a_turn_may_look_into_more_than_memory_has_room_for() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        await many(vat, 40)
+    async with captp.open_vat(key=KEY, store=store, limits=captp.Limits(objects_in_memory=3)) as vat:
+        with trio.fail_after(20):
+            assert await E(vat.root("box", Box)).sum_of_rows() == sum(range(40))
+        await E(vat.root("other", Box)).put(1)
+        assert loaded(vat) < 10
 
 
 async def test_a_plan_that_touches_what_is_not_in_memory_runs_when_it_is() -> None:

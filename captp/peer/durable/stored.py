@@ -149,6 +149,7 @@ class Stored:
         for obj in self._saver.taken:
             self._evicting.came(obj)
         self._saver.taken.clear()
+        self._trustee.cool()
         for obj in self._saver.live:
             self._pins.look(obj)
         self._saver.live.clear()
