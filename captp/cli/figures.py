@@ -53,7 +53,7 @@ class Figures:
             "0 objects left of it": self.objects_after == 0,
             "same sturdyref after the restart": self.same_sturdyref_after_restart,
             "introduction that outlives its introducer": self.handoff_survives_introducer,
-            "same balance after the restart": self.balance_after_restart == self.balance,
+            "same balance after the restart": self.balance_after_restart == 70,
             "deposits that outlive a kill": self.balance_kept and self.deposits > 0,
         }
         return [what for what, holds in wanted.items() if not holds]

@@ -55,7 +55,7 @@ def test_a_second_init_changes_nothing_and_says_so(home: Path) -> None:
         done.stdout,
         f"""\
 nothing changed: {home} is initialised already
-the flags were not applied: edit [listen] in {home}/captpd.toml
+the flags were not applied: edit {home}/captpd.toml
 vat main is <any>
 next: captpd run""",
     ), done.stdout

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +16,7 @@ from captpd.store.sqlite import SqliteStore
 from tests.durability.kill.ledger import COMMON, FUNDS
 from tests.durability.kill.model import Sender, Write
 
-__all__ = ["Client", "opened"]
+__all__ = ["Client", "opened", "short_rests"]
 
 #: Seconds in which an answer has to come, or the session to break.
 LONGEST_S = 20.0
@@ -32,8 +32,14 @@ DURABLE_CALLS = 3
 OFTEN = {"transfer": 70, "note": 10, "open": 3, "close": 3, "forget": 1, "refuse": 3, "read": 10}
 
 
-# A daemon is back within a second: who rested longer would meet one now and then only.
-router.LONGEST_REST_S = 0.1
+@contextmanager
+def short_rests() -> Iterator[None]:
+    """Let nobody rest long before a dial: a daemon is back within a second, and is soon killed again."""
+    usual, router.LONGEST_REST_S = router.LONGEST_REST_S, 0.1
+    try:
+        yield
+    finally:
+        router.LONGEST_REST_S = usual
 
 
 def _watcher(senders: dict[str, Sender]) -> captp.Object:

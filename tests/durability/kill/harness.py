@@ -13,7 +13,7 @@ import trio
 
 import captp
 from captp.lib.control import Control
-from tests.durability.kill.client import LONGEST_S, Client, opened
+from tests.durability.kill.client import LONGEST_S, Client, opened, short_rests
 from tests.durability.kill.daemon import Daemon, make_state, started
 from tests.durability.kill.model import Findings, Model, Sender
 from tests.durability.kill.points import POINTS
@@ -62,6 +62,7 @@ class Harness:
         """Make the state folder, and open two clients for the length of the block."""
         await trio.to_thread.run_sync(make_state, self._home)
         async with AsyncExitStack() as stack:
+            stack.enter_context(short_rests())
             for name in CLIENTS:
                 opening = opened(self._folder, name, Random(self._chance.random()))
                 self._clients.append(await stack.enter_async_context(opening))

@@ -25,7 +25,10 @@ RIGHT = Figures(
     cycle_collected=True,
     objects_after=0,
     same_sturdyref_after_restart=True,
-    balance_after_restart=0,
+    balance_after_restart=70,
+    deposits=20,
+    deposited=21,
+    balance_kept=True,
     handoff_survives_introducer=True,
 )
 
@@ -56,7 +59,9 @@ def test_everything_is_amiss_before_anything_was_found() -> None:
         ("cycle_collected", False),
         ("objects_after", 1),
         ("same_sturdyref_after_restart", False),
-        ("balance_after_restart", 70),
+        ("balance_after_restart", 0),
+        ("deposits", 0),
+        ("balance_kept", False),
         ("handoff_survives_introducer", False),
     ],
 )

@@ -344,7 +344,7 @@ def test_a_mistake_of_ours_costs_the_vat_its_collector_and_nothing_else(
     def fail(_walk: Any) -> Any:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(circles, "_circle", fail)
+    monkeypatch.setattr(circles, "circle_of", fail)
     scene = Scene()
     scene.here.has_faults = scene.there.has_faults = True
     theirs = Counter()
