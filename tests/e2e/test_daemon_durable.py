@@ -125,13 +125,17 @@ async def test_a_store_that_another_process_has_is_refused_with_its_pid(home: Pa
 
 async def _hold(command: list[str], *, task_status: trio.TaskStatus[trio.Process]) -> None:
     process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert await process.stdout.receive_some() == b"open\n"
-    task_status.started(process)
-    await process.wait()
     assert process.stdin is not None
-    await process.stdin.aclose()
-    await process.stdout.aclose()
+    assert process.stdout is not None
+    async with process.stdin, process.stdout:
+        try:
+            assert await process.stdout.receive_some() == b"open\n"
+            task_status.started(process)
+            await process.wait()
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
 
 
 async def test_status_shows_json_of_a_durable_vat(home: Path) -> None:
