@@ -3,12 +3,15 @@
 ``python -m tests.bench.durable --json FILE``. A vat in a process of its own, called over unix sockets by 100
 clients in another; each has 100 of 1,000 objects, calls one at random, waits for its answer, and calls the
 next. Every call writes a field. Volatile and durable passes take turns; the delay of the disk is injected.
+What a call waits longer for the disk is measured at 3,000 calls a second: with as many calls as there can be
+it would be the length of the queue.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import subprocess
 import sys
@@ -33,6 +36,10 @@ from tests.bench.report import table
 KEY = captp.PrivateKey.from_seed(b"b" * 32)
 CLIENTS, OBJECTS, EACH = 100, 1_000, 100
 PASS_S = 5.0
+#: Seconds before it, in which all clients make their first calls at once.
+WARM_S = 4.0
+#: Calls a second at which waiting is compared.
+PACE = 3_000
 #: Objects of one shelf, of which a vat with many objects has many.
 SHELF = 1_000
 
@@ -130,8 +137,11 @@ def serving(folder: Path, kind: str, sync_ms: float = 0.0) -> Any:
 # The clients.
 
 
-async def load(uri: str, seconds: float) -> tuple[float, list[float]]:
-    """Call from all clients for so long; return calls a second, and the seconds that each took."""
+async def load(uri: str, seconds: float, pace: float = math.inf) -> tuple[float, list[float]]:
+    """Call from all clients for so long, ``pace`` times a second at most.
+
+    Return calls a second, and the seconds that each took from when it was due.
+    """
     took: list[float] = []
 
     async def client(number: int) -> None:
@@ -143,10 +153,17 @@ async def load(uri: str, seconds: float) -> tuple[float, list[float]]:
             ready.append(number)
             while len(ready) < CLIENTS:
                 await trio.sleep(0.01)
-            until = trio.current_time() + seconds
-            while (began := trio.current_time()) < until:
+            rest = CLIENTS / pace
+            due = trio.current_time() + rest * chooser.random()
+            begun = due + WARM_S
+            until = begun + seconds
+            while due < until:
+                await trio.sleep_until(due)
                 await E(chooser.choice(cells)).add(1)
-                took.append(trio.current_time() - began)
+                now = trio.current_time()
+                if due >= begun:
+                    took.append(now - due)
+                due = due + rest if rest else now
 
     ready: list[int] = []
     async with captp.connect(uri, netlayers=[UnixNetlayer()]) as library:
@@ -157,36 +174,41 @@ async def load(uri: str, seconds: float) -> tuple[float, list[float]]:
     return len(took) / seconds, took
 
 
-def passes(kind: str, count: int, sync_ms: float = 0.0) -> tuple[float, float]:
-    """Return the median rate of some passes, and of the 99th percentiles of waiting, in seconds."""
-    rates, worst = [], []
-    for _ in range(count):
-        with tempfile.TemporaryDirectory() as name, serving(Path(name), kind, sync_ms) as (_, uri):
-            rate, took = trio.run(load, uri, PASS_S)
-        rates.append(rate)
-        worst.append(quantiles(took, n=100)[98])
-    return median(rates), median(worst)
+def one_pass(kind: str, sync_ms: float = 0.0, pace: float = math.inf) -> tuple[float, float]:
+    """Return the rate of one pass, and the 99th percentile of waiting, in seconds."""
+    with tempfile.TemporaryDirectory() as name, serving(Path(name), kind, sync_ms) as (_, uri):
+        rate, took = trio.run(load, uri, PASS_S, pace)
+    return rate, quantiles(took, n=100)[98]
 
 
 def rates(count: int) -> Figures:
-    """Calls a second with and without a store, on the disk as it is, and with one that takes 2 ms more."""
-    found: dict[str, list[tuple[float, float]]] = {"volatile": [], "durable": [], "slow": []}
+    """Calls a second with and without a store, on the disk as it is and with one that takes 2 ms more."""
+    volatile, durable, slow = [], [], []
     for _ in range(count):
-        found["volatile"].append(passes("volatile", 1))
-        found["durable"].append(passes("durable", 1))
-        found["slow"].append(passes("durable", 1, 2.0))
-    middle = {name: (median(r for r, _ in of), median(w for _, w in of)) for name, of in found.items()}
+        volatile.append(one_pass("volatile")[0])
+        durable.append(one_pass("durable")[0])
+        slow.append(one_pass("durable", 2.0)[0])
     return {
-        "volatile_per_s": round(middle["volatile"][0]),
-        "durable_per_s": round(middle["durable"][0]),
-        "slow_per_s": round(middle["slow"][0]),
-        "of_volatile": round(
-            median(d[0] / v[0] for d, v in zip(found["durable"], found["volatile"], strict=True)), 3
-        ),
-        "p99_added_ms": round(1000 * (middle["slow"][1] - middle["durable"][1]), 1),
-        "volatile_p99_ms": round(1000 * middle["volatile"][1], 1),
-        "durable_p99_ms": round(1000 * middle["durable"][1], 1),
-        "slow_p99_ms": round(1000 * middle["slow"][1], 1),
+        "volatile_per_s": round(median(volatile)),
+        "durable_per_s": round(median(durable)),
+        "slow_per_s": round(median(slow)),
+        "of_volatile": round(median(d / v for d, v in zip(durable, volatile, strict=True)), 3),
+    }
+
+
+def waiting(count: int) -> Figures:
+    """What 99 of 100 calls wait at most, at 3,000 calls a second, without a store and with a slow one."""
+    volatile, slow, made = [], [], []
+    for _ in range(count):
+        volatile.append(one_pass("volatile", pace=PACE)[1])
+        rate, worst = one_pass("durable", 2.0, PACE)
+        slow.append(worst)
+        made.append(rate)
+    return {
+        "calls_per_s": round(median(made)),
+        "volatile_p99_ms": round(1000 * median(volatile), 1),
+        "slow_p99_ms": round(1000 * median(slow), 1),
+        "p99_added_ms": round(1000 * median(s - v for s, v in zip(slow, volatile, strict=True)), 1),
     }
 
 
@@ -278,8 +300,9 @@ MEASURED: list[tuple[Callable[[int], Figures], str, list[Gate]]] = [
     (
         rates,
         "1,000 objects, 100 clients, a field written per call",
-        [Gate("slow_per_s", least=3000), Gate("p99_added_ms", most=10), Gate("of_volatile", least=0.1)],
+        [Gate("slow_per_s", least=3000), Gate("of_volatile", least=0.1)],
     ),
+    (waiting, "the same at 3,000 calls/s, with 2 ms a commit", [Gate("p99_added_ms", most=10)]),
     (recovery, "a start after a kill, 100,000 objects", [Gate("seconds", most=2)]),
     (many, "1,000,000 objects stored, 20,000 calls at random", [Gate("rss_mb", most=300)]),
 ]
