@@ -154,6 +154,24 @@ async def test_a_sender_restored_from_its_old_store_makes_no_call_twice(hosts: t
         assert await seen(there)() == (1, 2, 4)
 
 
+async def test_a_receiver_restored_from_its_old_store_is_told_and_goes_on(hosts: tuple[Host, Host]) -> None:
+    a, b = hosts
+    async with a.open() as here:
+        async with b.open() as there:
+            ledger = there.mint(there.root("ledger", Ledger))
+            assert await here.send_durable(ledger, "note", 1) == 1
+            before = dict(b.store.tables)
+            assert await here.send_durable(ledger, "note", 2) == 2
+            assert await here.send_durable(ledger, "note", 3) == 3
+        b.store.tables = before
+        async with b.open() as there:
+            with pytest.raises(captp.Broken, match="peer-rolled-back"):
+                await here.send_durable(ledger, "note", 4)
+            with trio.fail_after(5):
+                assert await here.send_durable(ledger, "note", 5) == 2
+            assert await seen(there)() == (1, 5)
+
+
 @pytest.mark.parametrize("victim", [0, 1], ids=["sender", "receiver"])
 async def test_each_call_runs_once_whoever_crashes_when(hosts: tuple[Host, Host], victim: int) -> None:
     """Cut the power at every commit of either side: the store is as it was then."""

@@ -98,13 +98,16 @@ class Inbox:
             if len(self._channels) >= self._peer.limits.durable_peers:
                 raise Overloaded("inbox-full: too many peers have sent durable calls here")
             channel = self._channels[peer] = Channel(low, low)
+        # The sender has results that were never made here.
+        was_ahead = low > channel.next
         self.done(peer, low)
         known = channel.calls.get(number)
         if known is not None and known.incarnation == incarnation:
             return known.result
-        if known is not None or not channel.floor <= number <= channel.next:
+        if was_ahead or known is not None or number < channel.floor:
             raise self._out_of_step(peer, channel, number)
-        if len(channel.calls) >= self._peer.limits.durable_results:
+        if number > channel.next or len(channel.calls) >= self._peer.limits.durable_results:
+            # One that is put off is not overtaken by those after it.
             raise Overloaded("inbox-full: too many results wait for you to say that you have them")
         channel.next = max(channel.next, number + 1)
         return self._run(Call(peer, incarnation, number, Promise(self._peer.vat)), channel, call)
@@ -112,7 +115,7 @@ class Inbox:
     def _out_of_step(self, peer: str, channel: Channel, number: int) -> Broken:
         self._peer.trace("error", "peer rolled back", peer=peer, expected=channel.next, came=number)
         text = f"peer-rolled-back: call {number} came, and {channel.next} was to be next"
-        if number > channel.next:
+        if number >= channel.next:
             channel.next = number + 1
             self._store_channel(peer, channel)
         return Broken(f"{text}; one of both vats was restored from an older copy")
