@@ -161,6 +161,33 @@ async def test_references_and_parts_are_there_again_cycles_included() -> None:
     assert found == ("the other", 7, True)
 
 
+def nested(levels: int) -> Any:
+    value: Any = (FrozenMap({"a": 1}), 2**70, Symbol("s"))
+    for level in range(levels):
+        value = Tagged("deep", value) if level % 3 else Tagged("tuple", (level, FrozenMap({"inner": value})))
+    return value
+
+
+@pytest.mark.parametrize("levels", [120, 300, 2000])
+async def test_state_may_be_deeper_than_any_message(levels: int) -> None:
+    store = MemoryStore()
+    async with opened(store) as vat:
+        box = Box(value=nested(levels))
+        await E(vat.root("box", lambda: box)).change("set", 1, vat.root("box", Box))
+    async with opened(store) as vat:
+        box = vat.root("box", Box)._anchor
+        await E(vat.root("box", Box)).change("append", 1)
+        found, wanted = box.value, nested(levels)
+        for _ in range(levels):
+            assert type(found) is type(wanted) is Tagged
+            assert found.tag == wanted.tag
+            found, wanted = found.value, wanted.value
+            if type(found) is tuple:
+                assert found[0] == wanted[0]
+                found, wanted = found[1]["inner"], wanted[1]["inner"]
+        assert found == wanted
+
+
 @pytest.mark.parametrize("value", [5, 2**70, "text", (1, 2), NULL, None])
 async def test_a_promise_in_state_is_its_value_once_it_has_one(value: Any) -> None:
     store = MemoryStore()

@@ -21,11 +21,12 @@ from captp.model.object import Object
 from captp.model.promise import FULFILLED, PENDING, Promise
 from captp.model.ref import Far, Ref
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+from captp.peer.durable.deep import Deep, built, flat
 
 __all__ = ["Codec", "MapRows", "kind_of"]
 
 _NULL, _INT, _SYMBOL, _TAGGED, _FAULT, _STURDYREF, _REF = range(7)
-_OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN = range(7, 14)
+_OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN, _DEEP = range(7, 15)
 
 _ID: Final = struct.Struct(">QI")
 _ROWS_FORM: Final = struct.Struct(">HQQ")
@@ -46,7 +47,7 @@ class _Mark:
         self.code = code
 
 
-_MARKS: Final = {code: _Mark(code) for code in (_TAGGED, _FAULT, _LIST, _SET, _MAP, _BROKEN)}
+_MARKS: Final = {code: _Mark(code) for code in (_TAGGED, _FAULT, _LIST, _SET, _MAP, _BROKEN, _DEEP)}
 _EXTS: Final = {code: _Ext(code, b"") for code in (_NULL, *_MARKS)}
 
 
@@ -87,10 +88,28 @@ class Codec:
             default=self._other, strict_types=True, unicode_errors="surrogatepass", autoreset=True
         )
 
-    def pack(self, value: Any) -> bytes:
-        """Return a value of state as bytes."""
-        packed: bytes = self._packer.pack(value)
+    def pack(self, parts: list[Any]) -> bytes:
+        """Return values of state as bytes."""
+        try:
+            return self._pack(parts)
+        except ValueError:
+            # One of them is nested deeper than MessagePack goes.
+            self.met.clear()
+            return self._pack([part if self._is_shallow(part) else Deep(part) for part in parts])
+
+    def _pack(self, parts: list[Any]) -> bytes:
+        packed: bytes = self._packer.pack(parts)
         return packed
+
+    def _is_shallow(self, part: Any) -> bool:
+        try:
+            # One more than it will lie deep.
+            self._pack([[part]])
+        except ValueError:
+            return False
+        finally:
+            self.met.clear()
+        return True
 
     def unpack(self, data: bytes) -> Any:
         """Return what was packed; containers of state come as list, dict and set. Raises StoreDamaged."""
@@ -125,6 +144,8 @@ class Codec:
             return [_EXTS[_MAP], *(part for pair in value.items() for part in pair)]
         if kind is MapRows:
             return _Ext(_ROWS, _ROWS_FORM.pack(value.number, value.next, value.count))
+        if kind is Deep:
+            return [_EXTS[_DEEP], *flat(value.value)]
         if kind is int:
             return _Ext(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
         if kind is Tagged:
@@ -200,6 +221,8 @@ class Codec:
             return Tagged(*rest)
         if code == _BROKEN:
             return self._lost(from_wire(rest[0]))
+        if code == _DEEP:
+            return built(rest)
         return Fault(*rest)
 
 
