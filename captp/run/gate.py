@@ -151,6 +151,9 @@ class Gate:
         while not done.wait(LOOK_S):
             if not self._thread.is_alive():
                 break
+            if not self._has_room:
+                # It may take until somebody makes room, and nothing else would run in this thread.
+                raise StoreFull("the disk is full, and this is stored only when there is room: make room")
         if self.failure is not None:
             raise self.failure
 

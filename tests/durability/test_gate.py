@@ -239,6 +239,17 @@ async def test_a_commit_for_which_there_is_no_room_is_tried_until_there_is(store
     assert scope.cancelled_caught
 
 
+async def test_a_sturdyref_is_not_waited_for_while_the_disk_is_full(store: SlowStore) -> None:
+    layer = MemoryNetwork().netlayer(KEY.public.designator)
+    async with captp.open_vat(key=KEY, store=store, listen=[layer]) as vat:
+        counter = await open_counter(vat)
+        store.refuse = captp.StoreFull("no room")
+        with pytest.raises(captp.StoreFull, match="make room"):
+            vat.mint(counter)
+        store.refuse = None
+        assert vat.mint(counter).reveal()
+
+
 async def test_a_vat_whose_disk_is_slow_runs_no_further_than_the_gate_holds(
     store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
