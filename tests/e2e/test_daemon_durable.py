@@ -129,7 +129,10 @@ async def _hold(command: list[str], *, task_status: trio.TaskStatus[trio.Process
     assert process.stdout is not None
     async with process.stdin, process.stdout:
         try:
-            assert await process.stdout.receive_some() == b"open\n"
+            said = b""
+            while not said.endswith(b"\n"):
+                said += await process.stdout.receive_some()
+            assert said == b"open\n"
             task_status.started(process)
             await process.wait()
         finally:
