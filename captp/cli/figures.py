@@ -61,8 +61,8 @@ class Figures:
     def summary(self) -> str:
         """Return the main figures in a line."""
         return (
-            f"{self.calls} calls, {self.round_trips} round trip; tables back to zero; same sturdyref and"
-            " balance after a kill; handoff survives gifter"
+            f"{self.calls} calls, {self.round_trips} round trip; empty tables; sturdyref and balance outlive"
+            " a kill; handoff outlives gifter"
         )
 
 

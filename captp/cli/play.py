@@ -219,8 +219,9 @@ class Play:
         # What was under way may have been made: nobody was told.
         figures.balance_kept = figures.deposited in (figures.deposits, figures.deposits + 1)
         self.screen.say(
-            f"A was killed in mid-deposit and runs again, at {'the same' if is_same else 'ANOTHER'}"
-            f" sturdyref; {figures.deposits} were acknowledged, {figures.deposited} are there"
+            f"A was killed while it ran deposits, and runs again at {'the same' if is_same else 'ANOTHER'}"
+            " sturdyref",
+            f"{figures.deposits} deposits were acknowledged, {figures.deposited} are there",
         )
         await self._client.go_on()
         figures.balance_after_restart = (await self._client.report("again"))["balance"]

@@ -82,6 +82,7 @@ class Hosted:
 
     record: Record
     interface: str = ""
+    state: str = IN_MEMORY
     sturdyref: captp.SturdyRef | None = None
     problem: str = ""
 
@@ -155,8 +156,11 @@ class Hosting:
         live = self.vats[record.vat].live
         # A vat that listens nowhere still has the object, for what else is in the vat.
         sturdyref = live.mint(ref, label=name, swiss=record.swiss) if live.locators else None
-        interface = shown_as(type(ref._anchor)).__name__
-        self._objects[name] = Hosted(record=record, interface=interface, sturdyref=sturdyref)
+        cls = type(ref._anchor)
+        # One that has more than state is made anew each time, also in a durable vat.
+        state = self.vats[record.vat].state if cls._captp_is_durable else IN_MEMORY
+        interface = shown_as(cls).__name__
+        self._objects[name] = Hosted(record=record, interface=interface, state=state, sturdyref=sturdyref)
         log.info("object made", extra=_fields(object=name, cls=record.class_path, vat=record.vat))
 
     # The control plane.
@@ -302,7 +306,7 @@ class Hosting:
             "interface": hosted.interface,
             "vat": hosted.record.vat,
             "made_by": hosted.record.by,
-            "state": self.vats[hosted.record.vat].state if hosted.record.vat in self.vats else IN_MEMORY,
+            "state": hosted.state,
             "problem": hosted.problem,
         }
 

@@ -84,8 +84,8 @@ def test_the_story_fits_a_screen_and_its_last_line_is_the_summary(tmp_path: Path
     assert "4 calls, 1 round trip" in done.stdout
     assert "4 calls, 4 round trips" in done.stdout
     said = (
-        r"ok: 4 calls, 1 round trip; tables back to zero; same sturdyref and balance after a kill;"
-        r" handoff survives gifter; \d+\.\d s"
+        r"ok: 4 calls, 1 round trip; empty tables; sturdyref and balance outlive a kill;"
+        r" handoff outlives gifter; \d+\.\d s"
     )
     assert re.fullmatch(said, lines[-1])
     cycle = re.search(r"6 rooms and members .*; 0 are left after (\d\.\d) s", done.stdout)
