@@ -137,6 +137,21 @@ async def test_only_a_sturdyref_and_what_outlives_the_vat_can_be_sent_durably() 
             vat.send_durable(nowhere(B), "note", object())
 
 
+async def test_whoever_pretends_to_be_rolled_back_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    net = MemoryNetwork()
+    async with opened(net, B) as there, opened(net, A) as here:
+        await here.enliven(there.mint(there.root("ledger", Ledger)))
+        (link,) = here.peer.router.links.values()
+        bootstrap = captp.E(captp.model.ref.view(here.peer.vat, link.session.bootstrap, captp.model.ref.Ref))
+        call = getattr(bootstrap, "captp:durable")
+        await broken(call(1, 1, 1, b"s", "m", (), None))
+        for number in range(10, 500, 10):
+            problem = await broken(call(number, 1, number, b"s", "m", (), None))
+            assert str(problem).startswith("peer-rolled-back")
+
+    assert sum(record.message == "peer rolled back" for record in caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     "args",
     [
