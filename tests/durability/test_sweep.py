@@ -144,6 +144,31 @@ async def test_what_was_held_at_the_end_alone_goes_after_the_next_start() -> Non
         await eventually(lambda: store.count("object") == 1)
 
 
+async def test_what_nothing_but_its_live_state_keeps_in_memory_goes_too() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        root = vat.root("root", TheNode)
+        first, (promise, resolver) = await root.make(0, 1), vat.promise()
+        await E(first).put(1, promise)
+        await root.drop(0)
+        del first
+        await eventually(lambda: store.count("object") == 1)
+        resolver.fulfill(None)
+
+
+async def test_an_object_is_let_go_of_when_nothing_in_it_is_live_any_more() -> None:
+    async with captp.open_vat(key=KEY, store=MemoryStore()) as vat:
+        root = vat.root("root", TheNode)
+        await E(root).put(1, vat.promise()[0])
+        stored_now = vat.peer.stored
+        assert stored_now is not None
+        oid = root._anchor._entry.oid
+        assert oid in stored_now._pins
+        await root.drop(1)
+
+        assert oid not in stored_now._pins
+
+
 @pytest.mark.parametrize("most", [3, 100_000])
 @pytest.mark.parametrize("seed", range(8))
 async def test_any_program_keeps_what_is_reachable_and_loses_the_rest(seed: int, most: int) -> None:
