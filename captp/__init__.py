@@ -174,6 +174,7 @@ if TYPE_CHECKING:
     from captp.run.live import open_vat as open_vat
     from captp.vat.owning import make_unique as make_unique
     from captp.vat.powers import enliven as enliven
+    from captp.vat.powers import later as later
     from captp.vat.powers import near as near
     from captp.vat.powers import outside as outside
     from captp.vat.powers import send_durable as send_durable
@@ -205,7 +206,7 @@ _HOMES = {
     "captp.model.values": "NULL Fault FrozenMap Symbol Tagged",
     "captp.run.live": "LiveVat connect open_vat",
     "captp.vat.owning": "make_unique",
-    "captp.vat.powers": "enliven near outside send_durable sleep within",
+    "captp.vat.powers": "enliven later near outside send_durable sleep within",
     "captp.vat.remote": "trust",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

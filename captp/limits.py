@@ -66,6 +66,8 @@ class Limits:
     outbox_age_s: float = 7 * 86_400.0
     durable_peers: int = 10_000
     durable_results: int = 4_096
+    # Timed calls, with all else that waits for a time.
+    timers: int = 100_000
     # Objects of a vat with a store whose state need not be in memory.
     objects_in_memory: int = 100_000
     # One turn of our own code.

@@ -258,6 +258,14 @@ def broken(home: Any, problem: Broken) -> Promise[Any]:
     return promise
 
 
+def fulfilled(home: Any, value: Any) -> Promise[Any]:
+    """Return a promise that is fulfilled already, with what is no promise."""
+    promise: Promise[Any] = Promise(home)
+    promise._state = FULFILLED
+    promise._value = value
+    return promise
+
+
 def add_waiter(promise: Promise[Any], waiter: Any) -> int:
     """Add one waiter, kept in order of arrival; return how many there are."""
     waiters = promise._waiters

@@ -22,7 +22,7 @@ from captp.model.keys import PrivateKey, PublicKey, derive
 from captp.model.locator import PeerLocator, SturdyRef, announcing
 from captp.model.object import Object
 from captp.model.own import Hold
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
+from captp.model.promise import Message, Promise, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, pressure, routing
@@ -236,8 +236,7 @@ class Peer:
     def tick(self, now: float) -> None:
         """Let time pass: due timers and dials, heartbeats, releases of quiet sessions."""
         self.now = now
-        for promise, error in self.timers.due(now):
-            self.vat.settle_now(promise, FULFILLED if error is None else BROKEN, error)
+        self.vat.outbox += self.timers.due(now)
         for attempt in self.router.due(now):
             self.dial(attempt)
         for settlement in self.exporter.expire(now):

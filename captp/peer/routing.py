@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from captp.errors import Timeout, WrongPeer
+from captp.errors import Overloaded, Timeout, WrongPeer
 from captp.model.faults import to_wire
 from captp.model.holding import LetGo
 from captp.model.locator import PeerLocator
@@ -24,6 +24,7 @@ from captp.model.promise import (
 from captp.model.ref import Far, Ref
 from captp.peer import care, pressure
 from captp.peer.durable.outbox import Reply
+from captp.peer.durable.timers import StoredTimer
 from captp.peer.enliven import enliven
 from captp.peer.handoff.receiver import introduced
 from captp.peer.letting import let_go_of
@@ -34,7 +35,19 @@ from captp.session.entries import WAITING, Answer, Question
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
 from captp.vat.arrivals import Arrival
-from captp.vat.effects import CallOff, Claim, Enliven, Outside, SendDurable, Shortened, Timer, Want, Watch
+from captp.vat.effects import (
+    CallOff,
+    Claim,
+    Enliven,
+    Later,
+    Outside,
+    SendDurable,
+    Shortened,
+    Timer,
+    Want,
+    Watch,
+)
+from captp.vat.lasting import Lasting
 from captp.vat.owning import claimed
 from captp.wire.dialect import SyrupCodec
 
@@ -180,8 +193,26 @@ def _outside(peer: Peer, effect: Outside) -> None:
 
 
 def _timer(peer: Peer, effect: Timer) -> None:
-    error = Timeout("the time given for this is over") if effect.breaks else None
-    peer.timers.add(peer.now + effect.seconds, effect.promise, error)
+    promise = effect.promise
+    if effect.breaks:
+        timeout = Settlement(promise, BROKEN, Timeout("the time given for this is over"))
+        peer.timers.add(peer.now + effect.seconds, timeout)
+    elif peer.stored is None:
+        peer.timers.add(peer.now + effect.seconds, Settlement(promise, FULFILLED, None))
+    else:
+        peer.stored.timers.wait(effect)
+
+
+def _later(peer: Peer, effect: Later) -> None:
+    message = effect.message
+    assert message.promise is not None
+    if len(peer.timers.waiting) >= peer.limits.timers:
+        problem = f"timers-full: {peer.limits.timers} timers wait in this vat; try again later"
+        settle(peer, Settlement(message.promise, BROKEN, Overloaded(problem)))
+    elif peer.stored is None:
+        peer.timers.add(peer.now + effect.seconds, message)
+    else:
+        peer.stored.timers.call(effect)
 
 
 def _watch(peer: Peer, effect: Watch) -> None:
@@ -229,9 +260,18 @@ def _replied(peer: Peer, reply: Reply) -> None:
     peer.stored.outbox.answered(reply)
 
 
-def _arrived(peer: Peer, arrival: Arrival) -> None:
+def _arrived(_peer: Peer, arrival: Arrival) -> None:
+    arrival.owner.settled(arrival)
+
+
+def _lasting(peer: Peer, promise: Lasting) -> None:
     assert peer.stored is not None
-    peer.stored.inbox.settled(arrival)
+    peer.stored.promises.settled(promise)
+
+
+def _due(peer: Peer, timer: StoredTimer) -> None:
+    assert peer.stored is not None
+    peer.stored.timers.due(timer)
 
 
 _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
@@ -248,6 +288,9 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     SendDurable: _send_durable,
     Reply: _replied,
     Arrival: _arrived,
+    Lasting: _lasting,
+    Later: _later,
+    StoredTimer: _due,
 }
 
 

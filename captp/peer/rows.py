@@ -13,7 +13,19 @@ from captp.errors import InvariantBroken, StoreDamaged
 __all__ = ["TABLES", "Change", "Verb", "coalesced", "packed", "unpacked"]
 
 #: Every table there is. A store keeps each as rows in the order of their keys, compared as bytes.
-TABLES: Final = ("meta", "object", "entry", "edge", "root", "swiss", "channel", "outbox", "inbox", "dead")
+TABLES: Final = (
+    "meta",
+    "object",
+    "entry",
+    "edge",
+    "root",
+    "swiss",
+    "channel",
+    "outbox",
+    "inbox",
+    "timer",
+    "dead",
+)
 
 
 @final

@@ -1,32 +1,29 @@
-"""Which promises time settles, and when: a heap, and equal times in the order of their making."""
+"""What time settles or sends, and when: a heap, and equal times in the order of their making."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from typing import Any
-
-from captp.errors import Broken
-from captp.model.promise import Promise
 
 
 class Timers:
-    """Promises that wait for a time; whoever owns them says what time it is."""
+    """Settlements, messages and stored timers that wait; whoever owns them says what time it is."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[float, int, Promise[Any], Broken | None]] = []
+        self.waiting: list[tuple[float, int, Any]] = []
         self._made = 0
 
-    def add(self, at: float, promise: Promise[Any], error: Broken | None) -> None:
-        """Have ``promise`` settle at a time, with None or as broken by ``error``."""
+    def add(self, at: float, item: Any) -> None:
+        """Have an item come at a time."""
         self._made += 1
-        heapq.heappush(self.waiting, (at, self._made, promise, error))
+        heapq.heappush(self.waiting, (at, self._made, item))
 
-    def due(self, now: float) -> Iterator[tuple[Promise[Any], Broken | None]]:
-        """Yield those whose time has come, and forget them."""
+    def due(self, now: float) -> list[Any]:
+        """Return those whose time has come, and forget them."""
+        due = []
         while self.waiting and self.waiting[0][0] <= now:
-            _, _, promise, error = heapq.heappop(self.waiting)
-            yield promise, error
+            due.append(heapq.heappop(self.waiting)[2])
+        return due
 
     @property
     def next_at(self) -> float | None:

@@ -322,7 +322,7 @@ async def open_vat(
                         layer.transport, key.public.designator, announcing("mp1", layer.hints())
                     )
                 if peer.stored is not None:
-                    peer.stored.outbox.begin()
+                    peer.stored.begin(trio.current_time())
                     pump.ring()
                 yield LiveVat(peer, layers, meter, pump)
             finally:

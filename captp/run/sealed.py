@@ -89,6 +89,7 @@ class Sealed:
             channels=list(self.every("channel")),
             outbox=list(self.every("outbox")),
             inbox=list(self.every("inbox")),
+            timers=list(self.every("timer")),
         )
 
     def begin(self) -> None:

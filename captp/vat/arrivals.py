@@ -1,4 +1,4 @@
-"""Durable calls that came from a peer, at their turn: that it ran is told apart from what came of it.
+"""Calls that run exactly once, at their turn: that one ran is told apart from what came of it.
 
 waiting --its turn begins--> begun --its result is there--> settled; waiting --refused--> settled.
 What has begun is stored with the turn's own commit, also when the turn is rolled back, and never runs again.
@@ -28,16 +28,17 @@ DURABLE: Final = _Durable()
 
 
 class Arrival(Promise[Any]):
-    """The result of one durable call; ``call`` says whose it is, and which."""
+    """The result of one such call; ``owner`` is told that it begins, and that it is settled."""
 
-    __slots__ = ("call", "message")
+    __slots__ = ("call", "message", "owner")
 
     _reported: ClassVar[bool] = True
 
-    def __init__(self, home: Any, call: Any) -> None:
+    def __init__(self, home: Any, owner: Any, call: Any) -> None:
         super().__init__(home)
+        self.owner = owner
         self.call = call
-        #: What the message of the call had as its arguments: the method, and its own.
+        #: What the message of the call had as its arguments, the method and its own; None until it begins.
         self.message: Any = None
 
 
@@ -61,5 +62,5 @@ def put_back(begun: list[Arrival], message: Message) -> None:
     """Let a durable call be as it was before its turn, which is to run again."""
     arrival = message.promise
     if type(arrival) is Arrival:
-        message.args = arrival.message
+        message.args, arrival.message = arrival.message, None
         begun.remove(arrival)

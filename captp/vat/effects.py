@@ -9,7 +9,8 @@ from typing import Any
 from attrs import define, frozen
 
 from captp.model.locator import SturdyRef
-from captp.model.promise import Promise
+from captp.model.promise import Message, Promise
+from captp.vat.lasting import Lasting
 
 
 @frozen
@@ -52,6 +53,14 @@ class Timer:
 
 
 @frozen
+class Later:
+    """A message to send ``seconds`` from now."""
+
+    message: Message
+    seconds: float
+
+
+@frozen
 class Enliven:
     """A promise to settle with what a sturdyref names; dials are repeated for ``retry_for`` seconds."""
 
@@ -90,7 +99,7 @@ CURRENT_VAT: ContextVar[Any] = ContextVar("captp_current_vat")
 class SendDurable:
     """A call to make exactly once, whatever ends in between; its result settles ``promise``."""
 
-    promise: Promise[Any]
+    promise: Lasting
     sturdyref: SturdyRef
     method: str
     args: tuple[Any, ...]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from captp.errors import NotDurable, NotNear, UsageError
-from captp.model.interface import Interface, interface_of, promise_class
+from captp.model.interface import Interface, interface_of, promise_class, selector_of
 from captp.model.locator import SturdyRef
+from captp.model.object import Object
 from captp.model.own import Lent
-from captp.model.promise import Promise, Reference
+from captp.model.promise import Message, Promise, Reference
 from captp.model.ref import settled
 from captp.vat.cold import look_into
-from captp.vat.effects import CURRENT_VAT, Enliven, Outside, SendDurable, Timer
+from captp.vat.effects import CURRENT_VAT, Enliven, Later, Outside, SendDurable, Timer
+from captp.vat.lasting import Lasting
 
+P = ParamSpec("P")
 T = TypeVar("T")
 I = TypeVar("I", bound=Interface)  # noqa: E741
 
@@ -57,9 +60,9 @@ def send_durable(sturdyref: SturdyRef, method: str, /, *args: Any, **kwargs: Any
     """Call a method of what a sturdyref names exactly once, also if both vats end in between.
 
     The call is stored with this turn's commit and is made again until its answer is. Calls of one vat to
-    another arrive in order. The promise is for this run of the vat: after a restart the call goes on and its
-    result is for nobody. Breaks with NotDurable for an ``async def`` method, and where either vat has no
-    store. A peer that is no durable vat of captp gets the call at most once.
+    another arrive in order. Where the promise is kept in state it is there after a restart, too. Breaks
+    with NotDurable for an ``async def`` method, and where either vat has no store. A peer that is no durable
+    vat of captp gets the call at most once.
     """
     vat = _current("send_durable")
     return durable_send(vat, sturdyref, method, args, kwargs)
@@ -74,20 +77,55 @@ def durable_send(
         raise UsageError(f"send_durable() takes a SturdyRef, which outlives its session, not a {kind}")
     if not vat.is_gated:
         raise NotDurable("send_durable() needs a store, so that calls outlive their vat: open_vat(store=...)")
-    frozen_args, frozen_kwargs = vat.owning.frozen(args, kwargs or None)
-    if vat.crossed:
-        vat.owning.undo()
-        raise NotDurable("a unique or borrowed reference does not outlive this vat: share it first")
-    promise: Promise[Any] = Promise(vat)
+    frozen_args, frozen_kwargs = _frozen(vat, args, kwargs)
+    promise = Lasting(vat)
     vat.emit(SendDurable(promise, sturdyref, method, frozen_args, frozen_kwargs))
     return promise
 
 
+def later(seconds: float, called: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Promise[T]:
+    """Call a method of an object of this vat after ``seconds``; return a promise for its result.
+
+    ``called`` is a marked ``def`` method of an object of this vat, which the call holds. In a durable vat
+    the call is stored with this turn's commit, and runs once, in a later run of the vat where its time comes
+    then or came between. Breaks with Overloaded over ``limits.timers``.
+    """
+    vat = _current("later")
+    _check_seconds(seconds)
+    obj: Any = getattr(called, "__self__", None)
+    row = type(obj)._captp_rows.get(selector_of(called.__name__)) if isinstance(obj, Object) else None
+    if row is None:
+        raise UsageError(
+            "captp.later() takes a marked method of an object of this vat: captp.later(60, self.close)"
+        )
+    if row.is_fiber:
+        raise UsageError(f"{row.name}() is async: captp.later() calls def methods, which outlive this vat")
+    if vat.is_gated and not type(obj)._captp_is_durable:
+        raise NotDurable(f"a {type(obj).__name__} has more than state, and is not stored")
+    target = vat.reference(obj)
+    frozen_args, frozen_kwargs = _frozen(vat, args, kwargs)
+    promise: Promise[Any] = Lasting(vat) if vat.is_gated else Promise(vat)
+    vat.emit(Later(Message(target, row.selector, frozen_args, frozen_kwargs, promise), seconds))
+    return promise
+
+
+def _frozen(vat: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Freeze arguments that may have to outlive this vat."""
+    frozen = vat.owning.frozen(args, kwargs or None)
+    if vat.crossed:
+        vat.owning.undo()
+        raise NotDurable("a unique or borrowed reference does not outlive this vat: share it first")
+    return frozen
+
+
 def sleep(seconds: float) -> Promise[None]:
-    """Return a promise that is fulfilled after ``seconds``, by the vat's clock."""
+    """Return a promise that is fulfilled after ``seconds``, by the vat's clock.
+
+    Where it is kept in the state of a durable vat it is there after a restart, too.
+    """
     vat = _current("sleep")
     _check_seconds(seconds)
-    promise: Promise[None] = Promise(vat)
+    promise: Promise[None] = Lasting(vat) if vat.is_gated else Promise(vat)
     vat.emit(Timer(promise, seconds))
     return promise
 

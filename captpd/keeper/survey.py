@@ -23,9 +23,10 @@ __all__ = ["Survey", "survey"]
 
 #: How the tables of the head are called where they are counted.
 _COUNTED: Final = {"object": "objects", "entry": "entries", "root": "roots", "swiss": "sturdyrefs"}
-#: Durable calls that wait, and results that are kept.
-_LETTERS: Final = ("outbox", "inbox")
+#: Durable calls that wait, results that are kept, and timers.
+_LETTERS: Final = ("outbox", "inbox", "timer")
 _OBJECT_KEY: Final = 8
+_TIMER_KEY: Final = 8
 _PLACE: Final = 10
 
 _Ends = Counter[tuple[int, bool]]
@@ -61,8 +62,8 @@ class _Surveyor:
         self._maps: dict[bytes, tuple[int, int]] = {}
         self._entries: Counter[bytes] = Counter()
         self._met: list[tuple[int, bool, int]] = []
-        stand_ins: list[Any] = [_no_name, self._find, self._reference, _nothing]
-        self._codec = Codec(*stand_ins)
+        stand_ins: Any = _StandIns(self._met)
+        self._codec = Codec(stand_ins)
 
     def survey(self) -> Survey:
         head = self._head()
@@ -83,7 +84,8 @@ class _Surveyor:
         self._counts_agree(head)
         reached = _reached(starts, edges)
         self.found.counts = {name: self._rows[table] for table, name in _COUNTED.items()}
-        self.found.counts["durable calls"] = sum(self._rows[table] for table in _LETTERS)
+        self.found.counts["durable calls"] = self._rows["outbox"] + self._rows["inbox"]
+        self.found.counts["timers"] = self._rows["timer"]
         self.found.counts["orphans"] = sum(oid not in reached for oid in self._objects)
         return self.found
 
@@ -118,6 +120,8 @@ class _Surveyor:
             return f"o{oid}" + (f" ({kind.name})" if kind is not None else "")
         if table in (*_LETTERS, "edge", "dead"):
             key = key[1:] if table == "edge" else key
+            if len(key) == _TIMER_KEY:
+                return f"timer {int.from_bytes(key, 'big')}"
             return f"{key[:12].decode('ascii', 'replace')}…/{int.from_bytes(key[-8:], 'big')}"
         # A swiss number's HMAC is no secret; a root's name is the program's.
         return key.hex()[:12] if table == "swiss" else repr(key.decode("utf-8", "replace"))
@@ -175,14 +179,6 @@ class _Surveyor:
                 if number not in self._kinds:
                     self._tell("object", key, f"it leads to an object of kind {number}, which is not known")
 
-    def _find(self, oid: int, number: int) -> tuple[int, int]:
-        self._met.append((oid, True, number))
-        return oid, number
-
-    def _reference(self, place: tuple[int, int]) -> tuple[int, int]:
-        self._met[-1] = (place[0], False, place[1])
-        return place
-
     def _places(self, table: str) -> Iterator[int]:
         for key, value in self._all(table):
             try:
@@ -197,7 +193,7 @@ class _Surveyor:
     # What has to agree.
 
     def _edges(self) -> dict[int | None, list[int]]:
-        """Return what each object leads to, under None what durable calls do; compare it with values."""
+        """Return what each object leads to, under None what calls and timers do; compare it with values."""
         edges: defaultdict[int | None, list[int]] = defaultdict(list)
         for key, value in self._all("edge"):
             stored: _Ends = Counter(ends(value))
@@ -244,9 +240,24 @@ def _reached(starts: set[int], edges: dict[int | None, list[int]]) -> set[int]:
     return reached
 
 
-def _no_name(_obj: Any) -> tuple[int, int]:
-    raise AssertionError("nothing is packed here")
+class _StandIns:
+    """What values lead to, as ids: each that is met is noted, with whether it is a part, and its kind."""
 
+    def __init__(self, met: list[tuple[int, bool, int]]) -> None:
+        self._met = met
 
-def _nothing(_problem: Any) -> None:
-    """Stand for what was not fulfilled."""
+    def find(self, oid: int, number: int) -> tuple[int, int]:
+        self._met.append((oid, True, number))
+        return oid, number
+
+    def reference(self, place: tuple[int, int]) -> tuple[int, int]:
+        self._met[-1] = (place[0], False, place[1])
+        return place
+
+    promised = reference
+
+    def fulfilled(self, value: Any) -> Any:
+        return value
+
+    def lost(self, _problem: Any) -> None:
+        """Stand for what was not fulfilled."""

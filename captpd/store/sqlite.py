@@ -25,7 +25,9 @@ from captpd.store.place import NO_ROOM, Place, Reserve, new_file, sync_folder
 __all__ = ["FORMAT", "SqliteStore"]
 
 #: The format that this version writes.
-FORMAT: Final = 1
+FORMAT: Final = 2
+#: The tables that each later format has more than the one before.
+_ADDED: Final = {2: ("timer",)}
 #: "ctps": tells the file from another program's.
 APPLICATION: Final = 0x63747073
 RESERVE_BYTES: Final = 16 * 2**20
@@ -299,20 +301,22 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
             raise StoreTooNew(
                 f"{path} has format {version}, this version writes {FORMAT}; use the version that wrote it"
             )
-        if version != FORMAT or names != set(TABLES):
+        wanted = set(TABLES).difference(*(names for added, names in _ADDED.items() if added > version))
+        if version < 1 or names != wanted:
             raise StoreDamaged(
-                f"{path} has format {version} and tables {' '.join(sorted(names))}, expected {FORMAT} and"
-                f" {' '.join(sorted(TABLES))}; restore it from a copy"
+                f"{path} has format {version} and tables {' '.join(sorted(names))}, expected"
+                f" {' '.join(sorted(wanted))}; restore it from a copy"
             )
     if database.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
         raise StoreUnusable(f"{path} lies where SQLite can keep no log; choose another place for the store")
     for setting in _SETTINGS:
         database.execute(f"PRAGMA {setting}").fetchall()
-    if is_new:
-        # In one transaction: a process that is killed here leaves an empty file.
+    if version < FORMAT:
+        # In one transaction: a process that is killed here leaves an empty file, or one of the older format.
         database.execute("BEGIN IMMEDIATE")
         for name in TABLES:
-            database.execute(f"CREATE TABLE {name} (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)")
+            if name not in names:
+                database.execute(f"CREATE TABLE {name} (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)")
         database.execute(f"PRAGMA application_id = {APPLICATION}")
         database.execute(f"PRAGMA user_version = {FORMAT}")
         database.execute("COMMIT")

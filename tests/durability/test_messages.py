@@ -13,6 +13,7 @@ import captp
 from captp import E
 from captp.net.memory import MemoryNetwork
 from captp.run.live import LiveVat
+from captp.run.store import Store
 from tests.durability.memory_store import MemoryStore
 
 
@@ -71,9 +72,9 @@ class Host:
         self.store = MemoryStore()
         self._net = net
 
-    def open(self, store: MemoryStore | None = None) -> Any:
+    def open(self, store: Store | None = None, **settings: Any) -> Any:
         layer = self._net.netlayer(self.key.public.designator)
-        return captp.open_vat(key=self.key, store=store or self.store, listen=[layer])
+        return captp.open_vat(key=self.key, store=store or self.store, listen=[layer], **settings)
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ async def test_state_may_be_deeper_than_any_message(levels: int) -> None:
 
 
 @pytest.mark.parametrize("value", [5, 2**70, "text", (1, 2), NULL, None])
-async def test_a_promise_in_state_is_its_value_once_it_has_one(value: Any) -> None:
+async def test_a_promise_in_state_that_is_fulfilled_stays_so(value: Any) -> None:
     store = MemoryStore()
     async with opened(store) as vat:
         box = E(vat.root("box", Box))
@@ -206,8 +206,9 @@ async def test_a_promise_in_state_is_its_value_once_it_has_one(value: Any) -> No
     async with opened(store) as vat:
         rows = dict((await E(vat.root("box", Box)).shown()).value[1])
 
-        assert (type(rows[1]), rows[1]) == (type(value), value)
-        assert captp.same(rows[2], vat.root("other", Box))
+        found = await rows[1]
+        assert (type(found), found) == (type(value), value)
+        assert captp.same(await rows[2], vat.root("other", Box))
 
 
 async def test_what_is_live_in_state_stays_in_memory_and_breaks_at_the_end() -> None:

@@ -29,6 +29,7 @@ class Folder(captp.Object):
     part: Part
     rows: captp.Map[str, Any]
     friends: captp.List[Any]
+    answer: captp.Promise[Any] | None = None
 
     @captp.method
     def fill(self, me: Any, away: captp.SturdyRef) -> None:
@@ -37,6 +38,7 @@ class Folder(captp.Object):
         self.rows["plain"] = 1
         self.friends.append(me)
         captp.send_durable(away, "note", me)
+        self.answer = captp.later(3600, self.let_go)
 
     @captp.method
     def let_go(self) -> None:
@@ -44,7 +46,7 @@ class Folder(captp.Object):
 
 
 async def filled() -> MemoryStore:
-    """Return a store with objects of every shape, a durable call that waits, and two orphans."""
+    """Return a store with objects of every shape, a durable call and a timer that wait, and two orphans."""
     store, net = MemoryStore(), MemoryNetwork()
     away = captp.SturdyRef(captp.PeerLocator.make("memory", AWAY.public.designator, {}), b"s" * 32)
     layer = net.netlayer(KEY.public.designator)
@@ -67,7 +69,7 @@ async def test_a_whole_store_is_counted_and_orphans_are_no_damage() -> None:
     found = surveyed(await filled())
 
     assert found.problems == []
-    assert str(found) == "8 objects, 3 entries, 1 roots, 1 sturdyrefs, 1 durable calls, 2 orphans"
+    assert str(found) == "9 objects, 3 entries, 1 roots, 1 sturdyrefs, 1 durable calls, 1 timers, 2 orphans"
 
 
 async def test_another_key_is_told_for_every_row() -> None:

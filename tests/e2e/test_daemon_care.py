@@ -106,7 +106,7 @@ async def test_check_counts_what_is_whole_and_names_what_is_damaged(home: Path) 
     damaged = await asked(home, "check")
 
     assert (whole.returncode, whole.stderr) == (0, "")
-    counts = "1 objects, 0 entries, 1 roots, 1 sturdyrefs, 0 durable calls, 0 orphans"
+    counts = "1 objects, 0 entries, 1 roots, 1 sturdyrefs, 0 durable calls, 0 timers, 0 orphans"
     assert whole.stdout == f"main: ok: {counts}\n"
     assert damaged.returncode == 1
     assert damaged.stdout == "main: damaged: object o1: it is not what was written there\n"
@@ -277,5 +277,5 @@ async def test_a_store_and_a_backup_of_a_later_captpd_are_refused(home: Path, tm
         database.execute("PRAGMA user_version = 9")
     database.close()
 
-    assert "has format 9, this version writes 1" in refusal(await asked(home, "check"))
+    assert "has format 9, this version writes 2" in refusal(await asked(home, "check"))
     assert "has format 2, and this captpd reads up to 1" in refusal(await asked(home, "restore", str(file)))

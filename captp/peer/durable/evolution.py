@@ -89,7 +89,7 @@ class Evolution:
         kind = self._old.by_number[number]
         for version, step in self._steps[number]:
             state = self._step(rows.oid, kind, version, step, state)
-        obj = self._loader.shell(rows.oid, number)
+        obj = self._loader.find(rows.oid, number)
         where = f"{kind.name}: what its migrations made of object o{rows.oid}"
         for name, field in type(obj)._captp_fields.items():
             if name not in state and not field.has_default:

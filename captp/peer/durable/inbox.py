@@ -19,7 +19,6 @@ from captp.errors import Broken, Disconnected, NotFound, Overloaded
 from captp.model.faults import from_wire, portable, to_wire
 from captp.model.promise import BROKEN, FULFILLED, PENDING, Message, Promise
 from captp.model.ref import Ref
-from captp.peer.durable.kept import edge_key
 from captp.peer.durable.saving import Saver
 from captp.peer.rows import Change, Verb, packed, unpacked
 from captp.vat.arrivals import DURABLE, Arrival
@@ -128,7 +127,7 @@ class Inbox:
     def _run(self, call: Call, channel: Channel, what: tuple[Any, ...]) -> Promise[Any]:
         swiss, method, args, kwargs = what
         vat = self._peer.vat
-        call.result = result = Arrival(vat, call)
+        call.result = result = Arrival(vat, self, call)
         channel.calls[call.number] = call
         try:
             target: Ref = self._peer.registry.fetch(swiss, self._peer.now)
@@ -168,9 +167,7 @@ class Inbox:
                 break
             call, key = channel.calls.pop(number), letter_key(peer, number)
             if call.has_row:
-                self._saver.changes.append(Change(Verb.DELETE, "inbox", key))
-            if call.has_edges:
-                self._saver.changes.append(Change(Verb.DELETE, "edge", edge_key("inbox", key)))
+                self._saver.forget("inbox", key, had_edges=call.has_edges)
         self._store_channel(peer, channel)
 
     def _store(self, call: Call, state: int, value: Any) -> None:

@@ -73,8 +73,8 @@ def entry_key(owner: bytes, number: int, place: int) -> bytes:
 
 
 def edge_key(table: str, key: bytes) -> bytes:
-    """Return the key of the edges of a row; durable calls in both directions may have one key."""
-    return table[:1].encode() + key if table in ("outbox", "inbox") else key
+    """Return the key of the edges of a row; what is no object's may have the key of another row."""
+    return table[:1].encode() + key if table in ("outbox", "inbox", "timer") else key
 
 
 def ends(edges: bytes) -> Iterator[tuple[int, bool]]:

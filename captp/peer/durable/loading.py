@@ -16,11 +16,14 @@ from captp.errors import Broken, Disconnected, StoreDamaged, Unpassable
 from captp.model.idents import Oid
 from captp.model.migration import Fields
 from captp.model.object import Object, edges
-from captp.model.promise import Promise, broken
+from captp.model.promise import Promise, broken, fulfilled
+from captp.model.ref import Ref
 from captp.peer.durable.kept import Kept, Places, State, object_key
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.portrait import Codec, MapRows
+from captp.peer.durable.promises import Promises
 from captp.vat.heap import HeapEntry
+from captp.vat.lasting import Lasting
 from captp.vat.written import DurableTrustee
 
 if TYPE_CHECKING:
@@ -48,14 +51,35 @@ class Loader:
         self.trustee = vat.trustee
         self._kinds = kinds
         self._incarnation = incarnation
-        self.codec = Codec(self._name, self.shell, vat.reference, self._lost)
+        self.promises = Promises(vat)
+        self.codec = Codec(self)
         #: Those that messages wait for, until they are loaded.
         self.wanted: dict[Oid, Object] = {}
 
-    def _name(self, obj: Object) -> tuple[int, int]:
+    # What the codec asks.
+
+    def name(self, obj: Object) -> tuple[int, int]:
+        """Return an Object's id, and the number of its kind."""
         return obj._entry.oid, self._kinds.of(type(obj)).number
 
-    def _lost(self, problem: Broken | None) -> Promise[Any]:
+    def reference(self, obj: Object) -> Ref:
+        """Return a reference to an Object."""
+        return self._vat.reference(obj)
+
+    def fulfilled(self, value: Any) -> Promise[Any]:
+        """Return a promise that is fulfilled already."""
+        return fulfilled(self._vat, value)
+
+    def holder(self, promise: Lasting) -> Object:
+        """Return the Object that stands for a promise which outlives this run."""
+        return self.promises.holder(promise)
+
+    def promised(self, obj: Object) -> Promise[Any]:
+        """Return the promise that such an Object stands for."""
+        return self.promises.of(obj)
+
+    def lost(self, problem: Broken | None) -> Promise[Any]:
+        """Return a promise that is broken: as it was, or for want of its session."""
         return broken(
             self._vat,
             problem
@@ -66,7 +90,7 @@ class Loader:
             ),
         )
 
-    def shell(self, oid: int, number: int) -> Object:
+    def find(self, oid: int, number: int) -> Object:
         """Return the object with an id, empty if its state is not in memory."""
         obj = self._vat.heap.find(Oid(oid))
         if obj is None:
@@ -77,6 +101,8 @@ class Loader:
             self._vat.heap.enter(obj, HeapEntry(Oid(oid), self._vat.trustee))
             self.chill(obj)
         return obj
+
+    # Objects whose state is not in memory.
 
     def chill(self, obj: Object) -> None:
         """Have the state of an empty object read when somebody calls it."""

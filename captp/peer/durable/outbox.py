@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from attrs import define, field
@@ -19,14 +20,16 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Ref, view
 from captp.model.values import FrozenMap
 from captp.peer.durable.inbox import Inbox, letter_key
-from captp.peer.durable.kept import edge_key
+from captp.peer.durable.promises import Promises
 from captp.peer.durable.saving import Saver
 from captp.peer.router import Link, Waiter
 from captp.peer.rows import Change, Verb, packed, unpacked
 from captp.session.session import DUR
 from captp.vat.effects import SendDurable
+from captp.vat.lasting import Lasting
 
 if TYPE_CHECKING:
+    from captp.peer.durable.stored import Image
     from captp.peer.peer import Peer
 
 __all__ = ["CHANNEL_OUT", "DONE", "SEND", "Outbox", "Reply"]
@@ -54,9 +57,9 @@ class Letter:
     method: str
     args: tuple[Any, ...]
     kwargs: FrozenMap | None
-    promise: Promise[Any]
-    size: int
-    has_edges: bool
+    promise: Lasting
+    size: int = 0
+    has_edges: bool = False
     reply: Reply | None = None
 
 
@@ -94,12 +97,20 @@ class Channel:
 class Outbox:
     """All durable calls of one vat that are not answered."""
 
-    def __init__(self, peer: Peer, saver: Saver, inbox: Inbox, incarnation: int, wall_ahead: float) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        saver: Saver,
+        promises: Promises,
+        inbox: Inbox,
+        image: Image,
+    ) -> None:
         self._peer = peer
         self._saver = saver
+        self._promises = promises
         self._inbox = inbox
-        self._incarnation = incarnation
-        self._wall_ahead = wall_ahead
+        self._incarnation = image.incarnation
+        self._wall_ahead = image.wall_ahead
         self._channels: dict[str, Channel] = {}
         self._look_at = LOOK_S
 
@@ -111,24 +122,15 @@ class Outbox:
             self._channels[name] = Channel(name, following, has_row=True)
         for key, value in rows:
             has_edges, data = unpacked(value, 2)
-            incarnation, made, sturdyref, method, args, kwargs = self._saver.codec.unpack(data)
-            number = int.from_bytes(key[-8:], "big")
-            promise: Promise[Any] = Promise(self._peer.vat)
-            letter = Letter(
-                number,
-                incarnation,
-                made,
-                sturdyref,
-                method,
-                args,
-                kwargs,
-                promise,
-                len(value),
-                has_edges,
-            )
+            incarnation, made, *what, holder = self._saver.codec.unpack(data)
+            sturdyref, method, args, kwargs = what
+            number, promise = int.from_bytes(key[-8:], "big"), self._promises.restored(holder)
+            letter = Letter(number, incarnation, made, sturdyref, method, args, kwargs, promise)
+            letter.size, letter.has_edges = len(value), has_edges
             channel = self._channels[key[:-8].decode()]
             channel.letters[number] = letter
             channel.size += letter.size
+            letter.promise.decider = partial(self._keep, channel, letter)
 
     def begin(self) -> None:
         """Send what was left from before."""
@@ -146,20 +148,32 @@ class Outbox:
             text = f"outbox-full: {len(channel.letters)} durable calls wait for this peer; try again later"
             self._peer.vat.settle_now(effect.promise, BROKEN, Overloaded(text))
             return
-        number, made = channel.next, self._peer.now + self._wall_ahead
-        channel.next += 1
-        what, method, args = effect.sturdyref, effect.method, effect.args
         kwargs = None if effect.kwargs is None else FrozenMap(effect.kwargs)
-        parts = [self._incarnation, made, what, method, args, kwargs]
-        key = letter_key(name, number)
-        has_edges = self._saver.letter(Verb.INSERT, "outbox", key, parts, had_edges=False)
-        size = len(self._saver.changes[-1 - has_edges].value)
-        letter = channel.letters[number] = Letter(
-            number, self._incarnation, made, what, method, args, kwargs, effect.promise, size, has_edges
-        )
+        what = (effect.sturdyref, effect.method, effect.args, kwargs)
+        made = self._peer.now + self._wall_ahead
+        letter = Letter(channel.next, self._incarnation, made, *what, effect.promise)
+        channel.next += 1
+        letter.size = self._store(Verb.INSERT, channel, letter)
+        channel.letters[letter.number] = letter
         channel.size += letter.size
+        letter.promise.decider = partial(self._keep, channel, letter)
         self._store_channel(channel)
         self._go(channel)
+
+    def _store(self, verb: Verb, channel: Channel, letter: Letter) -> int:
+        """Write the row of a letter; return its size in bytes."""
+        obj = letter.promise.holder
+        holder = None if obj is None else self._peer.vat.reference(obj)
+        what = (letter.sturdyref, letter.method, letter.args, letter.kwargs)
+        parts = [letter.incarnation, letter.made, *what, holder]
+        key = letter_key(channel.peer, letter.number)
+        letter.has_edges = self._saver.letter(verb, "outbox", key, parts, had_edges=letter.has_edges)
+        return len(self._saver.changes[-1 - letter.has_edges].value)
+
+    def _keep(self, channel: Channel, letter: Letter, _promise: Lasting) -> None:
+        """Say in the row of a letter what stands for its promise."""
+        if letter.number in channel.letters:
+            self._store(Verb.REPLACE, channel, letter)
 
     # Sending.
 
@@ -266,9 +280,7 @@ class Outbox:
         del channel.letters[letter.number]
         channel.size -= letter.size
         key = letter_key(channel.peer, letter.number)
-        self._saver.changes.append(Change(Verb.DELETE, "outbox", key))
-        if letter.has_edges:
-            self._saver.changes.append(Change(Verb.DELETE, "edge", edge_key("outbox", key)))
+        self._saver.forget("outbox", key, had_edges=letter.has_edges)
         self._peer.vat.ring()
 
     def _store_channel(self, channel: Channel) -> None:

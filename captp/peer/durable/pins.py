@@ -2,7 +2,7 @@
 
 loose --it is saved with something live in it--> pinned, and stays in memory --saved without--> loose.
 A pin is no root: what pins alone hold may be swept. A promise in the state of a pinned object that has
-settled since is a value by now, and has to be saved once more.
+settled since, or follows one that is stored, can be said by now, and its object is saved once more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from captp.model.object import Object, edges
 from captp.model.promise import BROKEN, PENDING, Promise, Reference
 from captp.model.ref import Ref
 from captp.vat.circles import circle_of
+from captp.vat.lasting import lasting
 from captp.vat.reach import trusted, without_collector
 from captp.vat.walk import Walk
 
@@ -37,7 +38,7 @@ class Pins:
         self._vat = vat
         self._objects: dict[Oid, Object] = {}
         self._round: Iterator[Oid] = iter(())
-        #: Promises that had settled when their objects were last looked at.
+        #: Promises of which rows could say what they are when their objects were last looked at.
         self._known: WeakSet[Promise[Any]] = WeakSet()
 
     def __contains__(self, oid: Oid) -> bool:
@@ -59,7 +60,7 @@ class Pins:
                 obj._entry.kept = None
 
     def settled(self) -> list[Object]:
-        """Return some of those in which a promise has become a value."""
+        """Return some of those in which a promise has become a value, or one that outlives this run."""
         found = []
         for _ in range(min(LOOKS, len(self._objects))):
             oid = next(self._round, None)
@@ -72,9 +73,8 @@ class Pins:
         return found
 
     def _has_news(self, obj: Object) -> bool:
-        news = [
-            p for p in edges(obj) if isinstance(p, Promise) and p._state != PENDING and p not in self._known
-        ]
+        promises = [p for p in edges(obj) if isinstance(p, Promise) and p not in self._known]
+        news = [p for p in promises if p._state != PENDING or lasting(p) is not None]
         self._known.update(news)
         return bool(news)
 
@@ -102,7 +102,9 @@ def is_loose(obj: Object) -> bool:
 
 
 def _is_sayable(part: object) -> bool:
-    if isinstance(part, Promise) and part._state != PENDING:
+    if isinstance(part, Promise):
+        if part._state == PENDING:
+            return lasting(part) is not None
         return part._state == BROKEN or not isinstance(part._value, Reference) or _is_sayable(part._value)
     obj = part._anchor if isinstance(part, Ref) else part
     return isinstance(obj, Object) and type(obj)._captp_is_durable

@@ -8,8 +8,7 @@ The bytes are read by this vat alone: there are no limits here but that of Messa
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgpack
 
@@ -18,24 +17,20 @@ from captp.model.containers import List, Map, Set
 from captp.model.faults import from_wire, to_wire
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.object import Object
-from captp.model.promise import FULFILLED, PENDING, Promise
+from captp.model.promise import BROKEN, FULFILLED, Promise
 from captp.model.ref import Far, Ref
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.peer.durable.deep import Deep, built, flat
+from captp.vat.lasting import Lasting, lasting
 
-__all__ = ["Codec", "MapRows", "kind_of"]
+__all__ = ["Codec", "MapRows", "Things", "kind_of"]
 
 _NULL, _INT, _SYMBOL, _TAGGED, _FAULT, _STURDYREF, _REF = range(7)
-_OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN, _DEEP = range(7, 15)
+_OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN, _DEEP, _FULFILLED, _PROMISE = range(7, 17)
 
 _ID: Final = struct.Struct(">QI")
 _ROWS_FORM: Final = struct.Struct(">HQQ")
 _Ext: Final = msgpack.ExtType
-
-
-#: What MessagePack has itself; integers as far as they fit.
-_PLAIN: Final = frozenset({str, bytes, bool, float, type(None)})
-_WORD: Final = 2**63
 
 
 class _Mark:
@@ -47,7 +42,9 @@ class _Mark:
         self.code = code
 
 
-_MARKS: Final = {code: _Mark(code) for code in (_TAGGED, _FAULT, _LIST, _SET, _MAP, _BROKEN, _DEEP)}
+_MARKS: Final = {
+    code: _Mark(code) for code in (_TAGGED, _FAULT, _LIST, _SET, _MAP, _BROKEN, _DEEP, _FULFILLED)
+}
 _EXTS: Final = {code: _Ext(code, b"") for code in (_NULL, *_MARKS)}
 
 
@@ -62,25 +59,47 @@ class MapRows:
         self.count = count
 
 
-class Codec:
-    """Packs the state of one vat; ``name`` gives an Object's id and kind, ``find`` the Object of an id.
+class Things(Protocol):
+    """What values of state lead to besides data, as whoever holds the codec has it."""
 
-    ``lost`` makes the promise for one that was not fulfilled: broken as it was, or for want of its session.
+    def name(self, obj: Object) -> tuple[int, int]:
+        """Return an Object's id, and the number of its kind."""
+        ...
+
+    def find(self, oid: int, number: int) -> Object:
+        """Return the Object of an id."""
+        ...
+
+    def reference(self, obj: Object) -> Ref:
+        """Return a reference to an Object."""
+        ...
+
+    def fulfilled(self, value: Any) -> Promise[Any]:
+        """Return a promise that is fulfilled already."""
+        ...
+
+    def lost(self, problem: Broken | None) -> Promise[Any]:
+        """Return one that is broken: as it was, or for want of its session."""
+        ...
+
+    def holder(self, promise: Lasting) -> Object:
+        """Return the Object that stands for a promise which outlives this run."""
+        ...
+
+    def promised(self, obj: Object) -> Promise[Any]:
+        """Return the promise that such an Object stands for."""
+        ...
+
+
+class Codec:
+    """Packs the state of one vat.
+
     After ``pack`` the Objects that were met are in ``met``, with whether each is held itself or by a
     reference; whoever calls it empties that.
     """
 
-    def __init__(
-        self,
-        name: Callable[[Object], tuple[int, int]],
-        find: Callable[[int, int], Object],
-        reference: Callable[[Object], Ref],
-        lost: Callable[[Broken | None], Promise[Any]],
-    ) -> None:
-        self._name = name
-        self._find = find
-        self._reference = reference
-        self._lost = lost
+    def __init__(self, things: Things) -> None:
+        self._things = things
         self.met: list[tuple[Object, bool]] = []
         #: Whether something was packed that is live, and will be lost.
         self.has_live = False
@@ -164,22 +183,24 @@ class Codec:
             if not type(value)._captp_is_durable:
                 return self._gone()
             self.met.append((value, True))
-            return _Ext(_OBJECT, _ID.pack(*self._name(value)))
+            return _Ext(_OBJECT, _ID.pack(*self._things.name(value)))
         if isinstance(value, Ref):
             anchor = value._anchor
             if type(anchor) is Far or not type(anchor)._captp_is_durable:
                 return self._gone()
             self.met.append((anchor, False))
-            return _Ext(_REF, _ID.pack(*self._name(anchor)))
+            return _Ext(_REF, _ID.pack(*self._things.name(anchor)))
         assert isinstance(value, Promise)
         if value._state == FULFILLED:
-            inner = value._value
-            # What this gives is packed as it is, and not looked at again.
-            is_plain = type(inner) in _PLAIN or (type(inner) is int and -_WORD <= inner < _WORD)
-            return inner if is_plain else self._other(inner)
-        if value._state == PENDING:
+            return [_EXTS[_FULFILLED], value._value]
+        if value._state == BROKEN:
+            return [_EXTS[_BROKEN], to_wire(value._value)]
+        promise = lasting(value)
+        if promise is None:
             return self._gone()
-        return [_EXTS[_BROKEN], to_wire(value._value)]
+        obj = self._things.holder(promise)
+        self.met.append((obj, False))
+        return _Ext(_PROMISE, _ID.pack(*self._things.name(obj)))
 
     def _gone(self) -> Any:
         self.has_live = True
@@ -187,9 +208,11 @@ class Codec:
 
     def _ext(self, code: int, data: bytes) -> Any:
         if code == _REF:
-            return self._reference(self._find(*_ID.unpack(data)))
+            return self._things.reference(self._things.find(*_ID.unpack(data)))
         if code == _OBJECT:
-            return self._find(*_ID.unpack(data))
+            return self._things.find(*_ID.unpack(data))
+        if code == _PROMISE:
+            return self._things.promised(self._things.find(*_ID.unpack(data)))
         if code in _MARKS:
             return _MARKS[code]
         if code == _SYMBOL:
@@ -204,7 +227,7 @@ class Codec:
             transport, designator, hints, swiss = msgpack.unpackb(data)
             return SturdyRef(PeerLocator.make(transport, designator, hints), swiss)
         if code == _GONE:
-            return self._lost(None)
+            return self._things.lost(None)
         raise ValueError(code)
 
     def _built(self, parts: Any) -> Any:
@@ -219,8 +242,10 @@ class Codec:
             return dict(zip(rest[::2], rest[1::2], strict=True))
         if code == _TAGGED:
             return Tagged(*rest)
+        if code == _FULFILLED:
+            return self._things.fulfilled(rest[0])
         if code == _BROKEN:
-            return self._lost(from_wire(rest[0]))
+            return self._things.lost(from_wire(rest[0]))
         if code == _DEEP:
             return built(rest)
         return Fault(*rest)

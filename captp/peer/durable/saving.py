@@ -105,6 +105,13 @@ class Saver:
         data = self.codec.pack(parts)
         return self._row(verb, table, key, packed(bool(self.codec.met), data), had_edges=had_edges)
 
+    def forget(self, table: str, key: bytes, *, had_edges: bool) -> None:
+        """Delete such a row."""
+        self.changes.append(Change(Verb.DELETE, table, key))
+        if had_edges:
+            self.let_go += 1
+            self.changes.append(Change(Verb.DELETE, "edge", edge_key(table, key)))
+
     def _row(self, verb: Verb, table: str, key: bytes, value: bytes, *, had_edges: bool) -> bool:
         """Write a row, and beside it what was met in it; return whether that is anything."""
         self.changes.append(Change(verb, table, key, value))

@@ -26,6 +26,7 @@ from captp.peer.durable.loading import Loader, Rows
 from captp.peer.durable.outbox import CHANNEL_OUT, Outbox
 from captp.peer.durable.pins import Pins
 from captp.peer.durable.saving import Saver
+from captp.peer.durable.timers import StoredTimers
 from captp.peer.outputs import Commit, Load, Sweep
 from captp.peer.rows import Change, Verb, packed, unpacked
 from captp.vat.written import DurableTrustee, Written
@@ -58,6 +59,7 @@ class Image:
     channels: Iterable[tuple[bytes, bytes]] = ()
     outbox: Iterable[tuple[bytes, bytes]] = ()
     inbox: Iterable[tuple[bytes, bytes]] = ()
+    timers: Iterable[tuple[bytes, bytes]] = ()
 
 
 class Stored:
@@ -86,10 +88,19 @@ class Stored:
         self._sweep_at: float | None = None
         self._is_sweeping = False
         self.inbox = Inbox(peer, self._saver)
-        self.outbox = Outbox(peer, self._saver, self.inbox, image.incarnation, image.wall_ahead)
+        self.promises = promises = self._loader.promises
+        self.outbox = Outbox(peer, self._saver, promises, self.inbox, image)
+        self.timers = StoredTimers(peer, self._saver, promises, image.wall_ahead)
         channels = list(image.channels)
         self.inbox.restore([row for row in channels if row[0].startswith(CHANNEL_IN)], image.inbox)
         self.outbox.restore([row for row in channels if row[0].startswith(CHANNEL_OUT)], image.outbox)
+        self.timers.restore(image.timers)
+
+    def begin(self, now: float) -> None:
+        """Go on with what was left from before: durable calls, and timers."""
+        self._peer.now = now
+        self.outbox.begin()
+        self.timers.begin()
 
     def root(self, name: str, make: Callable[[], Object]) -> Ref:
         """Return the object that has a name; it is made, and named, where there is none."""
@@ -118,7 +129,7 @@ class Stored:
 
     def reference(self, place: tuple[int, int]) -> Ref:
         """Return a reference to a stored object, which need not be in memory."""
-        return self._peer.vat.reference(self._loader.shell(*place))
+        return self._peer.vat.reference(self._loader.find(*place))
 
     def change(self, change: Change) -> None:
         """Have a row changed with the next commit."""
@@ -139,13 +150,19 @@ class Stored:
             written.clear()
         if self._trustee.begun:
             for arrival in self._trustee.begun:
-                self.inbox.begun(arrival)
+                arrival.owner.begun(arrival)
             self._trustee.begun.clear()
         wanted = tuple(oid for oid in self._loader.wanted if oid not in self._asked)
         if wanted:
             self._asked.update(wanted)
             outputs.append(Load(wanted))
         changes = self._saver.take()
+        while self.promises.fresh:
+            fresh, self.promises.fresh = self.promises.fresh, []
+            for promise in fresh:
+                if promise.decider is not None:
+                    promise.decider(promise)
+            changes += self._saver.take()
         for obj in self._saver.taken:
             self._evicting.came(obj)
         self._saver.taken.clear()

@@ -162,7 +162,26 @@ def test_a_store_that_lacks_a_table_is_damaged(path: Path) -> None:
 
     expected = " ".join(sorted(TABLES))
     there = " ".join(sorted(set(TABLES) - {"root"}))
-    assert f"and tables {there}, expected {FORMAT} and {expected};" in refusal(path, StoreDamaged)
+    assert f"and tables {there}, expected {expected};" in refusal(path, StoreDamaged)
+
+
+def test_a_store_of_an_earlier_format_becomes_one_of_this(path: Path) -> None:
+    made(path)
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO root VALUES (x'01', x'02')")
+        database.execute("DROP TABLE timer")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+
+    for _ in range(2):
+        store = SqliteStore(path)
+        store.open()
+        assert store.get("root", b"\x01") == b"\x02"
+        assert store.count("timer") == 0
+        store.close()
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+    database.close()
 
 
 def test_a_log_without_its_database_is_not_thrown_away(path: Path) -> None:

@@ -59,6 +59,7 @@ DEFAULTS = {
     "outbox_age_s": 604_800.0,
     "durable_peers": 10_000,
     "durable_results": 4_096,
+    "timers": 100_000,
     "objects_in_memory": 100_000,
     "turn_sends": 10_000,
     "plan_steps": 256,
