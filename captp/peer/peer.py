@@ -35,7 +35,7 @@ from captp.peer.outputs import Batch, Dial, Hangup, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
 from captp.peer.timers import Timers
-from captp.session.handshake import Channel
+from captp.session.handshake import RUN, Channel
 from captp.session.session import DGC, DUR, Session
 from captp.vat.effects import Enliven
 from captp.vat.vat import Vat
@@ -105,7 +105,8 @@ class Peer:
 
     def _also(self) -> tuple[str, ...]:
         """Return the extensions that not every vat has."""
-        return (DGC,) * self.cycle_settings.enabled + (DUR,) * (self.stored is not None)
+        durable = () if self.stored is None else (DUR, f"{RUN}{self.stored.incarnation}")
+        return (DGC,) * self.cycle_settings.enabled + durable
 
     # Inputs.
 
@@ -356,13 +357,7 @@ class Peer:
         self.links.pop(session, None)
         pressure.let_go(self, link)
         self.vat.queues.close(link.source)
-        name = session.hello.location.designator if session.hello is not None else ""
-        short = name[:12] or "an unknown peer"
-        reason = Disconnected(
-            f"the session with {short} has ended: {why}; enliven the sturdyref again",
-            peer=name,
-            incarnation=link.conn,
-        )
+        reason = routing.gone(session.hello, why)
         for answer in list(session.tables.answers.values()):
             self.vat.settling.release(answer)
         for settlement in (*session.end(reason), *self.exporter.ended(session)):

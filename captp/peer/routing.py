@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from captp.errors import Overloaded, Timeout, WrongPeer
+from captp.errors import Disconnected, Overloaded, Timeout, WrongPeer
 from captp.model.faults import to_wire
 from captp.model.holding import LetGo
 from captp.model.locator import PeerLocator
@@ -32,6 +32,7 @@ from captp.peer.order import next_hop, takes_detour
 from captp.peer.outputs import Call
 from captp.peer.router import CROSSED, DUPLICATE, Link
 from captp.session.entries import WAITING, Answer, Question
+from captp.session.handshake import Hello
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
 from captp.vat.arrivals import Arrival
@@ -339,6 +340,14 @@ def wrong_peer(dialled: PeerLocator) -> WrongPeer:
         " its owner for a new one",
         peer=dialled.designator,
     )
+
+
+def gone(hello: Hello | None, why: str) -> Disconnected:
+    """Return the error for what was live in a session that has ended."""
+    name, run = ("", 0) if hello is None else (hello.location.designator, hello.incarnation)
+    who = (name[:12] or "an unknown peer") + (f", run {run} of its store," if run else "")
+    text = f"the session with {who} has ended: {why}; enliven the sturdyref again"
+    return Disconnected(text, peer=name, incarnation=run)
 
 
 def _ended(peer: Peer, link: Link, effect: Ended) -> None:

@@ -24,6 +24,8 @@ class SessionView:
     conn: int
     peer: str
     transport: str
+    #: Which run of its store the peer is in; 0 where it has none.
+    incarnation: int
     state: str
     codec: str
     dialled: bool
@@ -97,6 +99,7 @@ def _session(peer: Peer, link: Link) -> SessionView:
         conn=link.conn,
         peer=_name(link),
         transport=session.channel.transport,
+        incarnation=0 if session.hello is None else session.hello.incarnation,
         state=session.state.value,
         codec=session.codec.name if session.codec is not None else "",
         dialled=link.dialled is not None,

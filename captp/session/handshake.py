@@ -8,6 +8,7 @@ neither can be stripped or moved to another connection; the OCapN one over ``<my
 from __future__ import annotations
 
 import hmac
+import re
 from enum import Enum
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from captp.wire.ops import START, Op
 from captp.wire.syrup import encode
 
 VERSION: Final = "1.0"
+
+#: The name of an extension that announces nothing but a number: which run of its store a vat is.
+RUN: Final = "run="
+_DIGITS: Final = re.compile(r"[0-9]{1,20}")
 
 #: Netlayers that prove the dialled side always, and the dialler only where it offers it.
 ONE_SIDED: Final = frozenset({"websocket"})
@@ -109,6 +114,12 @@ class Hello:
     extensions: tuple[str, ...]
     side_id: bytes
     session_id: bytes
+
+    @property
+    def incarnation(self) -> int:
+        """Which run of the peer's store this is, as it says; 0 where it has none."""
+        said = (name[len(RUN) :] for name in self.extensions if name.startswith(RUN))
+        return next((int(number) for number in said if _DIGITS.fullmatch(number)), 0)
 
 
 @frozen

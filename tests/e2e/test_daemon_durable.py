@@ -73,12 +73,15 @@ async def test_a_session_of_a_daemon_that_was_killed_breaks_and_its_sturdyref_wo
             await daemon.end(signal.SIGKILL)
         with trio.fail_after(LONGEST_S):
             reason = await gone
-            with pytest.raises(captp.Disconnected):
+            with pytest.raises(captp.Disconnected, match="run 1 of its store") as broken:
                 await captp.E(live).add(1)
         async with running(home):
             assert await captp.E(vat.enliven(shared)).add(1) == 2
+            (session,) = vat.view().sessions
+            assert (broken.value.incarnation, session.incarnation) == (1, 2)
 
     assert reason.data["class"] == "Disconnected"
+    assert "run 1 of its store" in reason.message
 
 
 async def test_a_store_of_a_class_that_is_gone_is_refused_with_one_line(home: Path, tmp_path: Path) -> None:
