@@ -21,6 +21,8 @@ from captp.model.weight import SIZED, weight_of
 from captp.vat.cold import Postponed
 from captp.vat.turns import Turns, find
 
+_Call = tuple[str, tuple[Any, ...], Any]
+
 __all__ = ["calls_in", "failures", "run_many"]
 
 #: Bytes that each call of a batch may have in its answer at least: that its result is too large.
@@ -30,53 +32,73 @@ SHORT: Final = 256
 SMALL: Final = frozenset({int, bool, type(None), float})
 
 
+class _Under:
+    """A batch that is under way: its calls, what those gave that have run, and bytes left for the others."""
+
+    __slots__ = ("broken", "calls", "left", "values")
+
+    def __init__(self, calls: list[_Call], most: int) -> None:
+        self.calls = calls
+        self.values: list[Any] = []
+        self.broken: list[tuple[int, Any]] = []
+        # The calls may be small and what they give large, and all of it is one message.
+        self.left = most - SHORT * len(calls)
+
+
 def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
-    """Run the calls of a batch, one turn after the other, and answer it."""
-    answer = _answer(vat, obj, message.args)
-    if message.promise is not None:
-        vat.settle_now(message.promise, BROKEN if isinstance(answer, Broken) else FULFILLED, answer)
+    """Run the calls of a batch, one turn after the other, and answer it.
+
+    One that looks into an object that is not in memory has the rest of the batch wait for that.
+    """
+    batch: Any = message.args
+    if type(batch) is not _Under:
+        calls = _calls(batch, vat.limits.plan_steps)
+        if isinstance(calls, Broken):
+            if message.promise is not None:
+                vat.settle_now(message.promise, BROKEN, calls)
+            return None
+        # Each counts as a delivery of its own: others have their go as soon.
+        vat.also_ran += len(calls)
+        batch = _Under(calls, vat.limits.message_bytes)
+    cold = _go_on(vat, obj, batch)
+    if cold is not None:
+        message.args = batch
+        vat.trustee.postpone(message, obj, cold)
+    elif message.promise is not None:
+        vat.settle_now(message.promise, FULFILLED, (tuple(batch.values), tuple(batch.broken)))
     return None
 
 
-def _answer(vat: Any, obj: Object, batch: tuple[Any, ...]) -> Any:
-    turns, limits, rows = vat.turns, vat.limits, rows_of(type(obj))
-    calls = _calls(batch, limits.plan_steps)
-    if isinstance(calls, Broken):
-        return calls
-    # Each counts as a delivery of its own: others have their go as soon.
-    vat.also_ran += len(calls)
-    turn = turns.turn
-    values: list[Any] = []
-    broken: list[Any] = []
-    # The calls may be small and what they give large, and all of it is one message.
-    left = limits.message_bytes - SHORT * len(calls)
-    for name, args, kwargs in calls:
+def _go_on(vat: Any, obj: Object, batch: _Under) -> Object | None:
+    """Run the calls of a batch that have not run; return the object that the next of them waits for."""
+    turns, rows = vat.turns, rows_of(type(obj))
+    turn, values = turns.turn, batch.values
+    for name, args, kwargs in batch.calls[len(values) :] if values else batch.calls:
         row = rows.get(name)
         if row is None or row.is_fiber:
             value = _run(turns, obj, name, args, kwargs)
         else:
             value = turn(obj, row, args, kwargs)
-        if type(value) is Postponed:
-            # The calls before it have run, so that the batch cannot begin anew.
-            turns.trustee.warm(value.obj)
-            value = Overloaded("an object that this call looks into is not in memory yet: call again")
         if type(value) in SMALL:
             values.append(value)
             continue
+        if type(value) is Postponed:
+            cold: Object = value.obj
+            return cold
         fault = to_wire(value) if isinstance(value, Broken) else None
         weight = weight_of(fault or value) if fault or type(value) in SIZED else 0
-        if weight > left:
-            most = limits.message_bytes
+        if weight > batch.left:
+            most = vat.limits.message_bytes
             fault = to_wire(Overloaded(f"its turn is done, but the answer has more than {most} bytes"))
         else:
-            left -= weight
+            batch.left -= weight
         if fault is not None:
-            broken.append((len(values), fault))
+            batch.broken.append((len(values), fault))
         values.append(value if fault is None else None)
-    return tuple(values), tuple(broken)
+    return None
 
 
-def _calls(batch: tuple[Any, ...], most: int) -> list[tuple[str, tuple[Any, ...], Any]] | BadArguments:
+def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
     """Return name, arguments and keyword arguments of each call, or what is wrong with them."""
     match batch:
         case (names, counts, tuple(given), *more) if len(more) <= 1:
@@ -102,7 +124,7 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[tuple[str, tuple[Any, ...]
     parts: tuple[Any, ...] = (names, counts, kwargses)
     if not all(type(part) is tuple and len(part) == size for part in parts):
         return BadArguments("bad-args: a batch has as many names as counts")
-    calls: list[tuple[str, tuple[Any, ...], Any]] = []
+    calls: list[_Call] = []
     end = 0
     for name, count, kwargs in zip(*parts, strict=True):
         if type(count) is not int or count < 0 or type(name) is not str:
@@ -126,8 +148,10 @@ def _size(names: Any, counts: Any, given: tuple[Any, ...], kwargses: Any) -> int
     return len(given) // counts if type(counts) is int and counts > 0 else None
 
 
-def calls_in(batch: tuple[Any, ...]) -> int:
+def calls_in(batch: Any) -> int:
     """Return how many calls a batch is while it waits; at least one, also for what is no batch."""
+    if type(batch) is _Under:
+        return len(batch.calls) - len(batch.values)
     match batch:
         case (names, counts, tuple(given), *more) if len(more) <= 1:
             return _size(names, counts, given, more[0] if more else None) or 1

@@ -122,6 +122,28 @@ async def test_a_turn_that_looks_into_what_is_not_in_memory_runs_when_it_is() ->
             assert await second == (wanted, *((2, 1) if wanted == 1 else (1, 2)))
 
 
+async def test_a_batch_waits_where_it_looks_into_what_is_not_in_memory_and_goes_on_there() -> None:
+    store, net = MemoryStore(), MemoryNetwork()
+    calls = [captp.Call(Pair.sum), captp.Call(Pair.fill), captp.Call(Pair.swap), captp.Call(Pair.sum)]
+
+    def opened(**settings: Any) -> Any:
+        layer = net.netlayer(KEY.public.designator)
+        return captp.open_vat(key=KEY, store=store, listen=[layer], **settings)
+
+    async with opened() as vat:
+        await E(vat.root("pair", Pair)).fill()
+        sturdyref = vat.mint(vat.root("pair", Pair))
+    for limits in (captp.Limits(), captp.Limits(objects_in_memory=1)):
+        async with opened(limits=limits) as vat, captp.open_vat(netlayers=[net.netlayer("client")]) as client:
+            pair = captp.trust(await client.enliven(sturdyref), Pair)
+            with trio.fail_after(10):
+                first, _, swapped, last = [o.unwrap() for o in await pair.apply_many(calls)]
+            # Each has run once: what was undone has left nothing.
+            assert (first, swapped[1:], last) == (3, (2, 1), 3)
+            assert await E(vat.root("pair", Pair)).swap() == (swapped[0] + 1, 1, 2)
+            vat.peer.check()
+
+
 async def test_a_turn_may_look_into_more_than_memory_has_room_for() -> None:
     store = MemoryStore()
     async with captp.open_vat(key=KEY, store=store) as vat:
