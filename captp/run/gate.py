@@ -56,7 +56,7 @@ class Listener(Protocol):
         """Take what was read of an object, None where that is damaged."""
         ...
 
-    def swept(self, deleted: int, floating: int, freed: list[int]) -> None:
+    def swept(self, deleted: int, floating: int, freed: list[int], damage: str) -> None:
         """Take note of how many objects a sweep deleted, how many float, and which memory still has."""
         ...
 
@@ -260,14 +260,18 @@ class Gate:
 
     def _sweep(self, go_on: Callable[[Sweeper], bool | None]) -> None:
         assert self._sweeper is not None
+        damage = ""
         try:
             if go_on(self._sweeper) is not False:
                 return
-        except (StoreDamaged, StoreFull):
-            # A sweep can wait, and what is damaged harms only those who call it.
+        except StoreDamaged as problem:
+            # What is damaged harms only those who call it.
+            damage = str(problem)
+        except StoreFull:
+            # A sweep can wait.
             pass
         sweeper, self._sweeper = self._sweeper, None
-        self._tell(self._listener.swept, sweeper.deleted, sweeper.floating, sweeper.freed)
+        self._tell(self._listener.swept, sweeper.deleted, sweeper.floating, sweeper.freed, damage)
 
     def _write(self, group: list[Commit]) -> None:
         changes = coalesced(change for commit in group for change in commit.changes)

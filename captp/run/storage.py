@@ -95,9 +95,11 @@ class Storage:
         self._stored.loaded(oid, bundle)
         self._pump.ring()
 
-    def swept(self, deleted: int, floating: int, freed: list[int]) -> None:
+    def swept(self, deleted: int, floating: int, freed: list[int], damage: str) -> None:
         """Take note that a sweep has ended."""
-        self._stored.swept(deleted, floating, freed, trio.current_time())
+        self._pump.peer.now = trio.current_time()
+        self._stored.swept(deleted, floating, freed, damage)
+        self._pump.ring()
 
     def has_room(self, has_room: bool) -> None:
         """Take note whether the disk has room for more."""

@@ -307,7 +307,9 @@ async def test_a_sweep_deletes_nothing_when_a_row_of_edges_is_not_in_its_place()
     assert store.tables["object"] == before
 
 
-async def test_a_row_that_a_sweep_cannot_read_stops_the_sweep_and_not_the_vat() -> None:
+async def test_a_row_that_a_sweep_cannot_read_stops_the_sweep_and_not_the_vat(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = MemoryStore()
     async with captp.open_vat(key=KEY, store=store) as vat:
         await vat.root("hit", TheNode).make(0, 1)
@@ -324,3 +326,5 @@ async def test_a_row_that_a_sweep_cannot_read_stops_the_sweep_and_not_the_vat() 
             await vat.root("hit", TheNode).seen()
 
         assert await other.get(0).seen() == (4, ())
+    (line,) = [record for record in caplog.records if record.message == "sweep given up"]
+    assert "a row of edge is not what was written there" in line.captp["why"]  # type: ignore[attr-defined]

@@ -87,6 +87,8 @@ class Stored:
         #: When the next sweep may begin, and whether one is under way.
         self._sweep_at: float | None = None
         self._is_sweeping = False
+        #: Whether a sweep was given up in this run.
+        self._is_damaged = False
         self.inbox = Inbox(peer, self._saver)
         self.promises = promises = self._loader.promises
         self.outbox = Outbox(peer, self._saver, promises, self.inbox, image)
@@ -199,11 +201,12 @@ class Stored:
             held = [e.oid for e in entries if e.kept is not None and e.oid not in free]
             outputs.append(Sweep(tuple(held), frozenset(free)))
 
-    def swept(self, deleted: int, floating: int, freed: list[int], now: float) -> None:
+    def swept(self, deleted: int, floating: int, freed: list[int], damage: str) -> None:
         """Take note that a sweep has ended, and of how many objects only memory led to then.
 
-        ``freed`` are those of the deleted that memory still has.
+        ``freed`` are those of the deleted that memory still has; ``damage`` is why it could not go on.
         """
+        now = self._peer.now
         self._pins.unpin(freed)
         took = now - (self._sweep_at or now)
         self._is_sweeping = False
@@ -212,6 +215,10 @@ class Stored:
             self._saver.let_go += 1
         if deleted:
             self._peer.trace("info", "swept", deleted=deleted)
+        if damage and not self._is_damaged:
+            # Once in a run: the next sweep is a minute away, and finds the same.
+            self._is_damaged = True
+            self._peer.trace("error", "sweep given up", why=damage)
 
     def loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
         """Take what is stored of an object, None if that cannot be read, and let its messages run."""
