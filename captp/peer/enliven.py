@@ -39,5 +39,5 @@ def enliven(peer: Peer, effect: Enliven) -> None:
 
     waiter = Waiter(ready, failed, peer.now + effect.retry_for)
     attempt = peer.router.want(sturdyref.peer, peer.now, waiter)
-    if attempt is not None and attempt.due <= peer.now:
+    if attempt is not None:
         peer.dial(attempt)

@@ -3,15 +3,16 @@
 A peer is transport and designator; hints do not count. For each peer:
 unknown --want--> dialling --established--> live --ended--> unknown; dialling --failed--> resting
 --time passes--> unknown; dialling --peer prefers another connection--> yielding --that one established-->
-live; yielding --it never comes--> dialling. Crossed hellos (OCapN draft): the connection whose key has
-the lower id goes.
+live; yielding --it never comes--> dialling. A new want ends a rest, but none before the shortest is over:
+who asks often makes no dials that follow each other faster. Crossed hellos (OCapN draft): the connection
+whose key has the lower id goes.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import define, field
 
@@ -88,6 +89,14 @@ class Attempt:
     has_yielded: bool = False
 
 
+class Failures(NamedTuple):
+    """How many dials of a peer failed in a row, and when the next may come: if asked for, and if not."""
+
+    in_a_row: int
+    soonest: float
+    due: float
+
+
 class Router:
     """Knows which session leads to which peer."""
 
@@ -96,7 +105,7 @@ class Router:
         self.links: dict[ConnId, Link] = {}
         self.live: dict[PeerId, Link] = {}
         self.attempts: dict[PeerId, Attempt] = {}
-        self._failures: dict[PeerId, tuple[int, float]] = {}
+        self._failures: dict[PeerId, Failures] = {}
         #: By transport: whether the last OCapN peer that came put a length in front of its messages.
         self.framings: dict[str, bool] = {}
         self._last_conn = 0
@@ -107,25 +116,33 @@ class Router:
         return ConnId(self._last_conn)
 
     def want(self, locator: PeerLocator, now: float, waiter: Waiter) -> Attempt | None:
-        """Tell ``waiter`` of the link to a peer, now or later; return an attempt to dial, if new.
+        """Tell ``waiter`` of the link to a peer, now or later; return an attempt to dial now, if any.
 
-        After failures the next dial is held back, longer each time and with jitter.
+        After failures the next dial is held back, longer each time and with jitter, until somebody asks.
         """
         link = self.live.get(locator.peer)
         if link is not None:
             waiter.ready(link)
             return None
         attempt = self.attempts.get(locator.peer)
-        if attempt is not None:
-            attempt.waiting.append(waiter)
-            return None
-        return self._attempt(locator, [waiter], now)
+        if attempt is None:
+            attempt = self._attempt(locator, now)
+        attempt.waiting.append(waiter)
+        return self.hurry(locator.peer, now)
 
-    def _attempt(self, locator: PeerLocator, waiting: list[Waiter], now: float) -> Attempt:
-        failures, due = self._failures.get(locator.peer, (0, 0.0))
-        attempt = Attempt(locator, waiting, due=max(now, due), failures=failures)
-        self.attempts[locator.peer] = attempt
+    def _attempt(self, locator: PeerLocator, now: float) -> Attempt:
+        failures, _, due = self._failures.get(locator.peer, (0, now, now))
+        attempt = self.attempts[locator.peer] = Attempt(locator, due=due, failures=failures)
         return attempt
+
+    def hurry(self, peer: PeerId, now: float) -> Attempt | None:
+        """End the rest of a peer that is asked for anew, once the shortest is over; return as ``want``."""
+        attempt = self.attempts.get(peer)
+        if attempt is None or attempt.conn is not None or attempt.has_yielded:
+            return None
+        if peer in self._failures:
+            attempt.due = min(attempt.due, self._failures[peer].soonest)
+        return attempt if attempt.due <= now else None
 
     def dialled(self, conn: ConnId) -> Attempt | None:
         """Return the attempt that a connection number belongs to."""
@@ -138,10 +155,10 @@ class Router:
         rest = min(FIRST_REST_S * 2**attempt.failures, LONGEST_REST_S)
         jitter = 0.5 + int.from_bytes(self._entropy(2), "big") / 0x10000
         due = now + rest * jitter
-        self._failures[peer] = (attempt.failures + 1, due)
+        self._failures[peer] = Failures(attempt.failures + 1, now + FIRST_REST_S * jitter, due)
         patient = [w for w in attempt.waiting if w.until >= due]
         if patient:
-            self._attempt(attempt.locator, patient, now)
+            self._attempt(attempt.locator, now).waiting = patient
         for waiter in attempt.waiting:
             if waiter.until < due:
                 waiter.failed(error)

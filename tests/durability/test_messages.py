@@ -137,6 +137,30 @@ async def test_calls_wait_for_a_peer_that_is_not_there_and_outlive_their_vat(
         await eventually(seen(there), (1, 2, 3, 4, 5))
 
 
+@pytest.mark.parametrize("how", ["send_durable", "enliven"])
+async def test_a_call_that_waits_for_its_peer_does_not_make_new_ones_wait_as_long(
+    hosts: tuple[Host, Host], how: str
+) -> None:
+    a, b = hosts
+    async with b.open() as there:
+        ledger = there.mint(there.root("ledger", Ledger))
+    async with a.open() as here:
+        waiting = here.send_durable(ledger, "note", 1)
+        router = here.peer.router
+        with trio.fail_after(5):
+            while not (attempt := router.attempts.get(ledger.peer.peer)) or not attempt.failures:
+                await trio.sleep(0.005)
+        # As after many dials that failed.
+        attempt.due += 30
+        async with b.open():
+            with trio.fail_after(5):
+                if how == "enliven":
+                    await E(await here.enliven(ledger)).all()
+                else:
+                    assert await here.send_durable(ledger, "note", 2) == 2
+                assert await waiting == 1
+
+
 async def test_a_sender_restored_from_its_old_store_makes_no_call_twice(hosts: tuple[Host, Host]) -> None:
     a, b = hosts
     async with AsyncExitStack() as stack:

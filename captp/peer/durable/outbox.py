@@ -188,12 +188,13 @@ class Outbox:
             self._send_to_self(channel)
         elif link is not None:
             self._send_over(channel, link)
-        elif not channel.waits:
-            channel.waits = True
+        else:
             letter = next(iter(channel.letters.values()))
             self._want(channel, letter.sturdyref.peer)
 
     def _want(self, channel: Channel, locator: PeerLocator) -> None:
+        """Have a session opened, soon if one was wanted before."""
+
         def ready(link: Link) -> None:
             channel.waits, channel.link = False, link
             self._go(channel)
@@ -201,8 +202,13 @@ class Outbox:
         def failed(_problem: Disconnected) -> None:
             channel.waits = False
 
-        attempt = self._peer.router.want(locator, self._peer.now, Waiter(ready, failed, math.inf))
-        if attempt is not None and attempt.due <= self._peer.now:
+        router, now = self._peer.router, self._peer.now
+        if channel.waits:
+            attempt = router.hurry(locator.peer, now)
+        else:
+            channel.waits = True
+            attempt = router.want(locator, now, Waiter(ready, failed, math.inf))
+        if attempt is not None:
             self._peer.dial(attempt)
 
     def _send_over(self, channel: Channel, link: Link) -> None:

@@ -77,5 +77,5 @@ def _withdraw(peer: Peer, link: Link, give: Give, promise: Promise[Any]) -> None
         peer.vat.settle_now(promise, BROKEN, error)
 
     attempt = peer.router.want(give.exporter, peer.now, Waiter(ready, failed, peer.now))
-    if attempt is not None and attempt.due <= peer.now:
+    if attempt is not None:
         peer.dial(attempt)

@@ -81,6 +81,7 @@ class Host:
         return self.peer.mint(obj, TRANSPORT, **options)
 
     def enliven(self, sturdyref: SturdyRef, interface: type | None = None, *, retry_for: float = 0.0) -> Any:
+        self.peer.now = self.net.now
         return self.peer.enliven(sturdyref, interface, retry_for=retry_for)
 
     def want(self, promise: Any, task: str = "") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -88,18 +89,17 @@ def test_a_rest_is_between_half_and_one_and_a_half_of_its_length(jitter: bytes, 
 def test_every_rest_is_within_its_bounds_however_often_dials_fail(draw: int, failures: int) -> None:
     router = Router(lambda size: draw.to_bytes(size, "big"))
     locator, now = PeerLocator("sim", "somebody"), 0.0
+    attempt = router.want(locator, now, Waiter(lambda link: None, lambda error: None, math.inf))
 
     def fail() -> float:
-        attempt = router.want(locator, now, Waiter(lambda link: None, lambda error: None, 0))
         assert attempt is not None
+        attempt.conn = router.new_conn()
         router.failed(attempt, Disconnected(""), now)
-        nothing = router.want(locator, now, Waiter(lambda link: None, lambda error: None, 0))
-        assert nothing is not None
-        router.attempts.clear()
-        return nothing.due - now
+        return router.attempts[locator.peer].due - now
 
     for _ in range(failures):
         now += fail()
+        (attempt,) = router.due(now)
     rest = fail()
 
     length = min(FIRST_REST_S * 2**failures, LONGEST_REST_S)
