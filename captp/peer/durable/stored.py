@@ -5,6 +5,7 @@ What programs named and what has a swiss number survives, with all that it leads
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,6 +84,8 @@ class Stored:
         self._passing: dict[str, Ref] = {}
         #: Those of the wanted objects that were asked for.
         self._asked: set[Oid] = set()
+        #: What was asked for and then came as a part of another: how many answers are of no use any more.
+        self._void: Counter[Oid] = Counter()
         peer.vat.heap.last = image.last_oid
         #: When the next sweep may begin, and whether one is under way.
         self._sweep_at: float | None = None
@@ -222,16 +225,21 @@ class Stored:
 
     def loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
         """Take what is stored of an object, None if that cannot be read, and let its messages run."""
-        self._asked.discard(oid)
-        obj = self._loader.wanted.get(oid)
-        if obj is None:
-            # It came as a part of another.
+        if oid in self._void:
+            # It may have been changed since, and have left memory again.
+            self._void[oid] -= 1
+            self._void = +self._void
             return
+        self._asked.discard(oid)
+        obj = self._loader.wanted[oid]
         try:
             if bundle is None:
                 raise StoreDamaged(f"what is stored of a {type(obj).__name__} is damaged: restore a backup")
             for one in self._loader.loaded(oid, bundle):
                 self._evicting.came(one)
+                if one._entry.oid in self._asked:
+                    self._asked.discard(one._entry.oid)
+                    self._void[one._entry.oid] += 1
         except StoreDamaged as problem:
             self._loader.wanted.pop(oid, None)
             self._quarantine(obj, problem)
