@@ -1,7 +1,8 @@
 """The gate of a durable vat: batches wait here, in order, until what they changed is stored.
 
 One thread writes. While it does, the vat goes on, and what collects meanwhile is the next commit: how many
-batches go together follows from how long the disk takes.
+batches go together follows from how long the disk takes. What is to be read parts no commits: it waits for
+all that have collected, and is read behind them.
 
 open --a commit is pushed--> waiting --all are stored--> open; waiting --a commit fails--> failed, for good.
 Invariant: a batch is released only when no commit of it or of an earlier one is missing on disk.
@@ -127,7 +128,7 @@ class Gate:
         self._jobs.put(commit)
 
     def load(self, oid: Oid) -> None:
-        """Have an object read, after all commits so far, and given to ``loaded``."""
+        """Have an object read, after all commits so far and maybe later ones, and given to ``loaded``."""
         self._jobs.put(oid)
 
     def sweep(self, sweep: Sweep) -> None:
@@ -228,10 +229,13 @@ class Gate:
         while job is not None:
             following: Any = Empty
             if type(job) is Commit:
-                group = [job]
-                while type(following := self._at_once()) is Commit:
-                    group.append(following)
+                group: list[Commit] = [job]
+                reads: list[Oid] = []
+                while (kind := type(following := self._at_once())) is Commit or kind is int:
+                    (group if kind is Commit else reads).append(following)
                 self._write(group)
+                for oid in reads:
+                    self._read(oid)
             elif type(job) is threading.Event:
                 job.set()
             elif type(job) is Sweep:

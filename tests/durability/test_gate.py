@@ -279,6 +279,30 @@ async def test_a_vat_whose_disk_is_slow_runs_no_further_than_the_gate_holds(
     assert run < 60
 
 
+async def test_objects_that_are_read_do_not_part_commits(store: SlowStore) -> None:
+    names = [f"cold {number}" for number in range(8)]
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        for number, name in enumerate(names):
+            await vat.root(name, TheCounter).add(number)
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        counter = await open_counter(vat)
+        before = len(store.commits)
+        store.go.clear()
+        writes, reads = [counter.add(1)], []
+        await settle()
+        for name in names:
+            reads.append(vat.root(name, TheCounter).get())
+            await settle()
+            writes.append(counter.add(1))
+            await settle()
+        store.go.set()
+
+        assert [await promise for promise in reads] == list(range(8))
+        assert [await promise for promise in writes] == list(range(2, 11))
+        # The one that the disk was busy with, and the others together.
+        assert len(store.commits) - before == 2
+
+
 async def test_opening_without_the_key_or_with_another_is_refused(store: SlowStore) -> None:
     with pytest.raises(captp.UsageError, match="key="):
         async with captp.open_vat(store=store):
