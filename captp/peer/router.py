@@ -105,6 +105,7 @@ class Router:
         self.links: dict[ConnId, Link] = {}
         self.live: dict[PeerId, Link] = {}
         self.attempts: dict[PeerId, Attempt] = {}
+        #: In the order in which they failed; what is long over is forgotten.
         self._failures: dict[PeerId, Failures] = {}
         #: By transport: whether the last OCapN peer that came put a length in front of its messages.
         self.framings: dict[str, bool] = {}
@@ -155,7 +156,11 @@ class Router:
         rest = min(FIRST_REST_S * 2**attempt.failures, LONGEST_REST_S)
         jitter = 0.5 + int.from_bytes(self._entropy(2), "big") / 0x10000
         due = now + rest * jitter
+        self._failures.pop(peer, None)
         self._failures[peer] = Failures(attempt.failures + 1, now + FIRST_REST_S * jitter, due)
+        while next(iter(self._failures.values())).due + LONGEST_REST_S < now:
+            # A peer may name others that do not exist, as many as it likes.
+            del self._failures[next(iter(self._failures))]
         patient = [w for w in attempt.waiting if w.until >= due]
         if patient:
             self._attempt(attempt.locator, now).waiting = patient

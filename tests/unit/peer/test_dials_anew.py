@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from captp.errors import Disconnected
 from captp.model.locator import PeerLocator
-from captp.peer.router import FIRST_REST_S, YIELD_S, Attempt, Router, Waiter
+from captp.peer.router import FIRST_REST_S, LONGEST_REST_S, YIELD_S, Attempt, Router, Waiter
 from tests.unit.peer.pair import Counter, Host, Net, Shop, outcome
 
 LOCATOR = PeerLocator("sim", "somebody")
@@ -158,3 +158,15 @@ def test_who_asks_for_a_dial_under_way_makes_no_other() -> None:
     assert router.want(LOCATOR, 2.0, ignoring(2.0)) is None
     assert router.hurry(LOCATOR.peer, 2.0) is None
     assert router.hurry(("sim", "another"), 2.0) is None
+
+
+def test_failures_of_peers_that_nobody_asks_for_any_more_are_forgotten() -> None:
+    router, now = router_of(), 0.0
+    for number in range(1000):
+        now += 1.0
+        attempt = router.want(PeerLocator("sim", f"nobody{number}"), now, ignoring(now))
+        assert attempt is not None
+        attempt.conn = router.new_conn()
+        router.failed(attempt, Disconnected("nobody there"), now)
+    assert not router.attempts
+    assert len(router._failures) <= 2 * LONGEST_REST_S
