@@ -352,7 +352,7 @@ class Peer:
         if data:
             self.outputs.append(Write(link.conn, data))
         self.outputs.append(Hangup(link.conn, why))
-        self.router.ended(link)
+        self.router.ended(link, self.now)
         self.touched.pop(session, None)
         self.links.pop(session, None)
         pressure.let_go(self, link)

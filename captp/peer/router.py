@@ -153,20 +153,25 @@ class Router:
         """End an attempt without a session: who has patience gets another, the others are told."""
         peer = attempt.locator.peer
         self.attempts.pop(peer, None)
-        rest = min(FIRST_REST_S * 2**attempt.failures, LONGEST_REST_S)
-        jitter = 0.5 + int.from_bytes(self._entropy(2), "big") / 0x10000
-        due = now + rest * jitter
-        self._failures.pop(peer, None)
-        self._failures[peer] = Failures(attempt.failures + 1, now + FIRST_REST_S * jitter, due)
-        while next(iter(self._failures.values())).due + LONGEST_REST_S < now:
-            # A peer may name others that do not exist, as many as it likes.
-            del self._failures[next(iter(self._failures))]
+        due = self._hold_back(peer, attempt.failures + 1, now)
         patient = [w for w in attempt.waiting if w.until >= due]
         if patient:
             self._attempt(attempt.locator, now).waiting = patient
         for waiter in attempt.waiting:
             if waiter.until < due:
                 waiter.failed(error)
+
+    def _hold_back(self, peer: PeerId, failures: int, now: float) -> float:
+        """Let a peer rest after so many failures; return until when, unless somebody asks."""
+        rest = min(FIRST_REST_S * 2.0 ** (failures - 1), LONGEST_REST_S)
+        jitter = 0.5 + int.from_bytes(self._entropy(2), "big") / 0x10000
+        due: float = now + rest * jitter
+        self._failures.pop(peer, None)
+        self._failures[peer] = Failures(failures, now + FIRST_REST_S * jitter, due)
+        while next(iter(self._failures.values())).due + LONGEST_REST_S < now:
+            # A peer may name others that do not exist, as many as it likes.
+            del self._failures[next(iter(self._failures))]
+        return due
 
     def give_way(self, conn: ConnId, now: float) -> None:
         """Let those who wait for a dial that the peer refused wait for its own connection, once."""
@@ -208,12 +213,15 @@ class Router:
                 waiter.ready(link)
         return None
 
-    def ended(self, link: Link) -> None:
+    def ended(self, link: Link, now: float) -> None:
         """Forget a link."""
         self.links.pop(link.conn, None)
         hello = link.session.hello
         if hello is not None and self.live.get(hello.location.peer) is link:
             del self.live[hello.location.peer]
+            if link.dialled is not None and now - link.opened_at < FIRST_REST_S:
+                # Else a peer could have itself dialled without a pause, as long as there is a wish.
+                self._hold_back(hello.location.peer, 1, now)
 
     def due(self, now: float) -> list[Attempt]:
         """Return the attempts whose rest is over."""

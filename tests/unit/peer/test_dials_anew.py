@@ -170,3 +170,23 @@ def test_failures_of_peers_that_nobody_asks_for_any_more_are_forgotten() -> None
         router.failed(attempt, Disconnected("nobody there"), now)
     assert not router.attempts
     assert len(router._failures) <= 2 * LONGEST_REST_S
+
+
+def test_a_peer_that_ends_each_session_at_once_is_not_dialled_without_a_pause() -> None:
+    net = Net()
+    a, b = net.host(1), net.host(2)
+    sturdyref = b.mint(Counter())
+    opened = []
+    for _ in range(20):
+        promise = a.want(a.enliven(sturdyref, Shop, retry_for=60.0))
+        net.rest()
+        while not promise.settled:
+            net.now += 0.001
+            a.peer.tick(net.now)
+            net.rest()
+        opened.append(net.now)
+        (link,) = b.peer.router.live.values()
+        link.session.abort("closed", "once more")
+        b.peer.end(link, "closed")
+        net.rest()
+    assert all(later - earlier >= FIRST_REST_S / 2 for earlier, later in pairwise(opened))
