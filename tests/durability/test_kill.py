@@ -51,6 +51,7 @@ def test_kills_at_every_point_lose_and_double_nothing() -> None:
     [
         ("release", ("--kills", "0", "--points", "8", "--only", "before-commit"), "lost: "),
         ("every-second", ("--kills", "0", "--points", "8", "--only", "before-commit"), "lost: "),
+        ("parts", ("--kills", "0", "--points", "8", "--only", "in-migration"), "wrong: "),
         ("twice", ("--kills", "8"), "doubled: write "),
         ("again", ("--kills", "0", "--points", "8", "--only", "before-ack"), "doubled: write "),
         ("row", ("--kills", "8"), "wrong: "),

@@ -66,14 +66,15 @@ class Daemon:
 
 
 @asynccontextmanager
-async def started(home: Path, log: Path, **runner: str) -> AsyncIterator[Daemon]:
+async def started(home: Path, log: Path, **more: str) -> AsyncIterator[Daemon]:
     """Start a daemon, by the runner if that is to do something; it ends with the block at the latest."""
-    module = "tests.durability.kill.runner" if runner else "captpd"
+    is_plain = not any(name.startswith("KILL_") for name in more)
+    module = "captpd" if is_plain else "tests.durability.kill.runner"
     with log.open("ab") as said:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", module, "run"],
             cwd=ROOT,
-            env=environment(home, **HOSTING, **runner),
+            env=environment(home, **HOSTING, **more),
             stdout=subprocess.PIPE,
             stderr=said,
         )

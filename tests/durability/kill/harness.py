@@ -15,9 +15,10 @@ import captp
 from captp.lib.control import Control
 from tests.durability.kill.client import LONGEST_S, Client, opened, short_rests
 from tests.durability.kill.daemon import Daemon, make_state, started
+from tests.durability.kill.ledger import FORM_OF_ACCOUNTS
 from tests.durability.kill.model import Findings, Model, Sender
 from tests.durability.kill.points import POINTS
-from tests.durability.kill.store import report_of, walk
+from tests.durability.kill.store import Rows, copies, form_of, plain, report_of, walk
 
 __all__ = ["Harness", "Violation"]
 
@@ -26,6 +27,8 @@ CLIENTS = ("ada", "bob")
 WRITING_S = 0.3
 EARLY = 0.15
 STARTING_S = 0.8
+#: How many of the lives that end at random instants begin with a migration.
+MIGRATING = 0.15
 
 
 class Violation(Exception):
@@ -82,8 +85,8 @@ class Harness:
         chance = self._chance
         # Half of them are started as users do.
         care = chance.choice(({}, {"KILL_CARE": "often"}))
-        starting = started(self._home, self.log, **self._plant, **care)
-        async with starting as daemon, trio.open_nursery() as nursery:
+        migrates = chance.random() < MIGRATING
+        async with self._started(migrates, **care) as daemon, trio.open_nursery() as nursery:
             if chance.random() < EARLY:
                 nursery.start_soon(self._kill_later, daemon, chance.uniform(0, STARTING_S))
                 with suppress(captp.Disconnected):
@@ -99,7 +102,10 @@ class Harness:
         self._said.unlink(missing_ok=True)
         fuse = {"KILL_POINT": point, "KILL_SAID": str(self._said)}
         at = at or self._chance.randint(1, POINTS[point])
-        async with started(self._home, self.log, **self._plant, **fuse, KILL_AT=str(at)) as daemon:
+        migrates = point == "in-migration"
+        if migrates and self._shared is None:
+            await self._grow()
+        async with self._started(migrates, **fuse, KILL_AT=str(at)) as daemon:
             with trio.move_on_after(wait_s), suppress(captp.Disconnected):
                 await self._use(daemon)
         await self._look(await daemon.wait())
@@ -109,7 +115,7 @@ class Harness:
 
     async def end(self) -> None:
         """Audit once more through a client, let a daemon end in order, and audit its store without it."""
-        async with started(self._home, self.log, **self._plant) as daemon:
+        async with self._started() as daemon:
             assert await daemon.is_ready(), "the last daemon did not start"
             await self._audited()
             for client in self._clients:
@@ -117,8 +123,46 @@ class Harness:
             await self._all_are_answered()
             code = await daemon.stop()
             assert code == 0, f"the last daemon ended with {code}"
-        self._check(self._model.audit(await report_of(self._home), self._model.promised()))
+        report = await trio.to_thread.run_sync(report_of, self._home)
+        self._check(self._model.audit(report, self._model.promised()))
         self.rows = walk(self._home)
+
+    @asynccontextmanager
+    async def _started(self, migrates: bool = False, **more: str) -> AsyncIterator[Daemon]:
+        """Start a daemon that has accounts as the store has them, or is to migrate them."""
+        form = await trio.to_thread.run_sync(form_of, self._home)
+        version = str(form + 1 if migrates else max(form, 1))
+        old = plain(self._home) if migrates and form else None
+        async with started(
+            self._home, self.log, **self._plant, **more, **{FORM_OF_ACCOUNTS: version}
+        ) as daemon:
+            yield daemon
+        if old is not None:
+            await trio.to_thread.run_sync(self._look_at_migration, form, old)
+
+    def _look_at_migration(self, form: int, old: Rows) -> None:
+        """All is old or all is new, and a copy of the old is whole."""
+        found = Findings()
+        try:
+            now, made = form_of(self._home), copies(self._home)
+            if now == form:
+                found.equal("what a migration left", plain(self._home), old)
+            elif not made:
+                found.lost.append("the copy of what was migrated")
+            for copy in made:
+                found.equal("the copy of what was to be migrated", plain(self._home, copy), old)
+                copy.unlink()
+        except captp.StoreDamaged as problem:
+            found.wrong.append(f"a migration: {problem}")
+        self._check(found)
+
+    async def _grow(self) -> None:
+        """Have something in the store, by a daemon that is not killed."""
+        async with self._started() as daemon, trio.open_nursery() as nursery:
+            assert await daemon.is_ready(), "the first daemon did not start"
+            nursery.start_soon(self._write, await self._audited())
+            await trio.sleep(WRITING_S)
+            assert await daemon.stop() == 0
 
     async def _all_are_answered(self) -> None:
         """Wait until there is no durable call that is not answered."""

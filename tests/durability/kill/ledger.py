@@ -1,10 +1,13 @@
 """A ledger whose clients number their writes: what the daemons host that are killed.
 
-It does whatever it is told as often as it is told: what comes twice is to be seen.
+It does whatever it is told as often as it is told: what comes twice is to be seen. Accounts have two forms
+by turns, and a variable says in which version a process has them: the next one is to migrate them all.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import captp
@@ -15,6 +18,9 @@ FUNDS = 1000
 #: Entries that an account shows, and closed accounts that are kept of each client.
 SHOWN = 8
 CLOSED = 3
+FORM_OF_ACCOUNTS = "LEDGER_FORM"
+#: The version of accounts: entries are in a List in the odd ones, and in rows of a Map in the even ones.
+FORM = int(os.environ.get(FORM_OF_ACCOUNTS, "1"))
 
 
 class Statement(captp.Interface):
@@ -54,17 +60,43 @@ class Stamp(captp.Object):
     entries: int = 0
 
 
-class Account(captp.Object, Statement):
+def in_order(rows: Mapping[int, Any]) -> list[Any]:
+    """Return what a Map has by its keys: what a refused turn had deleted is at the end of it again."""
+    return [rows[key] for key in sorted(rows)]
+
+
+class Account(captp.Object, Statement, version=FORM):
     total: int = 0
     stamp: Stamp
-    shown: captp.List[Any]
+    if FORM % 2:
+        shown: captp.List[Any]
+    else:
+        rows: captp.Map[int, Any]
+
+    if FORM > 1:
+
+        @captp.migrate(from_version=FORM - 1)
+        @staticmethod
+        def turn(state: dict[str, Any]) -> dict[str, Any]:
+            if FORM % 2:
+                return state | {"shown": in_order(state.pop("rows"))}
+            return state | {"rows": dict(enumerate(state.pop("shown")))}
 
     def enter(self, client: str, number: int, amount: int) -> None:
         self.total += amount
         self.stamp.entries += 1
-        self.shown.append((client, number, amount))
-        if len(self.shown) > SHOWN:
-            del self.shown[0]
+        entry = (client, number, amount)
+        if FORM % 2:
+            self.shown.append(entry)
+            if len(self.shown) > SHOWN:
+                del self.shown[0]
+        else:
+            self.rows[max(self.rows, default=0) + 1] = entry
+            if len(self.rows) > SHOWN:
+                del self.rows[min(self.rows)]
+
+    def entries(self) -> tuple[Any, ...]:
+        return tuple(self.shown if FORM % 2 else in_order(self.rows))
 
     @captp.method
     def balance(self) -> int:
@@ -172,7 +204,7 @@ class Ledger(captp.Object):
     def report(self) -> tuple[Any, ...]:
         """Return all there is: accounts, what was done, finished and noted, counts, what was closed."""
         named = [(name, self.account(name)) for name in self.accounts]
-        accounts = tuple((name, a.total, a.stamp.entries, tuple(a.shown)) for name, a in named)
+        accounts = tuple((name, a.total, a.stamp.entries, a.entries()) for name, a in named)
         done, finished = tuple(self.done.items()), tuple(self.finished.items())
         notes = [(client, captp.near(theirs, TheNotes)) for client, theirs in self.notes.items()]
         noted = tuple((client, tuple(theirs.numbers.items())) for client, theirs in notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sqlite3 import Connection
 from typing import Any
 
 from attrs import evolve
@@ -48,6 +49,17 @@ def commit_every_second_time() -> None:
     SqliteStore.commit = planted  # type: ignore[method-assign]
 
 
+def commit_each_statement() -> None:
+    """Make a transaction of each statement of a commit."""
+    commit = SqliteStore._commit
+
+    def planted(self: SqliteStore, database: Connection, groups: Any) -> None:
+        for one in groups.items():
+            commit(self, database, dict([one]))
+
+    SqliteStore._commit = planted  # type: ignore[method-assign]
+
+
 def make_some_writes_twice() -> None:
     """Count a write once more, now and then."""
     count = Ledger.count
@@ -89,6 +101,7 @@ def run_durable_calls_again() -> None:
 PLANTS: dict[str, Callable[[], None]] = {
     "release": release_before_the_commit,
     "every-second": commit_every_second_time,
+    "parts": commit_each_statement,
     "twice": make_some_writes_twice,
     "again": run_durable_calls_again,
     "row": forget_a_row_of_a_map,

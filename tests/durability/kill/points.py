@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from captp.peer.durable import stored
 from captp.peer.outputs import Batch, Write
-from captp.run import pump, sweeper
+from captp.run import pump, sealed, sweeper
 from captp.run.connection import Connection
 from captp.run.gate import Gate
 from captp.run.pump import Pump
@@ -46,6 +46,7 @@ POINTS = {
     "before-sweep": 4,
     "in-sweep": 4,
     "in-load": 60,
+    "in-migration": 100,
 }
 #: Pages between two checkpoints, seconds between two sweeps, and the objects that go with one commit, where
 #: these are to come more often than they would.
@@ -63,6 +64,8 @@ class Fuse:
         self.name = name
         self._left = at
         self._said = said
+        #: Whether what is committed is a migration, in which each point of a commit counts.
+        self.is_migrating = False
 
     def burns(self, name: str) -> bool:
         """Count one time that a point is reached; return whether it is the one."""
@@ -73,7 +76,7 @@ class Fuse:
 
     def reach(self, name: str) -> None:
         """Kill this process if it is the time."""
-        if self.burns(name):
+        if self.burns(name) or (self.is_migrating and self.burns("in-migration")):
             self.blow()
 
     def blow(self) -> NoReturn:
@@ -92,6 +95,7 @@ def lay(fuse: Fuse) -> None:
     _watch_commits(fuse)
     _watch_releases(fuse)
     _watch_sweeps_and_loads(fuse)
+    _watch_migrations(fuse)
 
 
 def care_often() -> None:
@@ -213,3 +217,15 @@ def _watch_sweeps_and_loads(fuse: Fuse) -> None:
 
     Sealed.bundle = watched_bundle  # type: ignore[method-assign]
     Sealed.delete = watched_delete  # type: ignore[method-assign]
+
+
+def _watch_migrations(fuse: Fuse) -> None:
+    evolved = sealed.evolved
+
+    def watched(*args: Any) -> Any:
+        fuse.is_migrating = True
+        made = evolved(*args)
+        fuse.is_migrating = False
+        return made
+
+    sealed.evolved = watched  # type: ignore[assignment]
