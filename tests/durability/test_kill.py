@@ -55,6 +55,7 @@ def test_kills_at_every_point_lose_and_double_nothing() -> None:
         ("twice", ("--kills", "8"), "doubled: write "),
         ("again", ("--kills", "0", "--points", "8", "--only", "before-ack"), "doubled: write "),
         ("row", ("--kills", "8"), "wrong: "),
+        ("stale", ("--kills", "8"), "wrong: "),
     ],
 )
 def test_a_fault_that_was_planted_is_found(plant: str, way: tuple[str, ...], finding: str) -> None:

@@ -82,7 +82,8 @@ class Client:
                 method = self._method(self.sender)
                 if method == "read":
                     total = await ledger.total()
-                    assert total == FUNDS * len(COMMON), f"the sum was read as {total}"
+                    if total != FUNDS * len(COMMON):
+                        self.sender.failed.append(f"the sum was read as {total}")
                 elif (write := self._next(self.sender, method)) is not None:
                     call = getattr(ledger, write.method)
                     await _made(self.sender, write, call(self.sender.name, write.number, *write.args))

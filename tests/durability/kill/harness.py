@@ -29,6 +29,8 @@ EARLY = 0.15
 STARTING_S = 0.8
 #: How many of the lives that end at random instants begin with a migration.
 MIGRATING = 0.15
+#: Half of all have memory for one object: the state of each that is not used is given back, and read again.
+MEMORY = ({}, {"CAPTPD_LIMITS__OBJECTS_IN_MEMORY": "1"})
 
 
 class Violation(Exception):
@@ -133,9 +135,8 @@ class Harness:
         form = await trio.to_thread.run_sync(form_of, self._home)
         version = str(form + 1 if migrates else max(form, 1))
         old = plain(self._home) if migrates and form else None
-        async with started(
-            self._home, self.log, **self._plant, **more, **{FORM_OF_ACCOUNTS: version}
-        ) as daemon:
+        more |= {**self._plant, **self._chance.choice(MEMORY), FORM_OF_ACCOUNTS: version}
+        async with started(self._home, self.log, **more) as daemon:
             yield daemon
         if old is not None:
             await trio.to_thread.run_sync(self._look_at_migration, form, old)

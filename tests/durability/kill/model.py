@@ -39,7 +39,7 @@ class Sender:
     acknowledged: set[int] = field(factory=set)
     #: Those that another client was told of.
     seen: set[int] = field(factory=set)
-    #: What the ledger could not do, though nothing was wrong with it when it was sent.
+    #: What the ledger could not do, though nothing was wrong with it when it was sent, or did not say right.
     failed: list[str] = field(factory=list)
     #: Accounts that it has opened and not closed, oldest first.
     opened: list[str] = field(factory=list)

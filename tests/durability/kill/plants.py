@@ -10,11 +10,12 @@ from attrs import evolve
 
 from captp.model.promise import Promise
 from captp.peer.durable.inbox import Inbox
-from captp.peer.durable.loading import Loader
+from captp.peer.durable.loading import Loader, Rows
 from captp.peer.durable.portrait import MapRows
 from captp.peer.outputs import Batch
 from captp.peer.rows import Change, coalesced
 from captp.run.gate import Gate
+from captp.run.sealed import Sealed
 from captpd.store.sqlite import SqliteStore
 from tests.durability.kill.ledger import Ledger
 
@@ -82,6 +83,20 @@ def forget_a_row_of_a_map() -> None:
     Loader._entries = planted  # type: ignore[method-assign]
 
 
+def read_what_was() -> None:
+    """Read the state that an object that memory gave back had when it was read first."""
+    bundle = Sealed.bundle
+    known: dict[int, bytes] = {}
+
+    def planted(self: Sealed, oid: int) -> dict[int, Rows]:
+        found = bundle(self, oid)
+        # What has rows of its own beside would not fit these.
+        old = {o: evolve(r, body=known.setdefault(o, r.body)) for o, r in found.items() if not r.entries}
+        return found | old
+
+    Sealed.bundle = planted  # type: ignore[method-assign]
+
+
 def run_durable_calls_again() -> None:
     """Run a durable call each time that it comes."""
     came = Inbox.came
@@ -104,5 +119,6 @@ PLANTS: dict[str, Callable[[], None]] = {
     "parts": commit_each_statement,
     "twice": make_some_writes_twice,
     "again": run_durable_calls_again,
+    "stale": read_what_was,
     "row": forget_a_row_of_a_map,
 }
