@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from tests.durability.kill.harness import Harness, Violation
+from tests.durability.kill.harness import VICTIMS, Harness, Violation
 from tests.durability.kill.model import Findings
 from tests.durability.kill.plants import PLANTS
 from tests.durability.kill.points import POINTS
@@ -39,6 +39,8 @@ async def run(folder: Path, options: argparse.Namespace) -> int:
             print(f"point {point}: {daemons.hits[point]} hit")
             if daemons.hits[point] < options.points:
                 status = 1
+    killed = ", ".join(f"{daemons.killed[victim]} of {victim}" for victim in VICTIMS)
+    print(f"kills: {killed}", file=sys.stderr)
     print(f"{daemons.audits} audits, {daemons.writes} writes, {daemons.rows} rows", file=sys.stderr)
     print(f"{daemons.kills} kills, {len(found.lost)} lost, {len(found.doubled)} doubled")
     return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -55,13 +54,16 @@ class Daemon:
     def kill(self) -> None:
         self._process.kill()
 
+    def terminate(self) -> None:
+        self._process.terminate()
+
     async def wait(self) -> int:
         """Wait for its end; return its exit code, which is negative for a signal."""
         with trio.fail_after(LONGEST_S):
             return await self._process.wait()
 
     async def stop(self) -> int:
-        self._process.send_signal(signal.SIGTERM)
+        self.terminate()
         return await self.wait()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -15,12 +15,14 @@ import captp
 from captp.lib.control import Control
 from tests.durability.kill.client import LONGEST_S, Client, opened, short_rests
 from tests.durability.kill.daemon import Daemon, make_state, started
+from tests.durability.kill.far import FarClient
 from tests.durability.kill.ledger import FORM_OF_ACCOUNTS
 from tests.durability.kill.model import Findings, Model, Sender
+from tests.durability.kill.plants import FAR
 from tests.durability.kill.points import POINTS
 from tests.durability.kill.store import Rows, copies, form_of, plain, report_of, walk
 
-__all__ = ["Harness", "Violation"]
+__all__ = ["VICTIMS", "Harness", "Violation"]
 
 CLIENTS = ("ada", "bob")
 #: Seconds of writing before a kill, at most; how many of the kills fall in the start, and its seconds.
@@ -29,6 +31,7 @@ EARLY = 0.15
 STARTING_S = 0.8
 #: How many of the lives that end at random instants begin with a migration.
 MIGRATING = 0.15
+VICTIMS = ("daemon", "client", "both")
 #: Half of all have memory for one object: the state of each that is not used is given back, and read again.
 MEMORY = ({}, {"CAPTPD_LIMITS__OBJECTS_IN_MEMORY": "1"})
 
@@ -50,13 +53,16 @@ class Harness:
         self._said = folder / "said"
         self.log = folder / "log"
         self._chance = Random(seed)
-        self._plant = {"KILL_PLANT": plant} if plant else {}
+        self._plant = {"KILL_PLANT": plant} if plant and plant not in FAR else {}
+        self._far = FarClient(folder, plant if plant in FAR else "")
         self._clients: list[Client] = []
         self._senders: dict[str, Sender] = {}
         self._model = Model(())
         self._nursery: trio.Nursery | None = None
         self._shared: captp.SturdyRef | None = None
         self.kills = 0
+        #: How many of them were of the daemon, of the client in a process of its own, or of both.
+        self.killed: Counter[str] = Counter()
         #: How often each point was hit.
         self.hits: Counter[str] = Counter()
         self.audits = 0
@@ -71,7 +77,8 @@ class Harness:
             for name in CLIENTS:
                 opening = opened(self._folder, name, Random(self._chance.random()))
                 self._clients.append(await stack.enter_async_context(opening))
-            self._senders = {s.name: s for c in self._clients for s in (c.sender, c.durable)}
+            senders = [s for c in self._clients for s in (c.sender, c.durable)]
+            self._senders = {s.name: s for s in (*senders, self._far.sender)}
             self._model = Model(self._senders.values())
             self._nursery = await stack.enter_async_context(trio.open_nursery())
             yield
@@ -83,21 +90,27 @@ class Harness:
         return sum(sender.last for sender in self._senders.values())
 
     async def kill(self) -> None:
-        """Start a daemon and kill it at a random instant."""
+        """Start a daemon, and kill it, the client in a process of its own, or both, at random instants."""
         chance = self._chance
         # Half of them are started as users do.
         care = chance.choice(({}, {"KILL_CARE": "often"}))
         migrates = chance.random() < MIGRATING
+        # That client is there as soon as there is a ledger that it can know of.
+        victim = chance.choice(VICTIMS) if self._shared is not None else VICTIMS[0]
+        is_early = victim != "client" and chance.random() < EARLY
+        longest = STARTING_S if is_early else WRITING_S
         async with self._started(migrates, **care) as daemon, trio.open_nursery() as nursery:
-            if chance.random() < EARLY:
-                nursery.start_soon(self._kill_later, daemon, chance.uniform(0, STARTING_S))
-                with suppress(captp.Disconnected):
-                    await self._use(daemon)
-            elif await daemon.is_ready():
-                sturdyref = await self._audited()
-                nursery.start_soon(self._kill_later, daemon, chance.uniform(0, WRITING_S))
-                await self._write(sturdyref)
-        await self._look(await daemon.wait())
+            is_ready = not is_early and await daemon.is_ready()
+            sturdyref = await self._audited() if is_ready else None
+            if victim != "daemon":
+                nursery.start_soon(self._kill_far_later, chance.uniform(0, longest))
+            end = daemon.terminate if victim == "client" else daemon.kill
+            nursery.start_soon(self._end_later, end, chance.uniform(0, longest))
+            with suppress(captp.Disconnected):
+                await (self._use(daemon) if sturdyref is None else self._write(sturdyref))
+            code = await daemon.wait()
+        await self._look(code, 0 if victim == "client" else -signal.SIGKILL)
+        self.killed[victim] += 1
 
     async def hit(self, point: str, at: int = 0, *, wait_s: float = LONGEST_S) -> bool:
         """Start a daemon that kills itself when it is at a point; return whether it has within ``wait_s``."""
@@ -111,6 +124,7 @@ class Harness:
             with trio.move_on_after(wait_s), suppress(captp.Disconnected):
                 await self._use(daemon)
         await self._look(await daemon.wait())
+        self.killed["daemon"] += 1
         is_hit = self._said.exists() and self._said.read_text() == point
         self.hits[point] += is_hit
         return is_hit
@@ -122,7 +136,8 @@ class Harness:
             await self._audited()
             for client in self._clients:
                 client.is_ending = True
-            await self._all_are_answered()
+            await self._far.end()
+            await self._all_are_made()
             code = await daemon.stop()
             assert code == 0, f"the last daemon ended with {code}"
         report = await trio.to_thread.run_sync(report_of, self._home)
@@ -165,13 +180,15 @@ class Harness:
             await trio.sleep(WRITING_S)
             assert await daemon.stop() == 0
 
-    async def _all_are_answered(self) -> None:
-        """Wait until there is no durable call that is not answered."""
-        senders = [client.durable for client in self._clients]
+    async def _all_are_made(self) -> None:
+        """Wait until all durable calls are made, and those whose answers somebody waits for are answered."""
+        senders, far = [client.durable for client in self._clients], self._far.sender
         with trio.move_on_after(LONGEST_S):
-            while any(sender.unanswered for sender in senders):
+            while far.sent or any(sender.unanswered for sender in senders):
                 await trio.sleep(0.01)
+                await self._audited()
         lost = [f"{s.name}: {write}, which was never answered" for s in senders for write in s.unanswered]
+        lost += [f"{far.name}: {write}, which was never made" for write in far.sent.values()]
         self._check(Findings(lost=lost))
 
     async def _use(self, daemon: Daemon) -> None:
@@ -179,9 +196,13 @@ class Harness:
             await self._write(await self._audited())
 
     @staticmethod
-    async def _kill_later(daemon: Daemon, seconds: float) -> None:
+    async def _end_later(end: Callable[[], None], seconds: float) -> None:
         await trio.sleep(seconds)
-        daemon.kill()
+        end()
+
+    async def _kill_far_later(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        await self._far.kill()
 
     async def _write(self, sturdyref: captp.SturdyRef) -> None:
         async with trio.open_nursery() as nursery:
@@ -198,15 +219,17 @@ class Harness:
                 assert self._nursery is not None
                 for client in self._clients:
                     self._nursery.start_soon(client.write_durably, shared)
+                self._nursery.start_soon(self._far.run, shared, self._clients[0])
             assert self._shared.reveal() == shared.reveal(), "another sturdyref"
             promised = self._model.promised()
             report = await self._chance.choice(self._clients).dial(shared).report()
+        self._far.know_from(report)
         self._check(self._model.audit(report, promised))
         self.audits += 1
         return shared
 
-    async def _look(self, code: int) -> None:
-        assert code == -signal.SIGKILL, f"the daemon ended by itself, with {code}"
+    async def _look(self, code: int, wanted: int = -signal.SIGKILL) -> None:
+        assert code == wanted, f"the daemon ended by itself, with {code}"
         self.kills += 1
         await trio.to_thread.run_sync(walk, self._home)
 

@@ -201,6 +201,11 @@ class Ledger(captp.Object):
         return sum(self.account(name).total for name in self.accounts)
 
     @captp.method
+    def last(self, client: str) -> int:
+        """Return the highest number of a client."""
+        return max((number for name, number in self.done if name == client), default=0)
+
+    @captp.method
     def report(self) -> tuple[Any, ...]:
         """Return all there is: accounts, what was done, finished and noted, counts, what was closed."""
         named = [(name, self.account(name)) for name in self.accounts]

@@ -138,8 +138,11 @@ class Model:
     ) -> None:
         name, missing = sender.name, None
         found.wrong += [f"{name}: {text}" for text in sender.failed]
+        # A client that hears of no audit may have had rows deleted that none has seen; they were counted.
+        forgets = (write for write in sender.sent.values() if write.method == "forget")
+        gone = max((write.args[0] for write in forgets if (name, write.number) in counts), default=0)
         for number, write in list(sender.sent.items()):
-            if (name, number) in counts:
+            if (name, number) in counts or (number <= gone and write.method != "refuse"):
                 if missing is None:
                     self._make(name, write)
                 else:

@@ -1,7 +1,8 @@
-"""Faults that are put into a daemon to show that the harness finds them."""
+"""Faults that are put into a daemon, or a client, to show that the harness finds them."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import Any
@@ -11,6 +12,7 @@ from attrs import evolve
 from captp.model.promise import Promise
 from captp.peer.durable.inbox import Inbox
 from captp.peer.durable.loading import Loader, Rows
+from captp.peer.durable.outbox import Outbox
 from captp.peer.durable.portrait import MapRows
 from captp.peer.outputs import Batch
 from captp.peer.rows import Change, coalesced
@@ -19,7 +21,9 @@ from captp.run.sealed import Sealed
 from captpd.store.sqlite import SqliteStore
 from tests.durability.kill.ledger import Ledger
 
-__all__ = ["PLANTS"]
+__all__ = ["FAR", "PLANTS"]
+
+SLOW_S = 0.02
 
 
 def release_before_the_commit() -> None:
@@ -33,6 +37,18 @@ def release_before_the_commit() -> None:
         push(self, batch)
 
     Gate.push = planted  # type: ignore[method-assign]
+
+
+def release_before_a_slow_commit() -> None:
+    """Let what a batch says leave, and store it when some time has passed."""
+    release_before_the_commit()
+    commit = SqliteStore.commit
+
+    def planted(self: SqliteStore, changes: Sequence[Change]) -> None:
+        time.sleep(SLOW_S)
+        commit(self, changes)
+
+    SqliteStore.commit = planted  # type: ignore[method-assign]
 
 
 def commit_every_second_time() -> None:
@@ -112,6 +128,16 @@ def run_durable_calls_again() -> None:
     Inbox.came = planted  # type: ignore[method-assign]
 
 
+def forget_what_is_on_its_way() -> None:
+    """Open a store without the durable calls that are not answered."""
+    restore = Outbox.restore
+
+    def planted(self: Outbox, channels: Any, _: Any) -> None:
+        restore(self, channels, ())
+
+    Outbox.restore = planted  # type: ignore[method-assign]
+
+
 #: Each by its name.
 PLANTS: dict[str, Callable[[], None]] = {
     "release": release_before_the_commit,
@@ -121,4 +147,8 @@ PLANTS: dict[str, Callable[[], None]] = {
     "again": run_durable_calls_again,
     "stale": read_what_was,
     "row": forget_a_row_of_a_map,
+    "forgotten": forget_what_is_on_its_way,
+    "early": release_before_a_slow_commit,
 }
+#: Those that are put into the client that has a process of its own.
+FAR = frozenset({"forgotten", "early"})
