@@ -65,8 +65,12 @@ async def connect_tcp(host: str, port: int, *, within: float) -> socket.socket:
             stream = await trio.open_tcp_stream(host, port)
         sock = socket.socket(fileno=stream.socket.detach())
         sock.setblocking(False)
-        # TCP lets a socket connect to itself, when the port dialled is by chance the one it got.
-        is_own_echo = sock.getsockname() == sock.getpeername()
+        try:
+            # TCP lets a socket connect to itself, when the port dialled is by chance the one it got.
+            is_own_echo = sock.getsockname() == sock.getpeername()
+        except OSError:
+            sock.close()
+            raise
     except trio.TooSlowError:
         raise Unreachable(
             f"no answer from {where} within {within:g} s;"

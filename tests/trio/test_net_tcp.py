@@ -171,6 +171,30 @@ async def test_a_reset_is_a_disconnect() -> None:
             nursery.cancel_scope.cancel()
 
 
+async def test_a_reset_right_after_the_connect_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = trio.open_tcp_stream
+
+    async def connect_and_reset(host: str, port: int) -> trio.SocketStream:
+        stream = await connect(host, port)
+        peer = await server[0].accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        peer.socket.close()
+        return stream
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connect_and_reset)
+    server = await trio.open_tcp_listeners(0, host=LOOPBACK)
+    port = server[0].socket.getsockname()[1]
+    before = len(os.listdir("/proc/self/fd"))
+
+    with trio.fail_after(5), pytest.raises(Unreachable, match=f"cannot reach 127.0.0.1:{port}") as caught:
+        await TcpNetlayer().dial(locator(host=LOOPBACK, port=str(port)))
+
+    # The traceback keeps what was not closed.
+    assert caught.tb is not None
+    assert len(os.listdir("/proc/self/fd")) == before
+    await server[0].aclose()
+
+
 async def test_no_file_descriptors_left_pauses_accepting_and_it_comes_back() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with trio.fail_after(10):
