@@ -56,6 +56,8 @@ def test_kills_at_every_point_lose_and_double_nothing() -> None:
         ("again", ("--kills", "0", "--points", "8", "--only", "before-ack"), "doubled: write "),
         ("row", ("--kills", "8"), "wrong: "),
         ("stale", ("--kills", "8"), "wrong: "),
+        ("late", ("--kills", "4"), "doubled: the alarm "),
+        ("broken", ("--kills", "4"), "lost: the answer of alarm "),
         ("forgotten", ("--kills", "12"), "wrong: far: "),
         ("early", ("--kills", "16"), "wrong: far: its state says "),
     ],

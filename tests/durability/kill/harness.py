@@ -133,11 +133,12 @@ class Harness:
         """Audit once more through a client, let a daemon end in order, and audit its store without it."""
         async with self._started() as daemon:
             assert await daemon.is_ready(), "the last daemon did not start"
-            await self._audited()
+            sturdyref = await self._audited()
             for client in self._clients:
                 client.is_ending = True
             await self._far.end()
             await self._all_are_made()
+            await self._all_say_what_they_promised(sturdyref)
             code = await daemon.stop()
             assert code == 0, f"the last daemon ended with {code}"
         report = await trio.to_thread.run_sync(report_of, self._home)
@@ -184,12 +185,24 @@ class Harness:
         """Wait until all durable calls are made, and those whose answers somebody waits for are answered."""
         senders, far = [client.durable for client in self._clients], self._far.sender
         with trio.move_on_after(LONGEST_S):
-            while far.sent or any(sender.unanswered for sender in senders):
+            while far.sent or self._model.alarms.waiting or any(sender.unanswered for sender in senders):
                 await trio.sleep(0.01)
                 await self._audited()
         lost = [f"{s.name}: {write}, which was never answered" for s in senders for write in s.unanswered]
         lost += [f"{far.name}: {write}, which was never made" for write in far.sent.values()]
+        lost += [f"the alarm {key}, which has never rung" for key in self._model.alarms.waiting]
         self._check(Findings(lost=lost))
+
+    async def _all_say_what_they_promised(self, sturdyref: captp.SturdyRef) -> None:
+        """See what became of the promises that the ledger keeps."""
+        found = Findings()
+        with trio.fail_after(LONGEST_S):
+            for number, promise in await self._clients[0].dial(sturdyref).answers():
+                try:
+                    found.equal("the answer of an alarm", await promise, number)
+                except captp.Broken as problem:
+                    found.lost.append(f"the answer of alarm {number}: {problem}")
+        self._check(found)
 
     async def _use(self, daemon: Daemon) -> None:
         if await daemon.is_ready():

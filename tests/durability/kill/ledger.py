@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import captp
+from tests.durability.kill.alarms import Alarms
 
 #: Accounts that are there from the beginning, and what each of them holds then.
 COMMON = tuple(f"common {i}" for i in range(50))
@@ -114,8 +115,10 @@ class Ledger(captp.Object):
     forgotten: captp.Map[str, int]
     notes: captp.Map[str, Notes]
     watchers: captp.Map[str, Any]
+    alarms: Alarms
 
     def __init__(self) -> None:
+        self.alarms = Alarms()
         self.accounts = {name: Account(total=FUNDS, stamp=Stamp()) for name in COMMON}
 
     def account(self, name: str) -> Account:
@@ -137,6 +140,7 @@ class Ledger(captp.Object):
     def transfer(self, client: str, number: int, src: str, dst: str, amount: int) -> int:
         self.count(client, number)
         self.move(client, number, src, dst, amount)
+        self.alarms.write(client, number)
         return number
 
     @captp.method
@@ -207,11 +211,17 @@ class Ledger(captp.Object):
 
     @captp.method
     def report(self) -> tuple[Any, ...]:
-        """Return all there is: accounts, what was done, finished and noted, counts, what was closed."""
+        """Return all there is: accounts, what was done, finished, noted, counts, what was closed, alarms."""
         named = [(name, self.account(name)) for name in self.accounts]
         accounts = tuple((name, a.total, a.stamp.entries, a.entries()) for name, a in named)
         done, finished = tuple(self.done.items()), tuple(self.finished.items())
         notes = [(client, captp.near(theirs, TheNotes)) for client, theirs in self.notes.items()]
         noted = tuple((client, tuple(theirs.numbers.items())) for client, theirs in notes)
         closed = tuple((name, captp.near(ref, Account).total) for name, ref in self.closed.items())
-        return accounts, done, finished, tuple(self.forgotten.items()), noted, closed
+        forgotten = tuple(self.forgotten.items())
+        return accounts, done, finished, forgotten, noted, closed, self.alarms.report()
+
+    @captp.method
+    def answers(self) -> tuple[Any, ...]:
+        """Return what was promised of alarms."""
+        return self.alarms.answers()

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from tests.durability.kill.alarms import AlarmsModel
 from tests.durability.kill.ledger import CLOSED, COMMON, FUNDS, SHOWN
 
 __all__ = ["Findings", "Model", "Sender", "Write"]
@@ -106,6 +107,7 @@ class Model:
         self._notes: set[tuple[str, int]] = set()
         self._finished: set[tuple[str, int]] = set()
         self._upto: Counter[str] = Counter()
+        self.alarms = AlarmsModel()
 
     def promised(self) -> dict[str, frozenset[int]]:
         """Return what a report that is asked for now has to show of each client."""
@@ -113,7 +115,7 @@ class Model:
 
     def audit(self, report: tuple[Any, ...], promised: dict[str, frozenset[int]]) -> Findings:
         """Compare a report with what was sent; what it shows is what is so from now on."""
-        accounts, done, finished, forgotten, noted, closed = report
+        accounts, done, finished, forgotten, noted, closed, alarms = report
         found = Findings()
         counts = dict(done)
         for (client, number), count in counts.items():
@@ -127,6 +129,7 @@ class Model:
         self._check_accounts(accounts, found)
         wanted = [(name, 0) for names in self._closed.values() for name in names]
         found.equal("closed", sorted(closed), sorted(wanted))
+        self.alarms.audit(*alarms, found)
         return found
 
     def _settle(
@@ -169,6 +172,7 @@ class Model:
         match write.method, write.args:
             case "transfer", (src, dst, amount):
                 self._move(client, number, src, dst, amount)
+                self.alarms.make(client, number)
             case "open", (name, src, amount):
                 accounts[name] = _Account()
                 self._move(client, number, src, name, amount)

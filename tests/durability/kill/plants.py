@@ -14,6 +14,8 @@ from captp.peer.durable.inbox import Inbox
 from captp.peer.durable.loading import Loader, Rows
 from captp.peer.durable.outbox import Outbox
 from captp.peer.durable.portrait import MapRows
+from captp.peer.durable.promises import Promises
+from captp.peer.durable.timers import StoredTimers
 from captp.peer.outputs import Batch
 from captp.peer.rows import Change, coalesced
 from captp.run.gate import Gate
@@ -24,6 +26,8 @@ from tests.durability.kill.ledger import Ledger
 __all__ = ["FAR", "PLANTS"]
 
 SLOW_S = 0.02
+#: Timed calls that are forgotten only when others have come.
+LATE = 2
 
 
 def release_before_the_commit() -> None:
@@ -138,6 +142,24 @@ def forget_what_is_on_its_way() -> None:
     Outbox.restore = planted  # type: ignore[method-assign]
 
 
+def forget_a_timed_call_too_late() -> None:
+    """Forget a timed call when its turn has long been stored."""
+    begun = StoredTimers.begun
+    late: list[Any] = []
+
+    def planted(self: StoredTimers, arrival: Any) -> None:
+        late.append(arrival)
+        if len(late) > LATE:
+            begun(self, late.pop(0))
+
+    StoredTimers.begun = planted  # type: ignore[method-assign]
+
+
+def settle_promises_in_memory_alone() -> None:
+    """Store nothing of what a promise in state has become."""
+    Promises.settled = lambda _self, _promise: None  # type: ignore[method-assign]
+
+
 #: Each by its name.
 PLANTS: dict[str, Callable[[], None]] = {
     "release": release_before_the_commit,
@@ -147,6 +169,8 @@ PLANTS: dict[str, Callable[[], None]] = {
     "again": run_durable_calls_again,
     "stale": read_what_was,
     "row": forget_a_row_of_a_map,
+    "late": forget_a_timed_call_too_late,
+    "broken": settle_promises_in_memory_alone,
     "forgotten": forget_what_is_on_its_way,
     "early": release_before_a_slow_commit,
 }

@@ -17,6 +17,7 @@ from typing import Any
 import trio
 
 import captp
+from captp.peer.durable.kept import edge_key
 from captp.peer.durable.kinds import PREFIX, Kinds
 from captp.run.sealed import HEAD, Sealed
 from captp.run.store import TABLES
@@ -94,10 +95,10 @@ def walk(home: Path) -> int:
         with sqlite3.connect(copy) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         database.close()
+    tables = ("object", "entry", "outbox", "inbox", "timer")
+    owners = {edge_key(table, key) for table in tables for key in rows[table]}
     for where, packed in rows["edge"].items():
-        assert where in rows["object"] or where in rows["entry"], (
-            f"edges of {where.hex()}, which is not there"
-        )
+        assert where in owners, f"edges of {where.hex()}, which is not there"
         for at in range(0, len(packed), 8):
             oid = (int.from_bytes(packed[at : at + 8], "big") >> 1).to_bytes(8, "big")
             assert oid in rows["object"], f"{where.hex()} leads to {oid.hex()}, which is not there"
