@@ -285,7 +285,13 @@ def as_promise(promise: Promise[Any], interface: type) -> Promise[Any]:
     """Return ``promise``, or one that follows it, with the methods of ``interface``."""
     if isinstance(promise, interface):
         return promise
-    follower = promise_class(interface)(promise._home)
+    cls = promise_class(interface)
+    waiters = promise._waiters
+    for waiter in waiters if type(waiters) is list else (waiters,):
+        # One is enough: state that is read again and again would have it followed by more and more.
+        if type(waiter) is cls and waiter._value is promise:
+            return waiter
+    follower = cls(promise._home)
     promise._home.settle(follower, FULFILLED, promise)
     return follower
 

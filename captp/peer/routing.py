@@ -320,6 +320,8 @@ def _established(peer: Peer, link: Link, effect: Established) -> None:
     if link.dialled is None and isinstance(link.session.codec, SyrupCodec):
         peer.router.framings[location.transport] = bool(link.session.codec.framed)
     peer.exporter.opened(link.session)
+    if peer.stored is not None:
+        peer.stored.outbox.met(link.session)
     peer.trace("info", "session up", peer=location.designator, conn=link.conn)
     if rival is not None:
         rival.session.abort(CROSSED, "the other connection stays")

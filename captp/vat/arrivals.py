@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from captp.errors import NotDurable
+from captp.errors import NotDurable, Overloaded
 from captp.model.interface import Row
 from captp.model.object import Object
 from captp.model.promise import Message, Promise
@@ -52,6 +52,9 @@ def durable_row(vat: Any, obj: Object, message: Message) -> Row:
             f"not-durable: {row.name}() is async, and what waits does not outlive its vat: call a def method,"
             " which may do its work in messages"
         )
+    if arrival.owner.needs_room and not vat.trustee.has_room:
+        # Else it would begin, write, and be undone; and nobody would make it again.
+        raise Overloaded("storage-full: the disk of this vat is full")
     arrival.message = message.args
     message.args = args
     vat.trustee.begun.append(arrival)

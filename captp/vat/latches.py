@@ -87,11 +87,12 @@ class Latches:
             return
         latch.append(message)
         latch.calls = calls
-        if latch.on_wait is not None:
-            on_wait, latch.on_wait = latch.on_wait, None
-            on_wait(obj)
         if promise is not None:
             self.waiting[promise] = obj
+        if latch.on_wait is not None:
+            # It may refuse the message at once.
+            on_wait, latch.on_wait = latch.on_wait, None
+            on_wait(obj)
 
     def parked(self, fiber: Fiber) -> None:
         """Look whether a fiber that begins to wait does so for itself; its call breaks then."""

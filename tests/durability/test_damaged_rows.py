@@ -111,3 +111,18 @@ def test_a_file_whose_names_are_damaged_is_refused(store: SqliteStore, tmp_path:
             continue
         assert store.get("object", b"key") == b"value"
         store.close()
+
+
+async def test_calls_of_a_damaged_object_that_somebody_holds_leave_nothing() -> None:
+    store = MemoryStore()
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        oid = vat.root("hit", Card)._anchor._entry.oid
+    rows, key = store.tables["object"], oid.to_bytes(8, "big")
+    rows[key] = rows[key][:-1] + bytes([rows[key][-1] ^ 1])
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        held = vat.root("hit", Card)
+        for _ in range(5):
+            with pytest.raises(captp.RemoteFault, match="damaged"):
+                await E(held).shown()
+        vat.peer.check()
+        assert not vat.peer.vat.latches.waiting

@@ -12,6 +12,7 @@ import trio
 import captp
 from captp import E
 from captp.net.memory import MemoryNetwork
+from captp.peer.durable.outbox import Outbox
 from captp.run.live import LiveVat
 from captp.run.store import Store
 from tests.durability.memory_store import MemoryStore
@@ -254,3 +255,36 @@ async def crashed_at(a: Host, b: Host, victim: Host, at: int, acknowledged: list
         return False
     finally:
         store.tables = failing.tables
+
+
+async def test_results_are_forgotten_though_what_says_that_they_came_was_lost(
+    hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = hosts
+    async with there.open() as vat:
+        sturdyref = vat.mint(vat.root("ledger", Ledger))
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "_say_done", lambda *_: None)
+        async with there.open(), here.open() as vat:
+            assert await vat.send_durable(sturdyref, "note", 1) == 1
+    assert len(there.store.tables["inbox"]) == 1
+    async with there.open(), here.open() as vat:
+        # Whatever the session is for.
+        await E(vat.enliven(sturdyref)).all()
+        with trio.fail_after(10):
+            while there.store.tables["inbox"]:
+                await trio.sleep(0.002)
+
+
+async def test_who_says_at_once_that_it_has_a_result_leaves_no_row() -> None:
+    here = Host(MemoryNetwork(), 1)
+    async with here.open() as vat:
+        swiss, stored = vat.mint(vat.root("ledger", Ledger)).swiss, vat.peer.stored
+        assert stored is not None
+        for number in range(1, 21):
+            stored.inbox.came("x" * 52, number, 1, number, (swiss, "note", (number,), None))
+            stored.inbox.done("x" * 52, number + 1)
+            vat.peer.vat.ring()
+            await trio.sleep(0.001)
+        assert len(await E(vat.root("ledger", Ledger)).all()) == 20
+        assert not here.store.tables["inbox"]

@@ -55,6 +55,22 @@ class Clerk(captp.Object):
         self.by_name.clear()
 
 
+class Answering(captp.Interface):
+    @captp.method
+    def said(self) -> Any: ...
+
+
+class Typed(captp.Object):
+    answer: Answering | None = None
+
+    @captp.method
+    def ask(self, there: captp.SturdyRef) -> None:
+        self.answer = captp.send_durable(there, "note", 1)
+
+    @captp.method
+    def ping(self) -> None: ...
+
+
 def whole(store: Any, key: captp.PrivateKey) -> str:
     """Return what a store has; it has no damage."""
     store.open()
@@ -206,7 +222,8 @@ async def test_what_stands_for_it_is_not_swept_while_the_call_is_not_answered(
         await eventually(lambda: not here.store.tables["outbox"])
 
 
-async def test_a_migration_keeps_it(hosts: tuple[Host, Host], tmp_path: Path) -> None:
+@pytest.mark.parametrize("annotation", ["captp.Promise | None", "Answering | None"])
+async def test_a_migration_keeps_it(hosts: tuple[Host, Host], tmp_path: Path, annotation: str) -> None:
     def made(version: int) -> type[captp.Object]:
         def ask(self: Any, there: captp.SturdyRef) -> None:
             setattr(self, f"answer{version}", captp.send_durable(there, "note", 7))
@@ -218,7 +235,7 @@ async def test_a_migration_keeps_it(hosts: tuple[Host, Host], tmp_path: Path) ->
             return {"answer2": state["answer1"]}
 
         body = {
-            "__annotations__": {f"answer{version}": "captp.Promise | None"},
+            "__annotations__": {f"answer{version}": annotation},
             f"answer{version}": None,
             "ask": captp.method(ask),
             "said": captp.method(said),
@@ -234,9 +251,45 @@ async def test_a_migration_keeps_it(hosts: tuple[Host, Host], tmp_path: Path) ->
     store = RightStore(Memory(tmp_path))
     before = made(1)
     async with here.open(store) as vat:
-        await E(vat.root("asker", before)).ask(sturdyref)
+        for name in ("one", "two"):
+            await E(vat.root(name, before)).ask(sturdyref)
     after = made(2)
     async with here.open(store) as vat, there.open():
         with trio.fail_after(10):
-            assert await E(vat.root("asker", after)).said() == 1
+            assert await E(vat.root("one", after)).said() == 1
+            assert await E(vat.root("two", after)).said() == 2
     whole(store, here.key)
+
+
+async def test_a_typed_field_that_is_read_again_and_again_follows_it_once(hosts: tuple[Host, Host]) -> None:
+    here, there = hosts
+    async with there.open() as vat:
+        sturdyref = vat.mint(vat.root("ledger", Ledger))
+    async with here.open() as vat:
+        await E(vat.root("typed", Typed)).ask(sturdyref)
+    async with here.open(limits=captp.Limits(objects_in_memory=1)) as vat:
+        for number in range(20):
+            await E(vat.root("typed", Typed)).ping()
+            await E(vat.root(f"other {number % 3}", Ledger)).note(number)
+        stored_now: Any = vat.peer.stored
+        (channel,) = stored_now.outbox._channels.values()
+        (letter,) = channel.letters.values()
+        assert type(letter.promise._waiters) is not list or len(letter.promise._waiters) < 3
+
+
+async def test_a_row_of_what_stands_for_it_that_is_damaged_harms_nothing_else(
+    hosts: tuple[Host, Host],
+) -> None:
+    here, there = hosts
+    await asked(here, there)
+    async with there.open(), here.open():
+        await eventually(lambda: not here.store.tables["outbox"])
+    rows = here.store.tables["object"]
+    last = max(rows)
+    rows[last] = rows[last][:-1] + bytes([rows[last][-1] ^ 1])
+    for _ in range(2):
+        async with here.open() as vat:
+            with trio.fail_after(10):
+                with pytest.raises(captp.RemoteFault, match="damaged"):
+                    await E(vat.root("clerk", Clerk)).said()
+                assert await E(vat.root("other", Ledger)).note(1) >= 1

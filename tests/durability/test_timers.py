@@ -11,7 +11,7 @@ import trio
 
 import captp
 from captp import E
-from captp.peer.durable import timers
+from captp.peer.durable import stored, timers
 from tests.durability.memory_store import MemoryStore
 from tests.durability.test_survey import surveyed
 
@@ -56,6 +56,18 @@ class Auction(captp.Object, Closing):
     def pend(self) -> Any:
         self.bids.append("pends")
         return captp.sleep(LONG)
+
+    @captp.method
+    def take(self, what: Any) -> None: ...
+
+    @captp.method
+    def rest_and_pass_on(self) -> None:
+        self.answer = captp.sleep(5 * SOON)
+        captp.later(10 * SOON, self.take, self.answer)
+
+    @captp.method(latch=True)
+    async def busy(self) -> None:
+        await captp.sleep(4 * SOON)
 
     @captp.method
     def rest(self, seconds: float) -> None:
@@ -367,3 +379,72 @@ async def test_a_vat_that_is_not_durable_makes_timed_calls_too() -> None:
         with pytest.raises(captp.Refused):
             await E(auction).answered()
         assert not vat.peer.timers.waiting
+
+
+async def test_a_timed_call_finds_room_at_its_object_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timers, "AGAIN_S", SOON)
+    async with opened(MemoryStore(), latch_queue=5) as vat:
+        auction = E(vat.root("auction", Auction))
+        await auction.open(SOON)
+        busy, flood = auction.busy(), [auction.answered() for _ in range(5)]
+        with trio.fail_after(10):
+            await busy
+            for call in flood:
+                await call
+        assert await shown(vat.root("auction", Auction), 1) == (("sold", 3),)
+
+
+async def test_the_promise_of_a_call_that_is_refused_stays_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    async with opened(store) as vat:
+        await E(vat.root("auction", Auction)).call(10 * SOON, "refuse")
+    async with opened(store) as vat:
+        with monkeypatch.context() as patch:
+            patch.delitem(Auction._captp_rows, "refuse")
+            with trio.fail_after(10), pytest.raises(captp.NoSuchMethod):
+                await E(vat.root("auction", Auction)).answered()
+    for _ in range(2):
+        async with opened(store) as vat:
+            with pytest.raises(captp.NoSuchMethod):
+                await E(vat.root("auction", Auction)).answered()
+            with trio.fail_after(10):
+                while store.tables["timer"]:
+                    await trio.sleep(0.002)
+    assert surveyed(store).problems == []
+
+
+async def test_a_promise_is_in_state_and_in_the_arguments_of_a_timed_call() -> None:
+    store = MemoryStore()
+    async with opened(store) as vat:
+        await E(vat.root("auction", Auction)).rest_and_pass_on()
+    for _ in range(2):
+        async with opened(store) as vat:
+            with trio.fail_after(10):
+                assert await E(vat.root("auction", Auction)).answered() is None
+                while store.tables["timer"]:
+                    await trio.sleep(0.002)
+
+
+async def test_the_disk_may_be_full_when_the_object_of_a_timed_call_has_been_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore()
+    async with opened(store) as vat:
+        await E(vat.root("auction", Auction)).open(SOON)
+    await trio.sleep(2 * SOON)
+    of_old, read = stored.Stored.loaded, []
+
+    def loaded(self: Any, *args: Any) -> None:
+        self._trustee.has_room = False
+        of_old(self, *args)
+        read.append(args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored.Stored, "loaded", loaded)
+        async with opened(store) as vat:
+            with trio.fail_after(10):
+                while not read:
+                    await trio.sleep(0.002)
+                await trio.sleep(0.01)
+    async with opened(store) as vat:
+        assert await shown(vat.root("auction", Auction), 1) == (("sold", 3),)

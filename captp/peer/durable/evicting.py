@@ -59,7 +59,7 @@ class Evicting:
                 return
             oid = self._order.popleft()
             obj = heap.find(oid)
-            if obj is None or obj._entry.kept.state is not State.LOADED:
+            if obj is None or (kept := obj._entry.kept) is None or kept.state is not State.LOADED:
                 continue
             if obj._latch is None and sys.getrefcount(obj) - _OWN == _references(obj) and is_loose(obj):
                 take_apart(obj)

@@ -102,6 +102,10 @@ class Evolution:
                 raise Unfit(f"{where} does not fit the class: {problem}; {_UNCHANGED}") from None
         if state:
             raise Unfit(f"{where} has {next(iter(state))!r}, which is no field; {_UNCHANGED}")
+        for settlement in self._vat.outbox:
+            # A promise that has to have an interface follows the one that was there; nothing else is here.
+            self._vat.settle_now(settlement.promise, settlement.state, settlement.value)
+        self._vat.outbox.clear()
         key = object_key(rows.oid)
         self.changes += [Change(Verb.DELETE, "object", key)]
         self.changes += [Change(Verb.DELETE, "entry", where) for where, _ in rows.entries]

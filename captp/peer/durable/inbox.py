@@ -67,6 +67,8 @@ class Channel:
 class Inbox:
     """All durable calls that came to one vat and are not forgotten."""
 
+    needs_room: Final = False
+
     def __init__(self, peer: Peer, saver: Saver) -> None:
         self._peer = peer
         self._saver = saver
@@ -144,7 +146,8 @@ class Inbox:
     def begun(self, arrival: Arrival) -> None:
         """Store that a call has run, with what it did."""
         call: Call = arrival.call
-        if not call.has_row:
+        # Its sender may have said that it has the result already, and then nothing would forget it.
+        if not call.has_row and self._channels[call.peer].calls.get(call.number) is call:
             self._store(call, PENDING, None)
 
     def settled(self, arrival: Arrival) -> None:

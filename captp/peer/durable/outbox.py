@@ -24,7 +24,7 @@ from captp.peer.durable.promises import Promises
 from captp.peer.durable.saving import Saver
 from captp.peer.router import Link, Waiter
 from captp.peer.rows import Change, Verb, packed, unpacked
-from captp.session.session import DUR
+from captp.session.session import DUR, Session
 from captp.vat.effects import SendDurable
 from captp.vat.lasting import Lasting
 
@@ -279,8 +279,18 @@ class Outbox:
         elif channel.peer == self._peer.designator:
             self._inbox.done(channel.peer, channel.next)
         elif channel.link is not None and channel.link.session in self._peer.links:
-            bootstrap = view(self._peer.vat, channel.link.session.bootstrap, Ref)
-            self._peer.vat.outbox.append(Message(bootstrap, DONE, (channel.next,), None, None))
+            self._say_done(channel, channel.link.session)
+
+    def met(self, session: Session) -> None:
+        """Take note of a new session: what said to its peer that all results are here may have been lost."""
+        assert session.hello is not None
+        channel = self._channels.get(session.hello.location.designator)
+        if channel is not None and not channel.letters and DUR in session.extensions:
+            self._say_done(channel, session)
+
+    def _say_done(self, channel: Channel, session: Session) -> None:
+        bootstrap = view(self._peer.vat, session.bootstrap, Ref)
+        self._peer.vat.outbox.append(Message(bootstrap, DONE, (channel.next,), None, None))
 
     def _forget(self, channel: Channel, letter: Letter) -> None:
         del channel.letters[letter.number]

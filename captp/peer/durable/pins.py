@@ -40,6 +40,8 @@ class Pins:
         self._round: Iterator[Oid] = iter(())
         #: Promises of which rows could say what they are when their objects were last looked at.
         self._known: WeakSet[Promise[Any]] = WeakSet()
+        #: Ids of those that the sweep which goes on may have deleted already.
+        self._free: set[int] = set()
 
     def __contains__(self, oid: Oid) -> bool:
         return oid in self._objects
@@ -53,6 +55,7 @@ class Pins:
 
     def unpin(self, oids: list[int]) -> None:
         """Let go of objects that are not stored any more."""
+        self._free = set()
         for oid in map(Oid, oids):
             self._objects.pop(oid, None)
             obj = self._vat.heap.find(oid)
@@ -68,7 +71,7 @@ class Pins:
                 self._round = iter(list(self._objects))
                 break
             obj = self._objects.get(oid)
-            if obj is not None and self._has_news(obj):
+            if obj is not None and oid not in self._free and self._has_news(obj):
                 found.append(obj)
         return found
 
@@ -93,6 +96,7 @@ class Pins:
             walk.go()
             free = {obj._entry.oid for obj in circle_of(walk) if obj._entry.kept is not None}
             self._objects = dict(zip(oids, seeds, strict=True))
+        self._free = free
         return free
 
 

@@ -48,6 +48,8 @@ class Promises:
         self.pending: WeakValueDictionary[Oid, Lasting] = WeakValueDictionary()
         #: Those that came into state, and whose deciders do not know it yet.
         self.fresh: list[Lasting] = []
+        #: Those that were met before it is known which of them something stored decides; None from then on.
+        self._met: list[Lasting] | None = []
 
     def holder(self, promise: Lasting) -> Object:
         """Return what stands for a promise that comes into state."""
@@ -68,10 +70,24 @@ class Promises:
         if obj._entry.kept.state in (State.LOADED, State.NEW):
             return _promise(self._vat, obj)
         promise = self._enter(obj)
-        # That has it read, in a run; where stored objects are only brought to a new form, nothing is.
+        if self._met is None:
+            self._read(promise)
+        else:
+            # Its decider may come behind it. Where stored objects are only brought to a new form, none does.
+            self._met.append(promise)
+        return promise
+
+    def begin(self) -> None:
+        """Have those read that were met so far and that nothing decides any more."""
+        met, self._met = self._met or (), None
+        for promise in met:
+            if promise.holder._entry.kept.state is State.COLD:
+                self._read(promise)
+
+    def _read(self, promise: Lasting) -> None:
+        obj = promise.holder
         self._vat.latches.wait(obj, Message(self._vat.reference(obj), "get", (), None, promise))
         self._vat.ring()
-        return promise
 
     def restored(self, ref: Ref | None) -> Lasting:
         """Return a promise for something that goes on in this run; ``ref`` leads to what stands for it."""
@@ -85,7 +101,8 @@ class Promises:
             obj._f_is_settled, obj._f_value = False, None  # type: ignore[attr-defined]
             kept.state = State.LOADED
             self._vat.latches.release(obj)
-        return self._enter(obj)
+        promise = self.pending.get(obj._entry.oid)
+        return self._enter(obj) if promise is None else promise
 
     def _enter(self, obj: Object) -> Lasting:
         promise = self.pending[obj._entry.oid] = Lasting(self._vat)
@@ -99,6 +116,9 @@ class Promises:
         if obj is None:
             return
         self.pending.pop(obj._entry.oid, None)
+        if obj._entry.kept.state is State.DAMAGED:
+            # What it was is lost, and stays to be looked at.
+            return
         if not obj._f_is_settled:
             obj._f_is_settled, obj._f_value = True, self._storable(promise)
             note = self._trustee.written.setdefault(obj._entry.oid, Written(obj))

@@ -100,6 +100,7 @@ class Stored:
         self.inbox.restore([row for row in channels if row[0].startswith(CHANNEL_IN)], image.inbox)
         self.outbox.restore([row for row in channels if row[0].startswith(CHANNEL_OUT)], image.outbox)
         self.timers.restore(image.timers)
+        promises.begin()
 
     def begin(self, now: float) -> None:
         """Go on with what was left from before: durable calls, and timers."""

@@ -1,6 +1,7 @@
 """Stored timers: timed calls of this vat's own objects, and times that promises in its state wait for.
 
-stored --its time comes--> due --its turn begins, or there is none--> forgotten; due --it is refused--> kept.
+stored --its time comes--> due --its turn begins, or there is none--> forgotten; due --there is no room-->
+stored; due --it is refused--> kept.
 A call that is forgotten has run in the same commit, so that it runs once, whenever the vat stops. One that
 its object refuses, which is damaged or has no such method any more, is tried again when the vat next starts.
 Invariant: the rows of ``timer`` are the timers that wait, are due or are kept.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
+from captp.errors import Overloaded
 from captp.model.promise import FULFILLED, Message, Settlement
 from captp.model.ref import Ref
 from captp.model.values import FrozenMap
@@ -23,14 +25,13 @@ from captp.peer.rows import Verb, unpacked
 from captp.vat.arrivals import DURABLE, Arrival
 from captp.vat.effects import Later, Timer
 from captp.vat.lasting import Lasting
-from captp.vat.written import DurableTrustee
 
 if TYPE_CHECKING:
     from captp.peer.peer import Peer
 
 __all__ = ["StoredTimer", "StoredTimers"]
 
-#: Seconds until a call whose time has come is looked at again, where the store has no room for what it does.
+#: Seconds until a call is made again that found no room, at its object or in the store.
 AGAIN_S: Final = 1.0
 
 
@@ -52,10 +53,11 @@ class StoredTimer:
 class StoredTimers:
     """All of one vat."""
 
+    #: What has no room for what it does is refused, and has not begun.
+    needs_room: Final = True
+
     def __init__(self, peer: Peer, saver: Saver, promises: Promises, wall_ahead: float) -> None:
-        assert isinstance(peer.vat.trustee, DurableTrustee)
         self._peer = peer
-        self._trustee = peer.vat.trustee
         self._saver = saver
         self._promises = promises
         self._wall_ahead = wall_ahead
@@ -128,9 +130,6 @@ class StoredTimers:
         if timer.target is None:
             self._forget(timer)
             vat.settle_now(timer.promise, FULFILLED, None)
-        elif not self._trustee.has_room:
-            # It would be refused, and nobody would hear of it.
-            self._peer.timers.add(self._peer.now + AGAIN_S, timer)
         else:
             args, kwargs = (timer.method, timer.args), None if timer.kwargs is None else dict(timer.kwargs)
             vat.outbox.append(Message(timer.target, DURABLE, args, kwargs, Arrival(vat, self, timer)))
@@ -142,10 +141,18 @@ class StoredTimers:
     def settled(self, arrival: Arrival) -> None:
         """Tell whoever waits for what a call gave."""
         timer: StoredTimer = arrival.call
+        promise = timer.promise
         if arrival.message is None:
+            if isinstance(arrival._value, Overloaded):
+                # Too many wait for its object, or the disk is full by now: that passes.
+                self._peer.timers.add(self._peer.now + AGAIN_S, timer)
+                return
             where, why = type(timer.target._anchor).__name__, str(arrival._value)  # type: ignore[union-attr]
             self._peer.trace("error", "timed call refused", method=f"{where}.{timer.method}", why=why)
-        self._peer.vat.settle_now(timer.promise, arrival._state, arrival._value)
+            # It is tried again at the next start, and nobody hears of that.
+            timer.promise = Lasting(self._peer.vat)
+            self._store(Verb.REPLACE, timer)
+        self._peer.vat.settle_now(promise, arrival._state, arrival._value)
 
     def _forget(self, timer: StoredTimer) -> None:
         if self._timers.pop(timer.number, None) is not None:
