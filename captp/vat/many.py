@@ -52,7 +52,7 @@ def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
     """
     batch: Any = message.args
     if type(batch) is not _Under:
-        calls = _calls(batch, vat.limits.plan_steps)
+        calls = _calls(message.args, vat.limits.plan_steps)
         if isinstance(calls, Broken):
             if message.promise is not None:
                 vat.settle_now(message.promise, BROKEN, calls)
@@ -62,7 +62,8 @@ def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
         batch = _Under(calls, vat.limits.message_bytes)
     cold = _go_on(vat, obj, batch)
     if cold is not None:
-        message.args = batch
+        rest: Any = batch
+        message.args = rest
         vat.trustee.postpone(message, obj, cold)
     elif message.promise is not None:
         vat.settle_now(message.promise, FULFILLED, (tuple(batch.values), tuple(batch.broken)))
