@@ -30,7 +30,7 @@ from captp.run.connection import Connection
 from captp.run.outside import run_outside
 from captp.run.sealed import Sealed
 from captp.run.serving import dial_and_serve
-from captp.run.steps import AfterSteps
+from captp.run.steps import AfterSteps, join, leave
 from captp.run.storage import Storage
 from captp.run.waiter import TaskWaiter
 
@@ -196,6 +196,8 @@ class Pump:
             self.peer.vat.awake = True
         if self._after_steps is None:
             self._wake_task()
+        else:
+            self._after_steps.rung.append(self)
 
     def _nudge(self) -> None:
         with suppress(trio.RunFinishedError):
@@ -249,10 +251,9 @@ class Pump:
 
     def _look_after_steps(self, *, few: bool) -> None:
         if few and self._after_steps is None:
-            self._after_steps = AfterSteps(self)
-            trio.lowlevel.add_instrument(self._after_steps)
+            self._after_steps = join(self)
         elif not few and self._after_steps is not None:
-            trio.lowlevel.remove_instrument(self._after_steps)
+            leave(self._after_steps)
             self._after_steps = None
 
     async def beat(self) -> None:
