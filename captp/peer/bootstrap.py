@@ -16,8 +16,6 @@ from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
 from captp.model.ref import HOLDS, Ref
 from captp.model.values import FrozenMap
 from captp.peer.care import PING, has_arrived
-from captp.peer.durable.inbox import Inbox
-from captp.peer.durable.outbox import DONE, SEND
 from captp.peer.handoff.exporter import ABSENT, is_unique
 from captp.peer.router import Link
 from captp.session.entries import Answer, Certificate
@@ -26,10 +24,14 @@ from captp.session.outbound import CALL_OFF
 from captp.session.session import DGC, DUR
 
 if TYPE_CHECKING:
+    from captp.peer.durable.inbox import Inbox
     from captp.peer.peer import Peer
 
 #: The method by which collectors speak, each to that of the vat at the other end.
 CYCLES: Final = "captp:cycles"
+#: Those by which durable calls come, and by which their results are said to have come.
+SEND: Final = "captp:durable"
+DONE: Final = "captp:durable-done"
 
 MINUTE_S: Final = 60.0
 

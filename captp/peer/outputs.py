@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
 
 from captp.model.idents import ConnId, Oid
 from captp.model.locator import PeerLocator
 from captp.model.promise import Promise
-from captp.peer.rows import Change
+
+if TYPE_CHECKING:
+    from captp.peer.rows import Change
 
 
 @define

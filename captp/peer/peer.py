@@ -26,8 +26,6 @@ from captp.model.promise import Message, Promise, Settlement
 from captp.model.ref import Ref
 from captp.model.swiss import mint
 from captp.peer import bootstrap, care, pressure, routing
-from captp.peer.durable.opening import open_stored
-from captp.peer.durable.stored import Image, Stored
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
@@ -42,6 +40,7 @@ from captp.vat.vat import Vat
 
 if TYPE_CHECKING:
     from captp.peer.cycles.keeper import Keeper
+    from captp.peer.durable.stored import Image, Stored
 
 
 class Peer:
@@ -63,6 +62,8 @@ class Peer:
         self.stored: Stored | None = None
         self.registry = Registry(derive(key.seed(), b"captp swiss index"))
         if durable is not None:
+            from captp.peer.durable.opening import open_stored  # noqa: PLC0415 - most vats need none of it
+
             self.stored, self.registry = open_stored(self, durable)
         self.router = Router(entropy)
         self.exporter = Exporter(self.limits, key.public.designator)

@@ -23,8 +23,6 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.peer import care, pressure
-from captp.peer.durable.outbox import Reply
-from captp.peer.durable.timers import StoredTimer
 from captp.peer.enliven import enliven
 from captp.peer.handoff.receiver import introduced
 from captp.peer.letting import let_go_of
@@ -35,20 +33,17 @@ from captp.session.entries import WAITING, Answer, Question
 from captp.session.handshake import Hello
 from captp.session.inbound import ControlCall, Ended, Introduced, Released
 from captp.session.session import Established, Session
-from captp.vat.arrivals import Arrival
 from captp.vat.effects import (
     CallOff,
     Claim,
     Enliven,
     Later,
     Outside,
-    SendDurable,
     Shortened,
     Timer,
     Want,
     Watch,
 )
-from captp.vat.lasting import Lasting
 from captp.vat.owning import claimed
 from captp.wire.dialect import SyrupCodec
 
@@ -78,8 +73,11 @@ def route(peer: Peer) -> int:
                     _send_with_queue(peer, item)
                 else:
                     send(peer, item)
-            else:
+            elif kind in _VAT_EFFECTS:
                 _VAT_EFFECTS[kind](peer, item)
+            else:
+                assert peer.stored is not None
+                peer.stored.take(item)
     return bulk
 
 
@@ -251,30 +249,6 @@ def _claim(peer: Peer, effect: Claim) -> None:
         settle(peer, claim)
 
 
-def _send_durable(peer: Peer, effect: SendDurable) -> None:
-    assert peer.stored is not None
-    peer.stored.outbox.add(effect)
-
-
-def _replied(peer: Peer, reply: Reply) -> None:
-    assert peer.stored is not None
-    peer.stored.outbox.answered(reply)
-
-
-def _arrived(_peer: Peer, arrival: Arrival) -> None:
-    arrival.owner.settled(arrival)
-
-
-def _lasting(peer: Peer, promise: Lasting) -> None:
-    assert peer.stored is not None
-    peer.stored.promises.settled(promise)
-
-
-def _due(peer: Peer, timer: StoredTimer) -> None:
-    assert peer.stored is not None
-    peer.stored.timers.due(timer)
-
-
 _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Settlement: settle,
     Want: _want,
@@ -286,12 +260,7 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Claim: _claim,
     LetGo: let_go_of,
     Enliven: enliven,
-    SendDurable: _send_durable,
-    Reply: _replied,
-    Arrival: _arrived,
-    Lasting: _lasting,
     Later: _later,
-    StoredTimer: _due,
 }
 
 

@@ -29,9 +29,7 @@ from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
-from captp.run.sealed import open_sealed
 from captp.run.serving import serve
-from captp.run.store import Store
 from captp.run.unwrapped import unwrapped
 from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
@@ -39,6 +37,7 @@ from captp.vat.powers import durable_send
 
 if TYPE_CHECKING:
     from captp.run.process import ProcessTrustee
+    from captp.run.store import Store
     from captp.run.threads import ThreadTrustee
 
 I = TypeVar("I", bound=Interface)  # noqa: E741
@@ -300,7 +299,13 @@ async def open_vat(
         raise UsageError("a durable vat keeps its key: make one, keep it where nobody reads it, pass key=...")
     key = key or PrivateKey.from_seed(os.urandom(32))
     make = partial(Peer, key=key, entropy=os.urandom, limits=limits, cycles=cycles)
-    peer, sealed = (make(), None) if store is None else await open_sealed(store, key, make)
+    sealed = None
+    if store is None:
+        peer = make()
+    else:
+        from captp.run.sealed import open_sealed  # noqa: PLC0415 - most vats need none of it
+
+        peer, sealed = await open_sealed(store, key, make)
     layers: dict[str, Netlayer] = {n.transport: n for n in (*dialled, *served)}
     meter = Meter(peer, trio.current_time())
 

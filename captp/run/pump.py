@@ -12,7 +12,7 @@ import types
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 from trio.lowlevel import checkpoint, current_task, reschedule, wait_task_rescheduled
@@ -28,11 +28,13 @@ from captp.run.awake import Awake
 from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
 from captp.run.outside import run_outside
-from captp.run.sealed import Sealed
 from captp.run.serving import dial_and_serve
 from captp.run.steps import AfterSteps, join, leave
-from captp.run.storage import Storage
 from captp.run.waiter import TaskWaiter
+
+if TYPE_CHECKING:
+    from captp.run.sealed import Sealed
+    from captp.run.storage import Storage
 
 #: Deliveries between two writes: the other end works on the first while we go on.
 SLICE: Final = 128
@@ -88,7 +90,11 @@ class Pump:
         self._token = trio.lowlevel.current_trio_token()
         self._hidden = HiddenTask(vat)
         #: What a durable vat has besides.
-        self.storage = None if sealed is None else Storage(self, sealed)
+        self.storage: Storage | None = None
+        if sealed is not None:
+            from captp.run.storage import Storage  # noqa: PLC0415 - most vats need none of it
+
+            self.storage = Storage(self, sealed)
 
     @property
     def has_many(self) -> bool:

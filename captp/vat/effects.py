@@ -1,41 +1,45 @@
-"""What leaves a turn besides messages; the peer and the driver act on them after the commit."""
+"""What leaves a turn besides messages; the peer and the driver act on them after the commit.
+
+They are told apart by their types. A vat that starts has to make these classes, and named tuples take a
+fifth of the time that others do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple, final
 
-from attrs import define, frozen
+from attrs import define
 
 from captp.model.locator import SturdyRef
 from captp.model.promise import Message, Promise
 from captp.vat.lasting import Lasting
 
 
-@frozen
-class Want:
+@final
+class Want(NamedTuple):
     """Somebody waits for a promise whose peer was not asked for its result yet."""
 
     promise: Promise[Any]
 
 
-@frozen
-class CallOff:
+@final
+class CallOff(NamedTuple):
     """Whoever asked for a delegated call has gone: it need not run, if it has not begun."""
 
     promise: Promise[Any]
 
 
-@frozen
-class Shortened:
+@final
+class Shortened(NamedTuple):
     """A promise has settled while calls that went through it are unanswered."""
 
     promise: Promise[Any]
 
 
-@frozen
-class Outside:
+@final
+class Outside(NamedTuple):
     """A function to run in the outside world, whose result settles ``promise``."""
 
     promise: Promise[Any]
@@ -43,8 +47,8 @@ class Outside:
     args: tuple[Any, ...]
 
 
-@frozen
-class Timer:
+@final
+class Timer(NamedTuple):
     """A promise to settle ``seconds`` from now, with None or as broken by ``Timeout``."""
 
     promise: Promise[Any]
@@ -52,16 +56,16 @@ class Timer:
     breaks: bool = False
 
 
-@frozen
-class Later:
+@final
+class Later(NamedTuple):
     """A message to send ``seconds`` from now."""
 
     message: Message
     seconds: float
 
 
-@frozen
-class Enliven:
+@final
+class Enliven(NamedTuple):
     """A promise to settle with what a sturdyref names; dials are repeated for ``retry_for`` seconds."""
 
     promise: Promise[Any]
@@ -69,8 +73,8 @@ class Enliven:
     retry_for: float
 
 
-@frozen
-class Watch:
+@final
+class Watch(NamedTuple):
     """A promise to fulfil with the reason when what ``target`` stands for is broken."""
 
     promise: Promise[Any]
@@ -95,8 +99,8 @@ class Claim:
 CURRENT_VAT: ContextVar[Any] = ContextVar("captp_current_vat")
 
 
-@frozen
-class SendDurable:
+@final
+class SendDurable(NamedTuple):
     """A call to make exactly once, whatever ends in between; its result settles ``promise``."""
 
     promise: Lasting

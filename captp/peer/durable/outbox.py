@@ -19,6 +19,7 @@ from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Ref, view
 from captp.model.values import FrozenMap
+from captp.peer.bootstrap import DONE, SEND
 from captp.peer.durable.inbox import Inbox, letter_key
 from captp.peer.durable.promises import Promises
 from captp.peer.durable.saving import Saver
@@ -32,11 +33,8 @@ if TYPE_CHECKING:
     from captp.peer.durable.stored import Image
     from captp.peer.peer import Peer
 
-__all__ = ["CHANNEL_OUT", "DONE", "SEND", "Outbox", "Reply"]
+__all__ = ["CHANNEL_OUT", "Outbox", "Reply"]
 
-#: The methods of a durable vat's bootstrap.
-SEND: Final = "captp:durable"
-DONE: Final = "captp:durable-done"
 #: What the keys of sending channels begin with, in the table ``channel``.
 CHANNEL_OUT: Final = b"out:"
 #: Calls to one peer that are sent and not answered.

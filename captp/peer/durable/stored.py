@@ -24,12 +24,15 @@ from captp.peer.durable.inbox import CHANNEL_IN, Inbox
 from captp.peer.durable.kept import State
 from captp.peer.durable.kinds import Kinds
 from captp.peer.durable.loading import Loader, Rows
-from captp.peer.durable.outbox import CHANNEL_OUT, Outbox
+from captp.peer.durable.outbox import CHANNEL_OUT, Outbox, Reply
 from captp.peer.durable.pins import Pins
 from captp.peer.durable.saving import Saver
-from captp.peer.durable.timers import StoredTimers
+from captp.peer.durable.timers import StoredTimer, StoredTimers
 from captp.peer.outputs import Commit, Load, Sweep
 from captp.peer.rows import Change, Verb, packed, unpacked
+from captp.vat.arrivals import Arrival
+from captp.vat.effects import SendDurable
+from captp.vat.lasting import Lasting
 from captp.vat.written import DurableTrustee, Written
 
 if TYPE_CHECKING:
@@ -142,6 +145,22 @@ class Stored:
         self._saver.changes.append(change)
         self._saver.let_go += change.verb is not Verb.INSERT
         self._peer.vat.ring()
+
+    def take(self, item: Any) -> None:
+        """Take what left a turn, or has settled, and is the store's."""
+        match item:
+            case SendDurable():
+                self.outbox.add(item)
+            case Reply():
+                self.outbox.answered(item)
+            case Arrival():
+                item.owner.settled(item)
+            case Lasting():
+                self.promises.settled(item)
+            case StoredTimer():
+                self.timers.due(item)
+            case _:
+                raise InvariantBroken(f"a {type(item).__name__} is for nobody")
 
     # Batches.
 
