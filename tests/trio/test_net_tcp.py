@@ -176,23 +176,26 @@ async def test_a_reset_right_after_the_connect_leaves_no_socket_open(monkeypatch
 
     async def connect_and_reset(host: str, port: int) -> trio.SocketStream:
         stream = await connect(host, port)
-        peer = await server[0].accept()
+        opened.append(stream.socket.fileno())
+        peer = await server.accept()
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         peer.socket.close()
         return stream
 
+    opened: list[int] = []
     monkeypatch.setattr(trio, "open_tcp_stream", connect_and_reset)
-    server = await trio.open_tcp_listeners(0, host=LOOPBACK)
-    port = server[0].socket.getsockname()[1]
-    before = len(os.listdir("/proc/self/fd"))
+    (server,) = await trio.open_tcp_listeners(0, host=LOOPBACK)
+    async with server:
+        port = server.socket.getsockname()[1]
+        wanted = f"cannot reach 127.0.0.1:{port}"
+        with trio.fail_after(5), pytest.raises(Unreachable, match=wanted) as caught:
+            await TcpNetlayer().dial(locator(host=LOOPBACK, port=str(port)))
 
-    with trio.fail_after(5), pytest.raises(Unreachable, match=f"cannot reach 127.0.0.1:{port}") as caught:
-        await TcpNetlayer().dial(locator(host=LOOPBACK, port=str(port)))
-
-    # The traceback keeps what was not closed.
-    assert caught.tb is not None
-    assert len(os.listdir("/proc/self/fd")) == before
-    await server[0].aclose()
+        # The traceback keeps what was not closed.
+        assert caught.tb is not None
+        (descriptor,) = opened
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
 
 
 async def test_no_file_descriptors_left_pauses_accepting_and_it_comes_back() -> None:
