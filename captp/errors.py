@@ -175,16 +175,26 @@ class Overloaded(Broken):
 
 
 class Disconnected(Broken):
-    """The session with ``peer`` is gone; live references of it never come back."""
+    """The session with ``peer`` is gone; live references of it never come back.
+
+    ``may_have_run`` is True for the result of a call that had left: what came of that is not known.
+    """
 
     kind = "disconnected"
 
     def __init__(
-        self, message: str = "", *, peer: str = "", incarnation: int = 0, reason: object = None
+        self,
+        message: str = "",
+        *,
+        peer: str = "",
+        incarnation: int = 0,
+        may_have_run: bool = False,
+        reason: object = None,
     ) -> None:
         super().__init__(message, reason=reason)
         self.peer = peer
         self.incarnation = incarnation
+        self.may_have_run = may_have_run
 
 
 class Unreachable(Disconnected):

@@ -358,10 +358,10 @@ class Peer:
         self.links.pop(session, None)
         pressure.let_go(self, link)
         self.vat.queues.close(link.source)
-        reason = routing.gone(session.hello, why)
+        reason, unknown = routing.gone(session.hello, why)
         for answer in list(session.tables.answers.values()):
             self.vat.settling.release(answer)
-        for settlement in (*session.end(reason), *self.exporter.ended(session)):
+        for settlement in (*session.end(reason, unknown), *self.exporter.ended(session)):
             routing.settle(self, settlement)
         if "cycles" in self.__dict__:
             # By now what was imported over it is broken, and nothing that it leads to is asked about.

@@ -313,12 +313,14 @@ def wrong_peer(dialled: PeerLocator) -> WrongPeer:
     )
 
 
-def gone(hello: Hello | None, why: str) -> Disconnected:
-    """Return the error for what was live in a session that has ended."""
+def gone(hello: Hello | None, why: str) -> tuple[Disconnected, Disconnected]:
+    """Return the error for what was live in a session that has ended, and that for calls which had left."""
     name, run = ("", 0) if hello is None else (hello.location.designator, hello.incarnation)
     who = (name[:12] or "an unknown peer") + (f", run {run} of its store," if run else "")
-    text = f"the session with {who} has ended: {why}; enliven the sturdyref again"
-    return Disconnected(text, peer=name, incarnation=run)
+    text, again = f"the session with {who} has ended: {why}", "enliven the sturdyref again"
+    reason = Disconnected(f"{text}; {again}", peer=name, incarnation=run)
+    text = f"unknown-outcome: {text}; the call had left, and may have run; {again}"
+    return reason, Disconnected(text, peer=name, incarnation=run, may_have_run=True)
 
 
 def _ended(peer: Peer, link: Link, effect: Ended) -> None:

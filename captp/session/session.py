@@ -201,8 +201,11 @@ class Session:
         self.move(Event.FAILED)
         self.effects.append(Ended(code, detail, remote=False))
 
-    def end(self, reason: Broken) -> list[Settlement]:
-        """Empty the tables; return how everything breaks that waited for the peer."""
+    def end(self, reason: Broken, unknown: Broken) -> list[Settlement]:
+        """Empty the tables; return how everything breaks that waited for the peer.
+
+        Results of calls that had left break with ``unknown``.
+        """
         self.state = State.ENDED
         tables = self.tables
         broken = []
@@ -212,7 +215,7 @@ class Session:
         for question in list(tables.questions.values()):
             promise = question()
             if promise is not None and question.state is WAITING:
-                broken.append(Settlement(promise, BROKEN, reason))
+                broken.append(Settlement(promise, BROKEN, unknown))
         for entry in list(tables.imports.values()):
             target = entry()
             if isinstance(target, Promise):

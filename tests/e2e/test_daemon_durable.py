@@ -79,6 +79,7 @@ async def test_a_session_of_a_daemon_that_was_killed_breaks_and_its_sturdyref_wo
             assert await captp.E(vat.enliven(shared)).add(1) == 2
             (session,) = vat.view().sessions
             assert (broken.value.incarnation, session.incarnation) == (1, 2)
+            assert not broken.value.may_have_run
 
     assert reason.data["class"] == "Disconnected"
     assert "run 1 of its store" in reason.message

@@ -113,5 +113,5 @@ def test_what_came_with_a_refused_hello_does_not_come_back_in_full() -> None:
 def test_the_tables_of_a_session_that_ended_in_its_handshake_are_empty() -> None:
     for it in (greeting(), listening(), verified()):
         it.abort("closed")
-        assert it.end(Disconnected("over")) == []
+        assert it.end(Disconnected("over"), Disconnected("over")) == []
         assert {k: v for k, v in it.dump().items() if v} == {"state": ["ended"]}
