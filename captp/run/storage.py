@@ -85,6 +85,7 @@ class Storage:
 
     def released(self, batch: Batch) -> None:
         """Let a batch leave."""
+        self._stored.released(batch.number)
         self._pump.act(batch)
         if self._is_stalled and not self.is_full:
             self._is_stalled = False

@@ -1,14 +1,17 @@
-"""What is read of an object is what was stored last, also if it came as a part of another meanwhile."""
+"""What is read is never older than what memory had: what was changed stays there until it is stored."""
 
 from __future__ import annotations
 
 import gc
 import threading
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 import trio
 
 import captp
+from captp.run.storage import Storage
 from captp.run.store import Change
 from tests.durability.memory_store import MemoryStore
 
@@ -63,7 +66,7 @@ async def fill(store: MemoryStore) -> None:
         await vat.root("warm", Inner).add(1)
 
 
-async def test_what_was_asked_for_and_came_as_a_part_is_read_anew_when_it_has_left_memory() -> None:
+async def test_what_was_asked_for_and_came_as_a_part_stays_when_it_was_changed() -> None:
     store = SteppedStore()
     await fill(store)
     async with captp.open_vat(key=KEY, store=store) as vat:
@@ -81,7 +84,7 @@ async def test_what_was_asked_for_and_came_as_a_part_is_read_anew_when_it_has_le
         await settle()
         store.steps.release()
         await settle()
-        # The inner one came with the outer, was changed, and nobody has it any more.
+        # The inner one came with the outer, was changed, and no program has it any more.
         gc.collect()
         in_memory = len(list(vat.peer.vat.heap.objects()))
         again = vat.root("inner", Inner).get()
@@ -92,4 +95,35 @@ async def test_what_was_asked_for_and_came_as_a_part_is_read_anew_when_it_has_le
         assert await again == 5
         vat.peer.check()
 
-    assert in_memory == 1
+    assert in_memory == 2
+
+
+async def test_what_is_read_as_a_part_is_not_taken_for_what_was_changed_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = SteppedStore()
+    await fill(store)
+    of_old, late = Storage.loaded, []
+
+    def loaded(self: Storage, oid: Any, bundle: Any) -> None:
+        if len(bundle) > 1:
+            late.append(lambda: of_old(self, oid, bundle))
+        else:
+            of_old(self, oid, bundle)
+
+    monkeypatch.setattr(Storage, "loaded", loaded)
+    async with captp.open_vat(key=KEY, store=store) as vat:
+        touched = vat.root("outer", Outer).touch()
+        with trio.fail_after(10):
+            while not late:
+                await trio.sleep(0.001)
+        # The outer one was read with the inner, which is changed before that is heard of.
+        store.steps = threading.Semaphore(0)
+        added = vat.root("inner", Inner).add(5)
+        await settle()
+        gc.collect()
+        late.pop()()
+        got = vat.root("inner", Inner).get()
+        await settle()
+        store.steps.release(100)
+        assert (await touched, await added, await got) == (True, 5, 5)

@@ -5,7 +5,7 @@ What programs named and what has a swiss number survives, with all that it leads
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,9 +87,10 @@ class Stored:
         self._passing: dict[str, Ref] = {}
         #: Those of the wanted objects that were asked for.
         self._asked: set[Oid] = set()
-        #: What was asked for and then came as a part of another: how many answers are of no use any more.
-        self._void: Counter[Oid] = Counter()
         peer.vat.heap.last = image.last_oid
+        #: By batch: what it changed, which stays in memory until that is stored. What is read meanwhile, as a
+        #: part of something else too, is older, and must not be taken for it.
+        self._unstored: deque[tuple[int, list[Object]]] = deque()
         #: When the next sweep may begin, and whether one is under way.
         self._sweep_at: float | None = None
         self._is_sweeping = False
@@ -167,6 +168,7 @@ class Stored:
     def collect(self, number: int, outputs: list[Any]) -> Commit | None:
         """Return what this batch changed, None for nothing; ask for the objects that calls wait for."""
         written = self._trustee.written
+        changed = [note.obj for note in written.values()] if written else []
         if written:
             for oid, note in written.items():
                 self._saver.save(note)
@@ -190,7 +192,10 @@ class Stored:
             changes += self._saver.take()
         for obj in self._saver.taken:
             self._evicting.came(obj)
+        changed += self._saver.taken
         self._saver.taken.clear()
+        if changed:
+            self._unstored.append((number, changed))
         self._trustee.cool()
         for obj in self._saver.live:
             self._pins.look(obj)
@@ -200,6 +205,11 @@ class Stored:
         if self._saver.let_go and not self._is_sweeping:
             self._look_at_sweep(outputs)
         return Commit(number, changes, self._peer.vat.heap.last) if changes else None
+
+    def released(self, number: int) -> None:
+        """Take note that all batches up to this one are stored."""
+        while self._unstored and self._unstored[0][0] <= number:
+            self._unstored.popleft()
 
     def tick(self, now: float) -> None:
         """Let time pass for durable calls."""
@@ -245,21 +255,16 @@ class Stored:
 
     def loaded(self, oid: Oid, bundle: dict[int, Rows] | None) -> None:
         """Take what is stored of an object, None if that cannot be read, and let its messages run."""
-        if oid in self._void:
-            # It may have been changed since, and have left memory again.
-            self._void[oid] -= 1
-            self._void = +self._void
-            return
         self._asked.discard(oid)
-        obj = self._loader.wanted[oid]
+        obj = self._loader.wanted.get(oid)
+        if obj is None:
+            # It came as a part of another.
+            return
         try:
             if bundle is None:
                 raise StoreDamaged(f"what is stored of a {type(obj).__name__} is damaged: restore a backup")
             for one in self._loader.loaded(oid, bundle):
                 self._evicting.came(one)
-                if one._entry.oid in self._asked:
-                    self._asked.discard(one._entry.oid)
-                    self._void[one._entry.oid] += 1
         except StoreDamaged as problem:
             self._loader.wanted.pop(oid, None)
             self._quarantine(obj, problem)

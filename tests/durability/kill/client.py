@@ -63,9 +63,9 @@ class Client:
         self._chance = chance
         self.is_ending = False
 
-    def dial(self, sturdyref: captp.SturdyRef) -> Any:
+    def dial(self, sturdyref: captp.SturdyRef, retry_for: float = 0.0) -> Any:
         """Return the ledger, or the promise of it."""
-        return captp.E(self._vat.enliven(sturdyref))
+        return captp.E(self._vat.enliven(sturdyref, retry_for=retry_for))
 
     async def write(self, sturdyref: captp.SturdyRef, senders: dict[str, Sender]) -> None:
         """Write, with some calls under way at a time, until the session breaks."""
