@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve
 
@@ -17,7 +17,7 @@ from captp.peer.durable.portrait import MapRows
 from captp.peer.durable.promises import Promises
 from captp.peer.durable.timers import StoredTimers
 from captp.peer.outputs import Batch
-from captp.peer.rows import Change, coalesced
+from captp.peer.rows import Change
 from captp.run.gate import Gate
 from captp.run.sealed import Sealed
 from captpd.store.sqlite import SqliteStore
@@ -55,19 +55,35 @@ def release_before_a_slow_commit() -> None:
     SqliteStore.commit = planted  # type: ignore[method-assign]
 
 
+class _Lazy:
+    """A database of which each transaction but every second stays open, and takes in the next."""
+
+    def __init__(self, database: Connection) -> None:
+        self._database = database
+        self._was_open = self.in_transaction = database.in_transaction
+
+    def execute(self, sql: str) -> None:
+        # What is in an open transaction can be read, so that nothing but a kill tells the difference.
+        if sql != ("BEGIN IMMEDIATE" if self._was_open else "COMMIT"):
+            self._database.execute(sql)
+
+    def executemany(self, sql: str, rows: Any) -> Any:
+        return self._database.executemany(sql, rows)
+
+
 def commit_every_second_time() -> None:
-    """Keep every other commit in memory, and make it with the next."""
-    commit = SqliteStore.commit
-    kept: list[Change] = []
+    """Leave every other commit for the next to make."""
+    commit, move_log = SqliteStore._commit, SqliteStore._move_log
 
-    def planted(self: SqliteStore, changes: Sequence[Change]) -> None:
-        if kept:
-            commit(self, coalesced([*kept, *changes]))
-            kept.clear()
-        else:
-            kept.extend(changes)
+    def planted(self: SqliteStore, database: Connection, groups: Any) -> None:
+        commit(self, cast("Connection", _Lazy(database)), groups)
 
-    SqliteStore.commit = planted  # type: ignore[method-assign]
+    def planted_move(self: SqliteStore, database: Connection, *how: str) -> None:
+        if not database.in_transaction:
+            move_log(self, database, *how)
+
+    SqliteStore._commit = planted  # type: ignore[method-assign]
+    SqliteStore._move_log = planted_move  # type: ignore[method-assign]
 
 
 def commit_each_statement() -> None:
