@@ -46,6 +46,7 @@ def test_kills_at_every_point_lose_and_double_nothing() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("plant", "way", "finding"),
     [
