@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from captp.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from captp.custody.access import Access as Access
+    from captp.custody.access import Brand as Brand
+    from captp.custody.capsule import Capsule as Capsule
+    from captp.custody.data import Data as Data
+    from captp.custody.key import Key as Key
+    from captp.custody.password import Password as Password
     from captp.cycles import Cycles as Cycles
+    from captp.errors import AliasedKey as AliasedKey
     from captp.errors import (
         BadArguments as BadArguments,
     )
@@ -22,6 +29,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         BorrowEscape as BorrowEscape,
+    )
+    from captp.errors import (
+        BrandMismatch as BrandMismatch,
     )
     from captp.errors import (
         Broken as Broken,
@@ -39,6 +49,9 @@ if TYPE_CHECKING:
         Closed as Closed,
     )
     from captp.errors import (
+        Contended as Contended,
+    )
+    from captp.errors import (
         Deadlock as Deadlock,
     )
     from captp.errors import (
@@ -48,10 +61,16 @@ if TYPE_CHECKING:
         Dropped as Dropped,
     )
     from captp.errors import (
+        Encapsulated as Encapsulated,
+    )
+    from captp.errors import (
         Error as Error,
     )
     from captp.errors import (
         ForeignAwait as ForeignAwait,
+    )
+    from captp.errors import (
+        Frozen as Frozen,
     )
     from captp.errors import (
         HandoffFailed as HandoffFailed,
@@ -183,12 +202,18 @@ if TYPE_CHECKING:
     from captp.vat.remote import trust as trust
 
 _HOMES = {
+    "captp.custody.access": "Access Brand",
+    "captp.custody.capsule": "Capsule",
+    "captp.custody.data": "Data",
+    "captp.custody.key": "Key",
+    "captp.custody.password": "Password",
     "captp.cycles": "Cycles",
-    "captp.errors": "BadArguments BadClass BadLocator BorrowEscape Broken BrokenTrustee Cancelled"
-    " CaptureError Closed Deadlock Disconnected Dropped Error ForeignAwait HandoffFailed LeakedObject"
-    " Moved NoSuchMethod NotDurable NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused"
-    " RemoteFault StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull StoreTooNew"
-    " StoreUnusable Timeout Unpassable Unreachable UsageError WrongPeer",
+    "captp.errors": "AliasedKey BadArguments BadClass BadLocator BorrowEscape BrandMismatch Broken"
+    " BrokenTrustee Cancelled CaptureError Closed Contended Deadlock Disconnected Dropped"
+    " Encapsulated Error ForeignAwait Frozen HandoffFailed LeakedObject Moved NoSuchMethod"
+    " NotDurable NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused"
+    " RemoteFault StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull"
+    " StoreTooNew StoreUnusable Timeout Unpassable Unreachable UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
     "captp.model.faults": "portable_error",

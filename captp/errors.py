@@ -31,6 +31,18 @@ class ForeignAwait(UsageError):
     """An ``async def`` method awaited something that is not a promise."""
 
 
+class Contended(UsageError):
+    """What is in a capsule was touched from elsewhere, or a capsule was opened while others use it."""
+
+
+class Frozen(UsageError):
+    """What everybody may read was to be changed."""
+
+
+class BrandMismatch(UsageError):
+    """What belongs to one capsule was used with what belongs to another."""
+
+
 class Unpassable(UsageError):
     """A value cannot cross a border; ``path`` says where it sits."""
 
@@ -92,6 +104,31 @@ class RemoteFault(Broken):
     def __init__(self, message: str = "", *, class_name: str = "", reason: object = None) -> None:
         super().__init__(message, reason=reason)
         self.class_name = class_name
+
+
+class Encapsulated(RemoteFault):
+    """An exception that stays in the capsule it was raised in, with all that it holds.
+
+    ``brand`` names the capsule, ``id`` the exception there, ``class_name`` the nearest class of a closed
+    list. ``Access.open`` gives the exception itself to code that runs within the capsule.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        brand: str = "",
+        id: int = 0,  # noqa: A002 - it is the exception's
+        class_name: str = "",
+        reason: object = None,
+    ) -> None:
+        super().__init__(message, class_name=class_name, reason=reason)
+        self.brand = brand
+        self.id = id
+
+
+class AliasedKey(RuntimeWarning):
+    """The key of a capsule was used twice, so that the capsule is frozen for good."""
 
 
 class Refused(Broken):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.interface import method
 from captp.model.keys import PrivateKey
 from captp.model.object import Object
@@ -14,7 +15,6 @@ from captp.model.promise import Promise, Resolver
 from captp.model.send import E
 from captp.peer.outputs import Call, Trace, Woken
 from captp.peer.peer import Peer
-from captp.vat.effects import CURRENT_VAT
 
 _BODIES: dict[int, Callable[[], None]] = {}
 

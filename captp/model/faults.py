@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from captp import errors
-from captp.errors import BadClass, Broken, RemoteFault
+from captp.errors import BadClass, Broken, Encapsulated, RemoteFault
 from captp.model.locator import mask
 from captp.model.values import Fault
 
@@ -39,6 +39,7 @@ _PORTABLE: Final[dict[str, type[Broken]]] = {
         errors.HandoffFailed,
         errors.Unreachable,
         errors.WrongPeer,
+        errors.Encapsulated,
     )
 }
 
@@ -55,7 +56,13 @@ def portable_error(cls: C) -> C:
     return cls
 
 
-def portable(exc: BaseException) -> Broken:
+class Owner(Protocol):
+    """The capsule that an exception was raised in; its text is the capsule's brand."""
+
+    faults: Any
+
+
+def portable(exc: BaseException, owner: Owner | None = None) -> Broken:
     """Return the form of an exception that may leave its turn: text and data, no frames, no causes."""
     if isinstance(exc, Broken):
         exc.__traceback__ = exc.__cause__ = exc.__context__ = None
@@ -67,7 +74,10 @@ def portable(exc: BaseException) -> Broken:
         except Exception:  # user code's own __str__
             text = ""
         return RemoteFault(text, class_name=name)
-    return RemoteFault("the object failed; its owner's log says how", class_name="Exception")
+    text = "the object failed; its owner's log says how"
+    if owner is None:
+        return RemoteFault(text, class_name="Exception")
+    return Encapsulated(text, brand=repr(owner), id=owner.faults.keep(exc), class_name="Exception")
 
 
 def to_wire(exc: BaseException) -> Any:
@@ -76,7 +86,7 @@ def to_wire(exc: BaseException) -> Any:
     if exc.reason is not None:
         return exc.reason
     data: dict[str, Any] = {"class": _name(type(exc))}
-    if isinstance(exc, RemoteFault):
+    if type(exc) is RemoteFault:
         data = {"class": exc.class_name}
     else:
         data.update((k, getattr(exc, k, None)) for k in _fields(type(exc)))
@@ -107,5 +117,5 @@ def _name(cls: type) -> str:
 
 def _fields(cls: type) -> list[str]:
     if cls.__module__ == errors.__name__:
-        return []
+        return ["brand", "id", "class_name"] if cls is Encapsulated else []
     return [n for n in getattr(cls, "__annotations__", {}) if not n.startswith("_") and n != "kind"]

@@ -208,8 +208,9 @@ def _as_reference(owner: Any, value: Any, interface: type, where: str) -> Any:
 def _as_object(owner: Any, value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, Reference):
         return _refuse(where, kind, value)
-    if owner._home.reference is not None:
-        owner._home.adopt(value)
+    adopt = owner._home.adopt
+    if adopt is not None:
+        adopt(value)
     return value
 
 

@@ -37,6 +37,7 @@ class Unowned:
 
     token: Final = object()
     reference: Final = None
+    adopt: Final = None
 
     def first_write(self, obj: Object) -> None:
         """Let the write pass."""
@@ -46,6 +47,9 @@ class Unowned:
 
     def last_holder_went(self, obj: Object) -> None:
         """Let it go: it has no vat to be told in."""
+
+    def give_up(self, obj: Object, new: Any) -> None:
+        """Let ``obj`` have a new home."""
 
 
 UNOWNED: Final = Unowned()

@@ -13,7 +13,7 @@ import trio
 from trio._core import _run
 
 from captp.errors import InvariantBroken
-from captp.vat.effects import CURRENT_VAT
+from captp.model.current import CURRENT_VAT
 
 
 def _find_context() -> Any:

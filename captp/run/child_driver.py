@@ -19,13 +19,13 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from captp.errors import Unreachable, UsageError
+from captp.model.current import CURRENT_VAT
 from captp.model.promise import BROKEN, FULFILLED
 from captp.net.seqpacket_socket import PacketSocket
 from captp.peer import pressure
 from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.session.handshake import Channel
-from captp.vat.effects import CURRENT_VAT
 from captp.vat.turns import Turns
 
 __all__ = ["Deadline", "Driver"]

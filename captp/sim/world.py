@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator, SturdyRef
@@ -24,7 +25,6 @@ from captp.sim.rogue import ROGUE_MIDS, Rogue, Wire
 from captp.sim.shadow import Shadow, Target, Violation
 from captp.sim.things import Actor
 from captp.sim.wire import Listener
-from captp.vat.effects import CURRENT_VAT
 
 TRANSPORT = "sim"
 

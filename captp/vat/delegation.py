@@ -12,12 +12,12 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Poisoned, Reentrant, UsageError
 from captp.model.captures import check_captures
+from captp.model.current import CURRENT_VAT
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
 from captp.model.trust import Call, Outcome, Trust
 from captp.vat.cells import Cell, Holder
-from captp.vat.effects import CURRENT_VAT
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,6 @@ fifth of the time that others do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any, NamedTuple, final
 
 from attrs import define
@@ -93,10 +92,6 @@ class Claim:
     way: Any
     #: Whether what was sent before it has left, and holds nothing any more.
     is_due: bool = False
-
-
-#: The vat whose turns are running in this context; set around each drain, never per message.
-CURRENT_VAT: ContextVar[Any] = ContextVar("captp_current_vat")
 
 
 @final

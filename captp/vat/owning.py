@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, Final, TypeVar
 
 from captp.errors import BorrowEscape, InvariantBroken, Refused, StillShared, UsageError
+from captp.model.current import CURRENT_VAT
 from captp.model.guards import compile_thunk
 from captp.model.interface import Method, Row, interface_of, promise_class, ref_class
 from captp.model.object import Object
@@ -16,7 +17,7 @@ from captp.model.own import MAKE_UNIQUE, SHARE, Hold, Lent, Sole, consume, sole
 from captp.model.passable import freeze, freeze_args, freeze_kwargs
 from captp.model.promise import BROKEN, Message, Promise, Reference, Settlement, add_waiter
 from captp.model.ref import Far, Ref, settled, view
-from captp.vat.effects import CURRENT_VAT, Claim
+from captp.vat.effects import Claim
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from captp.errors import NotDurable, NotNear, UsageError
+from captp.model.current import CURRENT_VAT
 from captp.model.interface import Interface, interface_of, promise_class, selector_of
 from captp.model.locator import SturdyRef
 from captp.model.object import Object
@@ -14,7 +15,7 @@ from captp.model.own import Lent
 from captp.model.promise import Message, Promise, Reference
 from captp.model.ref import settled
 from captp.vat.cold import look_into
-from captp.vat.effects import CURRENT_VAT, Enliven, Later, Outside, SendDurable, Timer
+from captp.vat.effects import Enliven, Later, Outside, SendDurable, Timer
 from captp.vat.lasting import Lasting
 
 P = ParamSpec("P")

@@ -14,7 +14,7 @@ from captp.errors import InvariantBroken, NotInTurn, UsageError
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
-from captp.model.object import Object, edges
+from captp.model.object import UNOWNED, Object, edges
 from captp.model.ref import Ref, view
 from captp.vat.heap import Heap, HeapEntry
 
@@ -34,11 +34,13 @@ class TurnStep(Protocol):
 class Trustee:
     """Owns objects and runs their turns, inline in the vat's loop."""
 
-    __slots__ = ("_entered", "heap", "in_turn", "journal", "steps", "token", "vat")
+    __slots__ = ("_entered", "capsule", "heap", "in_turn", "journal", "steps", "token", "vat")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
         self.heap = heap
+        #: What its turns run within, when a capsule has asked.
+        self.capsule: Any = None
         #: The object whose turn runs.
         self.in_turn: Object | None = None
         #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
@@ -119,7 +121,7 @@ class Trustee:
         """Own ``obj`` and every Object in its state, however deep; all of them or, on an error, none."""
         if obj._home is self:
             return
-        if not type(obj)._captp_fields and obj._home.reference is None:
+        if not type(obj)._captp_fields and obj._home is UNOWNED:
             obj._home = self
             self.heap.add(obj, self)
             return
@@ -127,8 +129,7 @@ class Trustee:
         stack = [obj]
         while stack:
             one = stack.pop()
-            if one._home.reference is not None:
-                raise NotInTurn(f"{type(one).__name__} belongs to another vat; pass a reference to it")
+            one._home.give_up(one, self)
             for part in edges(one):
                 if isinstance(part, Object):
                     if part._home is not self and id(part) not in found:
@@ -141,6 +142,10 @@ class Trustee:
             self.heap.add(one, self)
         for one in found.values():
             self._convert_state(one)
+
+    def give_up(self, obj: Object, new: Any) -> None:  # noqa: ARG002
+        """Keep ``obj`` from getting a new home."""
+        raise NotInTurn(f"{type(obj).__name__} belongs to another vat; pass a reference to it")
 
     def _convert_state(self, obj: Object) -> None:
         """Turn Objects that its fields hold as an interface into references."""

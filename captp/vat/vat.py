@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from captp.errors import Broken, Closed, InvariantBroken, NotNear, NotNow, UsageError
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.faults import portable
 from captp.model.guards import compile_thunk
 from captp.model.holding import release
@@ -33,7 +34,6 @@ from captp.model.ref import Far, Ref, settled
 from captp.vat.cold import look_into
 from captp.vat.delegation import BUDGET, Delegated
 from captp.vat.dropping import went
-from captp.vat.effects import CURRENT_VAT
 from captp.vat.ending import end
 from captp.vat.fiber import Fiber, hand_over
 from captp.vat.heap import Heap
@@ -96,6 +96,8 @@ class Vat:
         #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
         self.budget = BUDGET
         self.is_closed = False
+        #: The thread that drives it, as its driver says; 0 where there is but one.
+        self.thread = 0
         self.pause: Callable[[], Awaitable[None]] = _no_pause
         self.settling = settling = Settling(self, limits)
         self.turns = Turns(self, self.trustee, limits)

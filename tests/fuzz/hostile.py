@@ -16,6 +16,7 @@ from typing import Any, Final
 import captp
 from captp.errors import Broken, Unpassable
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator
@@ -24,7 +25,6 @@ from captp.peer.outputs import Dial, Hangup, Trace, Write
 from captp.peer.peer import Peer
 from captp.peer.view import view_of
 from captp.session.handshake import Channel, make_hello
-from captp.vat.effects import CURRENT_VAT
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
 from tests.fuzz.choices import Choices

@@ -17,6 +17,7 @@ from typing import Any
 import msgpack
 
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey
 from captp.model.object import Object
@@ -26,7 +27,7 @@ from captp.peer.outputs import Call, Dial, Hangup, Trace, Write
 from captp.peer.peer import Peer
 from captp.peer.view import SessionView, view_of
 from captp.session.handshake import Channel
-from captp.vat.effects import CURRENT_VAT, Watch
+from captp.vat.effects import Watch
 from captp.wire import ops
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import Desc, Kind, Op

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey, session_id, side_id
 from captp.model.locator import PeerLocator
@@ -18,7 +19,6 @@ from captp.peer.handoff.certificates import parse_give, sign, write_give, write_
 from captp.peer.outputs import Dial, Hangup, Trace, Write
 from captp.peer.peer import Peer
 from captp.session.handshake import Channel, make_hello
-from captp.vat.effects import CURRENT_VAT
 from captp.wire.canonical import location_record, my_location, public_key_list, signature_list
 from captp.wire.dialect import SyrupCodec
 from captp.wire.native import PREAMBLE, NativeCodec

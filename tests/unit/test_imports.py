@@ -79,9 +79,10 @@ def test_no_pure_room_names_what_does_io(module: str) -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
-            named += [str(path) for name in names if name.split(".")[0] == module]
+            named += [(*parts, module) for name in names if name.split(".")[0] == module]
 
-    assert named == []
+    # A capsule is bound to a thread, and has to know which runs.
+    assert {*named} <= {("captp", "custody", "strand.py", "threading")}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 import captp
 from captp.errors import Disconnected, Unreachable
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey, side_id
 from captp.model.locator import PeerLocator, SturdyRef
@@ -24,7 +25,7 @@ from captp.peer.outputs import Batch, Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.peer.router import Link
 from captp.session.handshake import Channel
-from captp.vat.effects import CURRENT_VAT, Watch
+from captp.vat.effects import Watch
 
 TRANSPORT = "sim"
 

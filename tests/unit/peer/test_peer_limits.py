@@ -10,13 +10,13 @@ import pytest
 import captp
 from captp.errors import Broken, NotFound, Overloaded
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import Symbol
 from captp.peer.bootstrap import DELAY_S, MINUTE_S
 from captp.session.handshake import Channel, make_hello
 from captp.sim.names import Names
-from captp.vat.effects import CURRENT_VAT
 from captp.wire.dialect import SyrupCodec
 from captp.wire.ops import ABORT, DELIVER, Desc, Kind, Op
 from tests.unit.peer.pair import Counter, Host, Net, Shop, outcome, pair

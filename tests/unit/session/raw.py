@@ -8,6 +8,7 @@ from typing import Any
 
 import captp
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.idents import ConnId
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator
@@ -15,7 +16,6 @@ from captp.model.values import Symbol
 from captp.peer.outputs import Hangup, Trace, Write
 from captp.peer.peer import Peer
 from captp.session.handshake import Channel, make_hello
-from captp.vat.effects import CURRENT_VAT
 from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import CALL, DELIVER, GC_ANSWERS, LISTEN, RESOLVE, START, Desc, Kind, Op
 from tests.names import Names

@@ -1,0 +1,85 @@
+"""Accesses: proof that the code that has one runs within a capsule, now."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NoReturn, TypeVar, final
+
+from captp.custody import strand
+from captp.custody.home import INITIAL, CapsuleHome, current_home, thread_home, where_now
+from captp.custody.opening import Opening
+from captp.errors import BrandMismatch, Contended, Encapsulated, UsageError
+
+__all__ = ["Access", "Brand", "initial_access", "inside"]
+
+
+class Brand:
+    """A name for capsules: derive one class for each kind, and type checkers tell their keys apart."""
+
+
+K_co = TypeVar("K_co", bound=Brand, covariant=True)
+
+
+@final
+class Access(Generic[K_co]):
+    """Shows that its holder runs within one capsule; it is good where and while that is so.
+
+    An access that was given to a function is dead when the function has ended. ``Access.current()`` is
+    good whenever the capsule is the one that runs.
+    """
+
+    __slots__ = ("_home", "_opening")
+
+    def __init__(self, home: CapsuleHome, opening: Opening | None) -> None:
+        self._home = home
+        self._opening = opening
+
+    @staticmethod
+    def current() -> Access[Any]:
+        """Return an access for the capsule that runs: an access's, a vat's turn's, or the thread's own."""
+        return Access(current_home(), None)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it only reads."""
+        return self._opening is not None and self._opening.is_shared
+
+    def same_as(self, other: Access[Any]) -> bool:
+        """Whether both are for one capsule."""
+        return self._home.root() is other._home.root()
+
+    def open(self, problem: Encapsulated) -> BaseException:
+        """Return the exception that an ``Encapsulated`` stands for, as it was raised in this capsule.
+
+        The newest 64 are kept. Raises BrandMismatch for one of another capsule, and UsageError for one
+        that is not kept any more.
+        """
+        home = inside(self)
+        if problem.brand != repr(home):
+            raise BrandMismatch(f"this exception is of capsule {problem.brand}, and this access of {home}")
+        found = home.faults.find(problem.id)
+        if found is None:
+            raise UsageError(f"exception {problem.id} of capsule {home} is not kept any more")
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Access to {self._home.root()}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an access cannot be copied or serialised: it is good where it was given")
+
+
+def inside(access: Access[Any]) -> CapsuleHome:
+    """Return the capsule of an access; raises Contended when its holder does not run within it."""
+    home = access._home.root()
+    opening = access._opening
+    if (opening is not None and not opening.is_open) or current_home() is not home:
+        raise Contended(
+            f"this access is for capsule {home}, and {where_now()}: an access is good inside the function"
+            " that it was given to"
+        )
+    return home
+
+
+def initial_access() -> Access[Any] | None:
+    """Return the access for the capsule that the program began in, on its first thread; None on others."""
+    return Access(INITIAL, None) if thread_home() is INITIAL and not strand.is_child() else None

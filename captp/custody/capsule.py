@@ -1,0 +1,125 @@
+"""Capsules as users make them and run code within them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar, final, overload
+
+from captp.custody import strand
+from captp.custody.access import Access, Brand, initial_access
+from captp.custody.crossing import run_inside
+from captp.custody.data import portable_result
+from captp.custody.home import INITIAL, CapsuleHome
+from captp.custody.key import Key
+from captp.custody.password import Password, SharedPassword, opened_by
+from captp.errors import UsageError
+from captp.model.containers import Tracked
+from captp.model.object import Object
+
+__all__ = ["Capsule"]
+
+K = TypeVar("K", bound=Brand)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+class Capsule:
+    """A box of mutable data that one strand of code at a time may touch."""
+
+    @overload
+    @staticmethod
+    def create(brand: type[K], *, strict: bool = False) -> Key[K]: ...
+    @overload
+    @staticmethod
+    def create(*, strict: bool = False) -> Key[Brand]: ...
+    @staticmethod
+    def create(brand: type[Brand] = Brand, *, strict: bool = False) -> Key[Any]:
+        """Make a capsule, and return its key.
+
+        Type checkers tell capsules apart by the class ``brand``; at run time each is of its own brand.
+        With ``strict`` a key that is used twice raises Moved, and else freezes the capsule for good.
+        """
+        return Key(CapsuleHome(brand.__name__, is_strict=strict))
+
+    @staticmethod
+    def access(
+        password: Password[K],
+        function: Callable[Concatenate[Access[K], P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a function within the capsule, and return its result, which is portable.
+
+        Portable are plain data, which is frozen, references, and ``Data``; raises Unpassable for the rest.
+        """
+        home = _home(password, Password)
+        return run_inside(home, function, args, kwargs, portable_result, is_shared=False)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def access_local(
+        password: Password[K],
+        function: Callable[Concatenate[Access[K], P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a function as ``access`` does; its result may also be an Object or a container of the capsule.
+
+        Such a result can be touched in accesses of the same capsule only.
+        """
+        home = _home(password, Password)
+        return run_inside(home, function, args, kwargs, _local_result, is_shared=False)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def access_shared(
+        password: SharedPassword[K],
+        function: Callable[Concatenate[Access[K], P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a function within the capsule as ``access`` does, only to read; many may, on any thread."""
+        home = _home(password, SharedPassword)
+        return run_inside(home, function, args, kwargs, portable_result, is_shared=True)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def access_shared_local(
+        password: SharedPassword[K],
+        function: Callable[Concatenate[Access[K], P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a function as ``access_local`` does, only to read."""
+        home = _home(password, SharedPassword)
+        return run_inside(home, function, args, kwargs, _local_result, is_shared=True)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def access_initial(function: Callable[[Access[Any] | None], R]) -> R:
+        """Call a function with an access for the initial capsule on the initial thread, else with None."""
+        return portable_result(function(initial_access()))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def access_initial_domain(function: Callable[[Access[Any] | None], R]) -> R:
+        """Call a function as ``access_initial`` does, on any thread of the process that was started.
+
+        In the process of a process trustee it is called with None. Python runs one thread at a time, but
+        may change between any two steps: what is to change together belongs to an explicit capsule.
+        """
+        if strand.is_child():
+            return portable_result(function(None))  # type: ignore[no-any-return]
+        return run_inside(INITIAL, function, (), {}, portable_result, is_shared=False)  # type: ignore[no-any-return]
+
+
+def _home(password: Any, kind: type[Any]) -> CapsuleHome:
+    if type(password) is not kind:
+        raise UsageError(f"this takes a {kind.__name__}, not a {type(password).__name__}")
+    return opened_by(password)
+
+
+def _local_result(value: Any) -> Any:
+    if isinstance(value, Object | Tracked):
+        return value
+    return portable_result(value)

@@ -1,0 +1,34 @@
+"""Running code within a capsule, and its border: what a function brings out, as its result or by raising."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from captp.custody.access import Access
+from captp.custody.home import CapsuleHome
+from captp.model.faults import portable
+
+__all__ = ["run_inside"]
+
+
+def run_inside(
+    home: CapsuleHome,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    leave: Callable[[Any], Any],
+    *,
+    is_shared: bool,
+) -> Any:
+    """Run a function within a capsule, and return what ``leave`` makes of its result, still within it.
+
+    What it raises leaves as data: see ``portable``.
+    """
+    with home.opened(is_shared=is_shared) as opening:
+        try:
+            return leave(function(Access(home, opening), *args, **kwargs))
+        except Exception as problem:  # user code's: none of it may leave with what it holds
+            broken = portable(problem, home)
+    # Here, as what is raised while another is handled brings that along.
+    raise broken

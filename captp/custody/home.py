@@ -1,0 +1,238 @@
+"""What one capsule is: the home of the objects in it, and who may touch them now.
+
+idle --lend--> lent --give back--> idle          a password, or shared ones, are out
+idle | lent --freeze--> frozen                   for good: everybody reads, nobody writes
+idle --merge--> merged                           for good: another capsule stands for it
+An access opens and closes while it is idle or lent; it is not a state of the capsule but an ``Opening``
+on the strand that runs it, so that two strands never see one another's. At most one opening that writes
+is under way, as there is one key and one password; ``readers`` counts those that only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from itertools import count
+from typing import Any, Final
+
+from captp.custody import strand
+from captp.custody.faults import FaultLog
+from captp.custody.guarded import guarded, unguard
+from captp.custody.opening import OPENING, Opening, turning_vat
+from captp.errors import Contended, Frozen, NotInTurn
+from captp.model.object import UNOWNED, Object, edges
+
+__all__ = ["INITIAL", "CapsuleHome", "HomeState", "current_home", "thread_home", "where_now"]
+
+#: Numbers capsules, so that two of one brand can be told apart in texts.
+_NUMBERS: Final = count(1)
+
+
+class HomeState(Enum):
+    """See the module's text."""
+
+    IDLE = 0
+    LENT = 1
+    FROZEN = 2
+    MERGED = 3
+
+
+class CapsuleHome:
+    """The home of the Objects in one capsule; asked by each of them before it is touched."""
+
+    __slots__ = (
+        "__weakref__", "_parent", "brand", "faults", "is_strict", "number", "readers", "state", "trustee",
+        "writer",
+    )  # fmt: skip
+
+    #: No write is let pass unasked: an access may have ended since the last.
+    token: Final = object()
+    #: Objects in it stay Objects where an interface is said: only vats have references.
+    reference: Final = None
+
+    def __init__(self, brand: str, *, is_strict: bool = False, trustee: Any = None) -> None:
+        self.brand = brand
+        self.number = next(_NUMBERS)
+        self.is_strict = is_strict
+        self.state = HomeState.IDLE
+        #: Those who read now, by way of shared passwords or as it is frozen.
+        self.readers: list[Opening] = []
+        #: The access that writes, while one is under way.
+        self.writer: Opening | None = None
+        #: Whose turns run in it, when it is the capsule of a vat.
+        self.trustee = trustee
+        self.faults = FaultLog()
+        self._parent: CapsuleHome | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.brand}#{self.number}"
+
+    def root(self) -> CapsuleHome:
+        """Return the capsule that stands for this one since it was merged; itself, if it was not."""
+        one = self
+        while (parent := one._parent) is not None:
+            # Each step makes the way of the next look half as long.
+            if parent._parent is not None:
+                one._parent = parent._parent
+            one = parent
+        return one
+
+    def merge_into(self, other: CapsuleHome) -> None:
+        """Have ``other`` stand for this capsule, for good."""
+        assert self.state is HomeState.IDLE, self.state
+        assert other._parent is None, "only what stands for itself takes in others"
+        self.state = HomeState.MERGED
+        self._parent = other
+
+    def freeze(self) -> None:
+        """Let everybody read and nobody write, for good."""
+        self.state = HomeState.FROZEN
+
+    @property
+    def is_written(self) -> bool:
+        """Whether an access that writes is under way."""
+        return self.writer is not None and self.writer.is_open
+
+    @contextmanager
+    def opened(self, *, is_shared: bool) -> Iterator[Opening]:
+        """Run the block within this capsule."""
+        opening = Opening(self, is_shared=is_shared)
+        outer, token = self.writer, OPENING.set(opening)
+        if is_shared:
+            self.readers.append(opening)
+        else:
+            self.writer = opening
+        try:
+            yield opening
+        finally:
+            opening.is_open = False
+            if is_shared:
+                self.readers.remove(opening)
+            else:
+                self.writer = outer
+            OPENING.reset(token)
+
+    def look(self, obj: Object) -> None:
+        """Let ``obj`` be read, or raise Contended."""
+        root = self.root()
+        if root.state is HomeState.FROZEN:
+            return
+        if current_home() is root:
+            if root.trustee is not None:
+                root.trustee.adopt(obj)
+            return
+        raise self.contended(f"a {type(obj).__name__}")
+
+    def first_write(self, obj: Object) -> None:
+        """Let ``obj`` be written, or raise Contended or Frozen; a turn around it journals the state."""
+        root = self.root()
+        if root.state is HomeState.FROZEN:
+            raise Frozen(
+                f"a {type(obj).__name__} is in capsule {root}, whose key was used twice: everybody reads it"
+                " and nobody changes it; make a changed copy"
+            )
+        if current_home() is not root:
+            raise self.contended(f"a {type(obj).__name__}")
+        if root.trustee is not None:
+            root.trustee.adopt(obj)
+            root.trustee.first_write(obj)
+            return
+        opening = OPENING.get()
+        if opening is not None and opening.is_shared:
+            raise Contended(
+                f"a {type(obj).__name__} is in capsule {root}, which a shared password only reads;"
+                " access it with the password itself"
+            )
+        vat = turning_vat()
+        if vat is not None:
+            vat.on_roll_back(obj._captp_undo, obj._captp_snap())  # type: ignore[attr-defined]
+
+    def container_write(self, owner: Object, undo: Callable[..., Any], args: Any) -> None:
+        """Let a container in the state of ``owner`` be written, as ``first_write``."""
+        self.first_write(owner)
+        home = owner._home
+        if home is not self:
+            home.container_write(owner, undo, args)
+            return
+        vat = turning_vat()
+        if vat is not None:
+            vat.on_roll_back(undo, *args)
+
+    def adopt(self, obj: Object) -> None:
+        """Have ``obj``, and every Object in its state, be in this capsule; on an error none of them is."""
+        root, found, stack = self.root(), {id(obj): obj}, [obj]
+        while stack:
+            one = stack.pop()
+            _check_free(one, root)
+            for part in edges(one):
+                if isinstance(part, Object) and id(part) not in found and part._home is not root:
+                    found[id(part)] = part
+                    stack.append(part)
+        for one in found.values():
+            if one._home is UNOWNED:
+                one._home = self
+                one.__class__ = guarded(type(one))
+
+    def give_up(self, obj: Object, new: Any) -> None:
+        """Let ``obj`` have a vat for its home, if the capsule was merged into that vat's, or raise."""
+        if self.root().trustee is not new:
+            raise self.contended(f"a {type(obj).__name__}")
+        unguard(obj)
+
+    def last_holder_went(self, obj: Object) -> None:
+        """Let it go: it has no vat to be told in."""
+
+    def contended(self, what: str) -> Contended:
+        """Make the error for a touch from elsewhere."""
+        return Contended(
+            f"{what} is in capsule {self.root()}, and {where_now()}: touch it in an access with the"
+            " capsule's own password, or take out what is to be known"
+        )
+
+
+#: The capsule that the program began in.
+INITIAL: Final = CapsuleHome("initial")
+
+
+def _check_free(obj: Object, root: CapsuleHome) -> None:
+    """Raise unless an object is nobody's, or in the capsule already."""
+    home = obj._home
+    if home is UNOWNED:
+        return
+    name = type(obj).__name__
+    if not isinstance(home, CapsuleHome):
+        raise NotInTurn(f"{name} belongs to a vat; a capsule holds what is made for it")
+    if home.root() is not root:
+        raise home.contended(f"a {name}")
+
+
+def current_home() -> CapsuleHome:
+    """Return the capsule that runs now: an access's, that of the vat whose turn it is, or the thread's."""
+    opening = OPENING.get()
+    if opening is not None and opening.is_here:
+        root: CapsuleHome = opening.home.root()
+        return root
+    vat = turning_vat()
+    return thread_home() if vat is None else home_of(vat.trustee)
+
+
+def home_of(trustee: Any) -> CapsuleHome:
+    """Return the capsule that the turns of a trustee run in."""
+    found: CapsuleHome | None = trustee.capsule
+    if found is None:
+        found = trustee.capsule = CapsuleHome("turns", trustee=trustee)
+    return found
+
+
+def thread_home() -> CapsuleHome:
+    """Return the capsule that the running thread began with."""
+    found: CapsuleHome | None = getattr(strand.local, "home", None)
+    if found is None:
+        found = strand.local.home = INITIAL if strand.is_initial() else CapsuleHome("thread")
+    return found
+
+
+def where_now() -> str:
+    """Say where the running code is, for the text of an error."""
+    return f"this runs in {current_home()}"

@@ -1,0 +1,145 @@
+"""Keys: each owns a capsule, and a capsule has one, until it is used twice.
+
+held --access, destroy, freeze, given to a trustee or a lock--> spent; what consumed it gives a fresh one.
+A spent key that is used again shows that two hold it: the capsule is frozen for good, and all its keys are
+good for reading from then on. With ``strict=True`` that raises Moved instead, and the capsule is as it was.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, final
+
+from captp.custody.access import Access, Brand
+from captp.custody.crossing import run_inside
+from captp.custody.data import portable_result
+from captp.custody.home import CapsuleHome, HomeState, current_home
+from captp.custody.password import Password, kill
+from captp.custody.place import place
+from captp.errors import AliasedKey, Contended, Frozen, Moved
+
+__all__ = ["Key", "spend"]
+
+K_co = TypeVar("K_co", bound=Brand, covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+class Key(Generic[K_co]):
+    """Owns a capsule: made by ``Capsule.create``, and by whatever consumed the one before."""
+
+    __slots__ = ("_held", "_home", "_spent_at")
+
+    def __init__(self, home: CapsuleHome) -> None:
+        self._home = home
+        #: Empty when it is spent. One pop is one step to all threads.
+        self._held = [home]
+        self._spent_at = ""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether everybody may read the capsule and nobody write it."""
+        return self._home.root().state is HomeState.FROZEN
+
+    def access(
+        self, function: Callable[Concatenate[Access[K_co], P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, Key[K_co]]:
+        """Run a function within the capsule; return its result and a fresh key, as this one is spent.
+
+        The result is portable: plain data, which is frozen, or ``Data``. What the function raises leaves as
+        ``Encapsulated`` unless it is portable, and this key is good again then. Of a frozen capsule the
+        access only reads.
+        """
+        home = spend(self, "access()")
+        try:
+            result = run_inside(
+                home, function, args, kwargs, portable_result, is_shared=home.state is HomeState.FROZEN
+            )
+        except BaseException:
+            self._held.append(home)
+            raise
+        return result, Key(home)
+
+    @contextmanager
+    def password(self) -> Iterator[Password[K_co]]:
+        """Lend a password for the block; the key is not to be used meanwhile, and is good again after it.
+
+        Raises Frozen for a frozen capsule: ``access`` reads it, anywhere.
+        """
+        home = spend(self, "password()")
+        if home.state is HomeState.FROZEN:
+            raise Frozen(f"capsule {home} is frozen, and has no passwords: key.access() reads it, anywhere")
+        home.state = HomeState.LENT
+        password: Password[K_co] = Password(home)
+        try:
+            yield password
+        finally:
+            kill(password)
+            if home.state is HomeState.LENT:
+                home.state = HomeState.IDLE
+            self._held.append(home)
+        if home.readers:
+            raise Contended(
+                f"{len(home.readers)} readers of capsule {home} have not ended with the block that lent"
+                " their password: wait for them inside it"
+            )
+
+    def freeze(self) -> Key[K_co]:
+        """Let everybody read the capsule and nobody write it, for good; return a key that may be shared."""
+        home = spend(self, "freeze()")
+        home.freeze()
+        return Key(home)
+
+    def destroy(self) -> Access[Any]:
+        """Merge the capsule into the one that runs, in one step however much it holds; return the access.
+
+        What was in it is in that capsule from now on, and ``Data`` of it is unwrapped with the access.
+        Raises Frozen for a frozen capsule, as what everybody reads cannot get one owner.
+        """
+        home = spend(self, "destroy()")
+        if home.state is HomeState.FROZEN:
+            raise Frozen(f"capsule {home} is frozen, and everybody's: it cannot be merged into another")
+        current = current_home()
+        home.merge_into(current)
+        return Access(current, None)
+
+    def __repr__(self) -> str:
+        state = "frozen" if self.is_frozen else "held" if self._held else "spent"
+        return f"<Key of {self._home}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key cannot be copied or serialised: there is one for each capsule")
+
+
+def spend(key: Key[Any], what: str) -> CapsuleHome:
+    """Use the key up, for what is called ``what``; return its capsule.
+
+    A second use freezes the capsule, or raises Moved where it is strict, or Contended while an access
+    that writes is under way.
+    """
+    home = key._home.root()
+    if home.state is HomeState.FROZEN:
+        return home
+    try:
+        key._held.pop()
+    except IndexError:
+        return _aliased(key, home, what)
+    if home.readers:
+        key._held.append(home)
+        raise Contended(f"{len(home.readers)} readers are in capsule {home}: wait for them")
+    key._spent_at = f"{what} at {place()}"
+    return home
+
+
+def _aliased(key: Key[Any], home: CapsuleHome, what: str) -> CapsuleHome:
+    again = f"the key of capsule {home} was used by {key._spent_at}, and again by {what} at {place()}"
+    if home.state is HomeState.LENT or home.is_written:
+        raise Contended(f"{again}, while what it opened is open: wait for that to end")
+    if home.is_strict or home is not key._home:
+        raise Moved(f"{again}: use what the first use returned")
+    home.freeze()
+    warnings.warn(f"{again}: the capsule is frozen for good", AliasedKey, stacklevel=4)
+    return home

@@ -1,0 +1,115 @@
+"""Passwords: permission to access a capsule, lent for the length of one block to one strand."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from typing import Any, Final, Generic, NoReturn, TypeVar, final
+
+from captp.custody import strand
+from captp.custody.access import Brand
+from captp.custody.home import CapsuleHome
+from captp.errors import Contended
+
+__all__ = ["Password", "SharedPassword", "kill", "opened_by"]
+
+K_co = TypeVar("K_co", bound=Brand, covariant=True)
+
+#: Its value says nothing. What was set in one context can only be reset there, and each task and each thread
+#: has a context of its own: that tells whether a password is where it was lent.
+_HERE: Final[ContextVar[None]] = ContextVar("captp_here")
+
+
+class _Lent(Generic[K_co]):
+    """What both kinds share: a capsule, until the block ends."""
+
+    __slots__ = ("_home", "_is_dead")
+
+    def __init__(self, home: CapsuleHome) -> None:
+        self._home = home
+        self._is_dead = False
+
+    def _die(self) -> None:
+        """Be good for nothing any more."""
+        self._is_dead = True
+
+    def _opens(self) -> CapsuleHome:
+        """Return the capsule; raises Contended unless the password is good here and now."""
+        if self._is_dead:
+            raise Contended(
+                f"this password of capsule {self._home} is dead: it is good inside the block that lent it"
+            )
+        return self._home
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._home}{', dead' if self._is_dead else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a password cannot be copied or serialised: it is lent for one block")
+
+
+@final
+class SharedPassword(_Lent[K_co]):
+    """Permission to read a capsule, on any thread, until the block ends that it came from; many may read."""
+
+    __slots__ = ()
+
+
+@final
+class Password(_Lent[K_co]):
+    """Permission to access a capsule: in the block that ``key.password()`` heads, in its task and thread.
+
+    lent --shared()--> given up for shared ones --block ends--> dead; lent --block ends--> dead.
+    """
+
+    __slots__ = ("_shared", "_thread", "_token")
+
+    Shared = SharedPassword
+
+    def __init__(self, home: CapsuleHome) -> None:
+        super().__init__(home)
+        self._shared: SharedPassword[K_co] | None = None
+        self._thread = strand.get_ident()
+        self._token: Token[None] = _HERE.set(None)
+
+    def _opens(self) -> CapsuleHome:
+        home = super()._opens()
+        if self._shared is not None:
+            raise Contended(
+                f"this password of capsule {home} was given up for shared ones, which only read, and there is"
+                " no way back in this block"
+            )
+        self._be_here()
+        return home
+
+    def shared(self) -> SharedPassword[K_co]:
+        """Give this password up for one that only reads, which others may use too; it is one and the same."""
+        if self._shared is None:
+            self._shared = SharedPassword(self._opens())
+        return self._shared
+
+    def _die(self) -> None:
+        super()._die()
+        if self._shared is not None:
+            self._shared._die()
+
+    def _be_here(self) -> None:
+        try:
+            if self._thread != strand.get_ident():
+                raise ValueError
+            _HERE.reset(self._token)
+        except (ValueError, RuntimeError):
+            raise Contended(
+                f"this password of capsule {self._home} was lent to another task or thread; a shared one may"
+                " be used there"
+            ) from None
+        self._token = _HERE.set(None)
+
+
+def opened_by(password: Password[Any] | SharedPassword[Any]) -> CapsuleHome:
+    """Return the capsule that a password opens here and now; raises Contended if it opens none."""
+    return password._opens().root()
+
+
+def kill(password: Password[Any]) -> None:
+    """Have a password, and the shared ones that came of it, open nothing any more."""
+    password._die()
