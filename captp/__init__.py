@@ -12,6 +12,7 @@ from captp.version import __version__ as __version__
 if TYPE_CHECKING:
     from captp.custody.access import Access as Access
     from captp.custody.access import Brand as Brand
+    from captp.custody.adopted import CapsuleTrust as CapsuleTrust
     from captp.custody.capsule import Capsule as Capsule
     from captp.custody.data import Data as Data
     from captp.custody.key import Key as Key
@@ -203,6 +204,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "captp.custody.access": "Access Brand",
+    "captp.custody.adopted": "CapsuleTrust",
     "captp.custody.capsule": "Capsule",
     "captp.custody.data": "Data",
     "captp.custody.key": "Key",

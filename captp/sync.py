@@ -32,7 +32,8 @@ from captp.model.terms import lent_out
 from captp.model.values import FrozenMap, mapped
 from captp.net.base import Netlayer
 from captp.run.arguments import check_interface
-from captp.run.live import LiveVat, Source, open_vat, read_sturdyref
+from captp.run.live import LiveVat, open_vat
+from captp.run.sources import Source, read_sturdyref
 
 __all__ = ["Handle", "batch", "connect", "result"]
 

@@ -19,7 +19,7 @@ from captp.cli.problems import call_failed, failure_of, timed_out, usage
 from captp.cli.words import Step, parse_steps, to_json
 from captp.model.locator import parse_sturdyref, read_cap_file
 from captp.model.promise import Reference
-from captp.run.live import read_sturdyref
+from captp.run.sources import read_sturdyref
 
 __all__ = ["PETNAME", "call", "find"]
 

@@ -14,7 +14,7 @@ from captp.cli.daemon import ask
 from captp.cli.options import Json, Quiet, note, run
 from captp.cli.problems import usage
 from captp.model.locator import write_cap_file
-from captp.run.live import read_sturdyref
+from captp.run.sources import read_sturdyref
 
 __all__ = ["share", "write_cap"]
 

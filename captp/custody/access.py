@@ -72,11 +72,13 @@ def inside(access: Access[Any]) -> CapsuleHome:
     """Return the capsule of an access; raises Contended when its holder does not run within it."""
     home = access._home.root()
     opening = access._opening
-    if (opening is not None and not opening.is_open) or current_home() is not home:
+    if opening is not None and not opening.is_open:
         raise Contended(
-            f"this access is for capsule {home}, and {where_now()}: an access is good inside the function"
-            " that it was given to"
+            f"this access to capsule {home} is dead: an access is good inside the function that it was given"
+            " to; Access.current() gives one for the capsule that runs"
         )
+    if current_home() is not home:
+        raise Contended(f"this access is for capsule {home}, and {where_now()}: use that capsule's own")
     return home
 
 

@@ -12,10 +12,11 @@ from typing import Any, Generic, NoReturn, TypeVar, cast, final
 from captp.custody.access import Access, Brand, inside
 from captp.custody.crossing import run_inside
 from captp.custody.freezing import frozen
-from captp.custody.home import CapsuleHome, HomeState
+from captp.custody.home import CapsuleHome, HomeState, in_capsule
 from captp.custody.password import Password, SharedPassword, opened_by
 from captp.errors import BrandMismatch, Contended, Frozen, Unpassable, UsageError
 from captp.model.captures import check_captures
+from captp.model.containers import Tracked
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 
@@ -34,24 +35,29 @@ class Content(Object):
 
 
 class _Whole:
-    """One wrapped value; what cannot be tracked stays beside its content."""
+    """One wrapped value, and the Object whose state it is; None where it cannot be tracked."""
 
-    __slots__ = ("content", "opaque")
+    __slots__ = ("_value", "owner")
 
     def __init__(self, home: CapsuleHome, value: Any) -> None:
-        self.opaque: Any = None
+        owner = value._owner() if isinstance(value, Tracked) else None
+        if owner is not None and in_capsule(owner, home):
+            # A part of what is there already, and no copy of it.
+            self._value, self.owner = value, owner
+            return
         try:
-            self.content: Content | None = Content(value=value)
+            content = Content(value=value)
         except Unpassable:
-            self.content, self.opaque = None, value
+            self._value, self.owner = value, None
         else:
-            home.adopt(self.content)
+            home.adopt(content)
+            self._value, self.owner = content._f_value, content  # type: ignore[attr-defined]
 
     def value(self) -> Any:
-        return self.opaque if self.content is None else self.content._f_value  # type: ignore[attr-defined]
+        return self._value
 
     def opaque_kind(self) -> str:
-        return type(self.opaque).__name__ if self.content is None else ""
+        return type(self._value).__name__ if self.owner is None else ""
 
 
 class _Pair:

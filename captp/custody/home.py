@@ -23,7 +23,16 @@ from captp.custody.opening import OPENING, Opening, turning_vat
 from captp.errors import Contended, Frozen, NotInTurn
 from captp.model.object import UNOWNED, Object, edges
 
-__all__ = ["INITIAL", "CapsuleHome", "HomeState", "current_home", "thread_home", "where_now"]
+__all__ = [
+    "INITIAL",
+    "CapsuleHome",
+    "HomeState",
+    "current_home",
+    "home_of",
+    "in_capsule",
+    "thread_home",
+    "where_now",
+]
 
 #: Numbers capsules, so that two of one brand can be told apart in texts.
 _NUMBERS: Final = count(1)
@@ -205,6 +214,14 @@ def _check_free(obj: Object, root: CapsuleHome) -> None:
         raise NotInTurn(f"{name} belongs to a vat; a capsule holds what is made for it")
     if home.root() is not root:
         raise home.contended(f"a {name}")
+
+
+def in_capsule(obj: Object, root: CapsuleHome) -> bool:
+    """Return whether an object is in a capsule."""
+    home = obj._home
+    if isinstance(home, CapsuleHome):
+        return home.root() is root
+    return root.trustee is not None and home is root.trustee
 
 
 def current_home() -> CapsuleHome:

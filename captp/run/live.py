@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 import trio
 
 from captp.cycles import Cycles
-from captp.errors import BadLocator, StillShared, Unreachable, UsageError
+from captp.errors import StillShared, Unreachable, UsageError
 from captp.limits import MIB, Limits
 from captp.model.holding import hold
 from captp.model.interface import Interface
 from captp.model.keys import PrivateKey
-from captp.model.locator import PeerLocator, SturdyRef, announcing, parse_sturdyref, read_cap_file
+from captp.model.locator import PeerLocator, SturdyRef, announcing
 from captp.model.object import Object
 from captp.model.promise import Promise, Resolver
 from captp.model.ref import Ref
@@ -30,21 +30,23 @@ from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
 from captp.run.serving import serve
+from captp.run.sources import Source, read_sturdyref
 from captp.run.unwrapped import unwrapped
 from captp.vat.delegation import entrust
 from captp.vat.effects import Watch
 from captp.vat.powers import durable_send
 
 if TYPE_CHECKING:
+    from captp.custody.access import Brand
+    from captp.custody.adopted import CapsuleTrust
+    from captp.custody.key import Key
     from captp.run.process import ProcessTrustee
     from captp.run.store import Store
     from captp.run.threads import ThreadTrustee
 
 I = TypeVar("I", bound=Interface)  # noqa: E741
+K = TypeVar("K", bound="Brand")
 T = TypeVar("T")
-
-#: What names a far object: a SturdyRef, a URI, or the path of a ``.cap`` file.
-Source: TypeAlias = SturdyRef | str | os.PathLike[str]
 
 
 class LiveVat:
@@ -107,6 +109,15 @@ class LiveVat:
                 " in the call itself, or let go of it first"
             )
         return entrust(self._peer.vat, obj, poisons=on_error == "poison")
+
+    def adopt(self, key: Key[K]) -> CapsuleTrust[K]:
+        """Spend the key of a capsule; return a handle whose functions run within it, as turns of this vat.
+
+        They get an ``Access``; ``await handle.give_back()`` returns a fresh key.
+        """
+        from captp.custody.adopted import adopted  # noqa: PLC0415 - a program without capsules loads none
+
+        return adopted(self.entrust, key)
 
     @overload
     def trustee(
@@ -246,30 +257,6 @@ class _Probe:
 
 #: The references that an argument of LiveVat.entrust has when nobody else holds it, in this Python.
 _ALONE: Final = _Probe().entrust(object(), alone=True)
-
-
-def read_sturdyref(source: Source) -> SturdyRef:
-    """Return the sturdyref that a URI or a ``.cap`` file holds; refuses files others can read."""
-    if isinstance(source, SturdyRef):
-        return source
-    if isinstance(source, str) and source.startswith("ocapn:"):
-        return parse_sturdyref(source)
-    if not isinstance(source, str | os.PathLike):
-        raise BadLocator(
-            f"source is of type {type(source).__name__} and must name an object: give a SturdyRef, an"
-            " ocapn:// URI or the path of a .cap file"
-        )
-    path = Path(source)
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text()
-    except OSError as problem:
-        raise BadLocator(
-            f"{path} cannot be read ({problem.strerror}): give an ocapn:// URI or a .cap file"
-        ) from None
-    if mode & 0o077:
-        raise BadLocator(f"{path} can be read by others: a sturdyref is a password; chmod 600 it")
-    return read_cap_file(text)
 
 
 @asynccontextmanager

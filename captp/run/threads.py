@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import trio
 
@@ -21,7 +21,13 @@ from captp.run.blocking import Blocking, check, check_calls, frozen, job_then, r
 from captp.run.jobs import OPEN, Hold, Job, Many
 from captp.run.worker import Client, TrusteeStats, Worker
 
+if TYPE_CHECKING:
+    from captp.custody.access import Brand
+    from captp.custody.adopted import CapsuleTrust
+    from captp.custody.key import Key
+
 P = ParamSpec("P")
+K = TypeVar("K", bound="Brand")
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -244,6 +250,15 @@ class ThreadTrustee:
         UsageError for an Object or a reference, which belong to a vat's loop.
         """
         return ThreadTrust(self, self._worker.entrust(obj, poisons=on_error == "poison"))
+
+    def adopt(self, key: Key[K]) -> CapsuleTrust[K]:
+        """Spend the key of a capsule; return a handle whose functions run within it, in the thread.
+
+        They get an ``Access``; ``await handle.give_back()`` returns a fresh key.
+        """
+        from captp.custody.adopted import adopted  # noqa: PLC0415 - a program without capsules loads none
+
+        return adopted(self.entrust, key)
 
     async def entrust_new(self, cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> ThreadTrust[T]:
         """Make the object in a turn of its own, for what must be made in the thread that uses it."""
