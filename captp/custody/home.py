@@ -19,8 +19,9 @@ from typing import Any, Final
 from captp.custody import strand
 from captp.custody.faults import FaultLog
 from captp.custody.guarded import guarded, unguard
-from captp.custody.opening import OPENING, Opening, turning_vat
+from captp.custody.opening import Opening, turning_vat
 from captp.errors import Contended, Frozen, NotInTurn
+from captp.model.current import OPENING
 from captp.model.object import UNOWNED, Object, edges
 
 __all__ = [
@@ -108,6 +109,8 @@ class CapsuleHome:
         """Run the block within this capsule."""
         opening = Opening(self, is_shared=is_shared)
         outer, token = self.writer, OPENING.set(opening)
+        vat = turning_vat()
+        was_away = vat is not None and vat.trustee.leave_turn()
         if is_shared:
             self.readers.append(opening)
         else:
@@ -121,6 +124,8 @@ class CapsuleHome:
             else:
                 self.writer = outer
             OPENING.reset(token)
+            if vat is not None:
+                vat.trustee.is_away = was_away
 
     def look(self, obj: Object) -> None:
         """Let ``obj`` be read, or raise Contended."""
@@ -147,7 +152,7 @@ class CapsuleHome:
             root.trustee.adopt(obj)
             root.trustee.first_write(obj)
             return
-        opening = OPENING.get()
+        opening: Opening | None = OPENING.get()
         if opening is not None and opening.is_shared:
             raise Contended(
                 f"a {type(obj).__name__} is in capsule {root}, which a shared password only reads;"
@@ -226,7 +231,7 @@ def in_capsule(obj: Object, root: CapsuleHome) -> bool:
 
 def current_home() -> CapsuleHome:
     """Return the capsule that runs now: an access's, that of the vat whose turn it is, or the thread's."""
-    opening = OPENING.get()
+    opening: Opening | None = OPENING.get()
     if opening is not None and opening.is_here:
         root: CapsuleHome = opening.home.root()
         return root

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
 from captp.custody import strand
 from captp.model.current import CURRENT_VAT
 
-__all__ = ["OPENING", "Opening", "turning_vat"]
+__all__ = ["Opening", "turning_object", "turning_vat"]
 
 
 class Opening:
@@ -28,8 +27,10 @@ class Opening:
         return self.is_open and self.thread == strand.get_ident()
 
 
-#: The innermost access under way.
-OPENING: Final[ContextVar[Opening | None]] = ContextVar("captp_opening", default=None)
+def turning_object() -> Any:
+    """Return the object whose turn runs here, on this thread; None if none does."""
+    vat = turning_vat()
+    return None if vat is None else vat.trustee.in_turn
 
 
 def turning_vat() -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, NoReturn, TypeVar, final
 from captp.custody import strand
 from captp.custody.access import Brand
 from captp.custody.home import CapsuleHome
+from captp.custody.opening import turning_object
 from captp.errors import Contended
 
 __all__ = ["Password", "SharedPassword", "kill", "opened_by"]
@@ -61,7 +62,7 @@ class Password(_Lent[K_co]):
     lent --shared()--> given up for shared ones --block ends--> dead; lent --block ends--> dead.
     """
 
-    __slots__ = ("_shared", "_thread", "_token")
+    __slots__ = ("_shared", "_thread", "_token", "_turn")
 
     Shared = SharedPassword
 
@@ -69,6 +70,8 @@ class Password(_Lent[K_co]):
         super().__init__(home)
         self._shared: SharedPassword[K_co] | None = None
         self._thread = strand.get_ident()
+        #: The object in whose turn it was lent: a fiber's steps are turns on it, whichever task runs them.
+        self._turn = turning_object()
         self._token: Token[None] = _HERE.set(None)
 
     def _opens(self) -> CapsuleHome:
@@ -93,8 +96,11 @@ class Password(_Lent[K_co]):
             self._shared._die()
 
     def _be_here(self) -> None:
+        turn = turning_object()
+        if turn is not None and turn is self._turn:
+            return
         try:
-            if self._thread != strand.get_ident():
+            if turn is not self._turn or self._thread != strand.get_ident():
                 raise ValueError
             _HERE.reset(self._token)
         except (ValueError, RuntimeError):

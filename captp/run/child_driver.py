@@ -96,6 +96,7 @@ class Driver:
     def run(self, channel: Channel) -> None:
         """Work until the other end closes the socket, or the session breaks off."""
         CURRENT_VAT.set(self.peer.vat)
+        self.peer.vat.thread = threading.get_ident()
         self._deadline.start()
         self.peer.connected(self._conn, channel, monotonic())
         pause = self._work()

@@ -12,6 +12,7 @@ import types
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
@@ -87,6 +88,7 @@ class Pump:
         vat.doorbell = self.ring
         vat.flusher = self.flush
         vat.nudge = self._nudge
+        vat.thread = get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._hidden = HiddenTask(vat)
         #: What a durable vat has besides.

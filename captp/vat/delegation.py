@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Poisoned, Reentrant, UsageError
 from captp.model.captures import check_captures
-from captp.model.current import CURRENT_VAT
+from captp.model.current import CURRENT_VAT, not_in_access
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
@@ -176,6 +176,7 @@ class LoopTrust(Trust[T]):
     def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
         vat = cell.vat
+        not_in_access("apply_now()")
         if vat.trustee.in_turn is cell.obj:
             raise Reentrant("this turn is on that very object: call it, or send it a message")
         cell.look()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from captp.errors import InvariantBroken, NotInTurn, UsageError
+from captp.errors import Contended, InvariantBroken, NotInTurn, UsageError
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
@@ -34,7 +34,7 @@ class TurnStep(Protocol):
 class Trustee:
     """Owns objects and runs their turns, inline in the vat's loop."""
 
-    __slots__ = ("_entered", "capsule", "heap", "in_turn", "journal", "steps", "token", "vat")
+    __slots__ = ("_entered", "capsule", "heap", "in_turn", "is_away", "journal", "steps", "token", "vat")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
@@ -43,6 +43,8 @@ class Trustee:
         self.capsule: Any = None
         #: The object whose turn runs.
         self.in_turn: Object | None = None
+        #: Whether the turn that runs is within an access to a capsule, where nothing of the vat changes.
+        self.is_away = False
         #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
         self.steps: tuple[TurnStep, ...] = ()
         self._entered: list[TurnStep] = []
@@ -56,12 +58,24 @@ class Trustee:
             raise NotInTurn(
                 f"{name} belongs to a vat and changes only inside its own methods; send it a message"
             )
+        if self.is_away:
+            name = type(obj).__name__
+            raise Contended(
+                f"{name} belongs to a vat, and this runs in a capsule: change it after the access"
+            )
         entry = obj._entry
         version = entry.version
         self.journal.append((restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]
         obj._turn = self.token
         entry.dirty = True
         entry.version = version + 1
+
+    def leave_turn(self) -> bool:
+        """Have nothing written while the turn is in an access; return whether it was in one already."""
+        was_away, self.is_away = self.is_away, True
+        # What was written before in this turn is asked about again.
+        self.token = object()
+        return was_away
 
     def container_write(self, owner: Object, undo: Callable[..., Any], args: Any) -> None:
         """Journal the inverse of one change to a container in the state of ``owner``."""

@@ -10,11 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
-from captp.errors import Broken, Closed, InvariantBroken, NotNear, NotNow, UsageError
+from captp.errors import Broken, Closed, InvariantBroken, UsageError
 from captp.limits import Limits
-from captp.model.current import CURRENT_VAT
 from captp.model.faults import portable
-from captp.model.guards import compile_thunk
 from captp.model.holding import release
 from captp.model.object import Object
 from captp.model.own import give_back, look
@@ -30,13 +28,13 @@ from captp.model.promise import (
     Resolver,
     Settlement,
 )
-from captp.model.ref import Far, Ref, settled
-from captp.vat.cold import look_into
+from captp.model.ref import Far, Ref
 from captp.vat.delegation import BUDGET, Delegated
 from captp.vat.dropping import went
 from captp.vat.ending import end
 from captp.vat.fiber import Fiber, hand_over
 from captp.vat.heap import Heap
+from captp.vat.immediate import call_now
 from captp.vat.latches import Latches
 from captp.vat.owning import Owning
 from captp.vat.queues import Queues, Source
@@ -164,38 +162,7 @@ class Vat:
         kwargs: dict[str, Any] | None,
     ) -> Any:
         """Run a method of a near object at once, inside the running turn or as one of its own."""
-        look(target)
-        obj = getattr(settled(target), "_anchor", None)
-        if not isinstance(obj, Object):
-            raise NotNear(f"{target!r} is not near: send to it, and await the promise")
-        row, args = find(obj, selector, args)
-        if row.is_fiber:
-            raise NotNow(f"{row.name}() is async: it may wait, so it can only be sent")
-        if obj._latch is not None:
-            if self.trustee.in_turn is not None:
-                look_into(self, obj)
-            raise NotNow(f"{type(obj).__name__} is busy: an async method of it has not finished")
-        thunk = row.thunk or compile_thunk(row)
-        args, kwargs = self.owning.frozen(args, kwargs)
-        promise: Promise[Any] = Promise(self)
-        self.owning.bind(promise)
-        if self.trustee.in_turn is not None:
-            try:
-                return self.turns.result(row, thunk(obj, args, kwargs))
-            finally:
-                self.settle_now(promise, FULFILLED, None)
-        if self.is_gated:
-            raise NotNow("this vat is durable, and a result is there when it is stored: send, and await it")
-        token = CURRENT_VAT.set(self)
-        try:
-            self.turns.run(obj, row, Message(target, selector, args, kwargs, promise))
-        finally:
-            CURRENT_VAT.reset(token)
-        if not self.awake:
-            self.ring()
-        if promise._state == BROKEN:
-            raise promise._value
-        return promise._value
+        return call_now(self, target, selector, args, kwargs)
 
     def park(self, promise: Promise[Any]) -> Iterable[Any]:
         """Suspend the caller, a fiber or a task of the driver, until ``promise`` is settled."""
