@@ -61,7 +61,7 @@ class Trustee:
         if self.is_away:
             name = type(obj).__name__
             raise Contended(
-                f"{name} belongs to a vat, and this runs in a capsule: change it after the access"
+                f"{name} belongs to a vat, and this is in a capsule: change it after the access"
             )
         entry = obj._entry
         version = entry.version
