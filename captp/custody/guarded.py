@@ -1,16 +1,27 @@
-"""Twins of object classes whose fields ask the capsule before they are read.
+"""Twins of the classes of Objects and containers, which ask the capsule before they are read.
 
-An Object in a capsule is an instance of its class's twin, so that what is in no capsule pays nothing. Writes
-need no twin: every field and every container asks the object's home already.
+What is in a capsule is of its class's twin, so that what is in none pays nothing. Writes need no twin: every
+field and every container asks the object's home already.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
+from captp.model.containers import List, Map, Set, Tracked
 from captp.model.object import Object
 
-__all__ = ["guarded", "unguard"]
+__all__ = ["guard", "guarded", "unguard"]
+
+_READ_BY_ALL: Final = "__contains__ __eq__ __ge__ __gt__ __iter__ __le__ __len__ __lt__ __ne__ __repr__ copy"
+#: What reads each kind of container, besides what asks already as it writes.
+_READS: Final[dict[type, str]] = {
+    List: "__add__ __getitem__ __mul__ __reversed__ __rmul__ count index",
+    Map: "__getitem__ __or__ __reversed__ __ror__ get items keys values",
+    Set: "__and__ __or__ __rand__ __ror__ __rsub__ __rxor__ __sub__ __xor__ difference intersection"
+    " isdisjoint issubset issuperset symmetric_difference union",
+}
 
 
 def guarded(cls: type[Object]) -> type[Object]:
@@ -32,11 +43,47 @@ def guarded(cls: type[Object]) -> type[Object]:
     return twin
 
 
+def guard(container: Tracked) -> None:
+    """Have a container, and those in it, ask before they are read."""
+    for one in _nested(container):
+        one.__class__ = _CONTAINER_TWINS.get(type(one), type(one))
+
+
 def unguard(obj: Object) -> None:
-    """Let the fields of an object be read by everybody again."""
+    """Let an object and its containers be read by everybody again."""
     plain = type(obj).__dict__.get("_captp_plain")
-    if plain is not None:
-        obj.__class__ = plain
+    if plain is None:
+        return
+    obj.__class__ = plain
+    for value in contained(obj):
+        for one in _nested(value):
+            one.__class__ = type(one).__dict__.get("_captp_plain", type(one))
+
+
+def contained(obj: Object) -> list[Tracked]:
+    """Return the containers in an object's fields, but not those in them."""
+    found, stack = [], [getattr(obj, f"_f_{name}", None) for name in type(obj)._captp_fields]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Tracked):
+            found.append(value)
+        elif type(value) is tuple:
+            stack.extend(value)
+    return found
+
+
+def _nested(container: Tracked) -> list[Tracked]:
+    found: list[Tracked] = []
+    stack: list[Any] = [container]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Tracked):
+            found.append(value)
+            # Not by the methods that ask: nobody has to run within the capsule.
+            stack += _PLAIN_PARTS[value._plain](value)
+        elif type(value) is tuple:
+            stack += value
+    return found
 
 
 def _field(cls: type[Object], name: str) -> property:
@@ -49,3 +96,28 @@ def _field(cls: type[Object], name: str) -> property:
         return read(self)
 
     return property(get, field.fset)
+
+
+def _read(read: Callable[..., Any]) -> Callable[..., Any]:
+    def asked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        owner = self._owner()
+        if owner is not None:
+            owner._home.look(owner)
+        return read(self, *args, **kwargs)
+
+    return asked
+
+
+def _container_twin(kind: type) -> type:
+    names = f"{_READ_BY_ALL} {_READS[kind]}".split()
+    made: dict[str, Any] = {name: _read(getattr(kind, name)) for name in names if hasattr(kind, name)}
+    made |= {"__slots__": (), "__module__": kind.__module__, "__hash__": None, "_captp_plain": kind}
+    return type(kind.__name__, (kind,), made)
+
+
+_CONTAINER_TWINS: Final = {kind: _container_twin(kind) for kind in _READS}
+_PLAIN_PARTS: Final[dict[Any, Callable[[Any], Any]]] = {
+    list: list.__iter__,
+    dict: dict.values,
+    set: set.__iter__,
+}

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from captp.custody import strand
 from captp.custody.faults import FaultLog
-from captp.custody.guarded import guarded, unguard
+from captp.custody.guarded import contained, guard, guarded, unguard
 from captp.custody.opening import Opening, turning_vat
-from captp.errors import Contended, Frozen, NotInTurn
+from captp.errors import Contended, Frozen, InvariantBroken, NotInTurn
 from captp.model.current import OPENING
 from captp.model.object import UNOWNED, Object, edges
 
@@ -60,6 +60,7 @@ class CapsuleHome:
     token: Final = object()
     #: Objects in it stay Objects where an interface is said: only vats have references.
     reference: Final = None
+    guard = staticmethod(guard)
 
     def __init__(self, brand: str, *, is_strict: bool = False, trustee: Any = None) -> None:
         self.brand = brand
@@ -187,6 +188,8 @@ class CapsuleHome:
             if one._home is UNOWNED:
                 one._home = self
                 one.__class__ = guarded(type(one))
+                for container in contained(one):
+                    guard(container)
 
     def give_up(self, obj: Object, new: Any) -> None:
         """Let ``obj`` have a vat for its home, if the capsule was merged into that vat's, or raise."""
@@ -196,6 +199,22 @@ class CapsuleHome:
 
     def last_holder_went(self, obj: Object) -> None:
         """Let it go: it has no vat to be told in."""
+
+    def check(self) -> None:
+        """Raise InvariantBroken unless what is under way fits the state."""
+        if (self._parent is None) == (self.state is HomeState.MERGED):
+            raise InvariantBroken(f"capsule {self} is {self.state.name}, merged into {self._parent}")
+        if self.state is HomeState.MERGED and (self.readers or self.writer):
+            raise InvariantBroken(f"capsule {self} is merged, and an access to it is under way")
+        if not all(reader.is_open and reader.is_shared for reader in self.readers):
+            raise InvariantBroken(f"capsule {self} counts a reader that has ended")
+        if self.writer is not None and (not self.writer.is_open or self.state is HomeState.FROZEN):
+            raise InvariantBroken(f"capsule {self} is {self.state.name}, and counts a writer")
+
+    def dump(self) -> str:
+        """Return one line: the capsule, its state, what is under way and the exceptions it keeps."""
+        now = f"{len(self.readers)} readers, {int(self.is_written)} writers, {len(self.faults)} faults"
+        return f"{self} {self.state.name.lower()}: {now}"
 
     def contended(self, what: str) -> Contended:
         """Make the error for a touch from elsewhere."""

@@ -295,12 +295,13 @@ def _cut(items: list[Any], length: int) -> None:
 
 
 def _uninsert(items: list[Any], length: int, at: int) -> None:
-    if len(items) > length:
+    # An undo is asked for nothing: it may run where the container must not be read.
+    if list.__len__(items) > length:
         list.__delitem__(items, at)
 
 
 def _unpop(items: list[Any], length: int, at: int, item: Any) -> None:
-    if len(items) < length:
+    if list.__len__(items) < length:
         list.insert(items, at, item)
 
 

@@ -163,7 +163,7 @@ def admit(owner: Any, value: Any, where: str) -> Any:
         return value
     if isinstance(value, LocalCall):
         return _as_object(owner, value, type(value), where)
-    base = _CONTAINERS.get(kind)
+    base = _container(kind)
     if base is not None:
         return _container_converter(base, (), where)(owner, value)
     return _refuse(where, "state", value)
@@ -228,7 +228,7 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
         return value if _is_key(value) else _refuse(where, "plain data as a key", value)
 
     def convert(owner: Any, value: Any) -> Any:
-        if type(value) not in _CONTAINERS or _CONTAINERS[type(value)] is not base:
+        if _container(type(value)) is not base:
             return _refuse(where, base, value)
         if _is_own(value, owner, item):
             return value
@@ -241,9 +241,19 @@ def _container_converter(base: type, args: tuple[Any, ...], where: str) -> Conve
             list.extend(made, [item(owner, v) for v in value])
         else:
             set.update(made, [item(owner, v) for v in value])
+        guard = owner._home.guard
+        if guard is not None:
+            guard(made)
         return made
 
     return convert
+
+
+def _container(kind: type) -> type | None:
+    """Return the container that values of a type become; None if they are none."""
+    base = _CONTAINERS.get(kind)
+    # Those in a capsule are of twins, which have the same plain type.
+    return _CONTAINERS.get(getattr(kind, "_plain", None)) if base is None else base
 
 
 def _is_own(value: Any, owner: Any, item: Convert) -> bool:

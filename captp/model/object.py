@@ -38,6 +38,7 @@ class Unowned:
     token: Final = object()
     reference: Final = None
     adopt: Final = None
+    guard: Final = None
 
     def first_write(self, obj: Object) -> None:
         """Let the write pass."""

@@ -78,6 +78,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return freeze(value.reference, home, depth)
     if kind is bytearray or kind is memoryview:
         return bytes(value)
+    if isinstance(value, List):
+        return freeze(tuple(value), home, depth)
     raise Unpassable(f"a {_name(kind)} cannot cross a border; {_FIXES}")
 
 

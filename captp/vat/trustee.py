@@ -8,7 +8,7 @@ so "first write of this turn" is one identity test. Journal entries are undone l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from captp.errors import Contended, InvariantBroken, NotInTurn, UsageError
 from captp.model.containers import Tracked
@@ -33,6 +33,9 @@ class TurnStep(Protocol):
 
 class Trustee:
     """Owns objects and runs their turns, inline in the vat's loop."""
+
+    #: What a vat owns is read without being asked for.
+    guard: Final = None
 
     __slots__ = ("_entered", "capsule", "heap", "in_turn", "is_away", "journal", "steps", "token", "vat")
 
@@ -60,9 +63,7 @@ class Trustee:
             )
         if self.is_away:
             name = type(obj).__name__
-            raise Contended(
-                f"{name} belongs to a vat, and this is in a capsule: change it after the access"
-            )
+            raise Contended(f"{name} belongs to a vat, and this is in a capsule: change it after the access")
         entry = obj._entry
         version = entry.version
         self.journal.append((restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]

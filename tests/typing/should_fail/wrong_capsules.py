@@ -18,9 +18,7 @@ def read(access: Access[Stock], data: Data[int, Stock]) -> int:
     return data.unwrap(access)
 
 
-def mixed(
-    data: Data[int, Stock], key: Key[Other], password: Password[Other], access: Access[Other]
-) -> None:
+def mixed(data: Data[int, Stock], key: Key[Other], password: Password[Other], access: Access[Other]) -> None:
     data.unwrap(access)  # E: [arg-type]
     data.extract(password, int)  # E: [arg-type]
     Capsule.access(password, read, data)  # E: [misc]

@@ -1,0 +1,391 @@
+"""Where code runs: each strand within one capsule at a time, and nothing is touched from another."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+import trio
+
+import captp
+from captp import Access, Capsule, Data
+from tests.custody.boxes import Account, Stock, holding
+from tests.custody.test_passwords import in_thread
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        lambda account: account.total,
+        lambda account: account.log,
+        lambda account: account.add(1),
+        lambda account: setattr(account, "total", 1),
+    ],
+    ids=["read", "read container", "call", "write"],
+)
+@pytest.mark.parametrize("where", ["outside", "thread", "other capsule", "turn"])
+async def test_cross_touch_raises(touch: Callable[[Account], Any], where: str) -> None:
+    data, key = holding()
+    carried: list[Account] = []
+    _, key = key.access(lambda access: carried.append(data.unwrap(access)))
+
+    class Toucher(captp.Object):
+        @captp.method
+        def touch(self) -> None:
+            touch(carried[0])
+
+    if where == "outside":
+        with pytest.raises(captp.Contended, match="and this runs in initial#1"):
+            touch(carried[0])
+    elif where == "thread":
+        assert isinstance(in_thread(lambda: touch(carried[0])), captp.Contended)
+    elif where == "other capsule":
+        with pytest.raises(captp.Contended, match=r"and this runs in Stock#\d+"):
+            holding()[1].access(lambda _: touch(carried[0]))
+    else:
+        async with captp.open_vat() as vat:
+            with pytest.raises(captp.RemoteFault, match=r"and this runs in turns#\d+"):
+                await captp.E(vat.export(Toucher())).touch()
+    assert key.access(lambda access: data.unwrap(access).total)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        len,
+        list,
+        repr,
+        lambda items: items[0],
+        lambda items: items == [1],
+        lambda items: 1 in items,
+        lambda items: items * 2,
+        lambda items: items.append(1),
+        lambda items: items.sort(),
+        lambda items: items.clear(),
+    ],
+)
+def test_a_container_that_was_carried_out_is_not_touched(touch: Callable[[Any], Any]) -> None:
+    data, key = holding()
+    carried: list[Any] = []
+
+    def carry(access: Access[Stock]) -> None:
+        data.unwrap(access).add(1)
+        carried.append(data.unwrap(access).log)
+
+    _, key = key.access(carry)
+
+    with pytest.raises(captp.Contended):
+        touch(carried[0])
+    assert key.access(lambda access: data.unwrap(access).log)[0] == (1,)
+
+
+def test_containers_that_are_made_later_or_within_others_are_of_the_capsule_too() -> None:
+    class Nest(captp.Object):
+        inner: captp.Map[str, list[int]]
+        pair: tuple[Any, ...] = ()
+
+    data, key = holding(Nest())
+    carried: list[Any] = []
+
+    def fill(access: Access[Stock]) -> None:
+        nest = data.unwrap(access)
+        nest.inner["a"] = [1]
+        nest.pair = ({"b": [2]},)
+        carried.extend([nest.inner["a"], nest.pair[0], nest.pair[0]["b"]])
+
+    key.access(fill)
+
+    for container in carried:
+        with pytest.raises(captp.Contended):
+            len(container)
+
+
+def test_an_access_in_another_thread_with_a_copied_context_is_not_this_one() -> None:
+    data, key = holding()
+
+    def inside(access: Access[Stock]) -> bool:
+        account = data.unwrap(access)
+        context = contextvars.copy_context()
+        problem = in_thread(lambda: context.run(lambda: account.total))
+        return isinstance(problem, captp.Contended)
+
+    assert key.access(inside)[0]
+
+
+def test_an_access_is_dead_when_its_function_has_ended() -> None:
+    data, key = holding()
+    kept: list[Access[Stock]] = []
+    _, key = key.access(kept.append)
+
+    with pytest.raises(captp.Contended, match="is good inside the function"):
+        Data.wrap(kept[0], 1)
+
+    def again(_: Access[Stock]) -> None:
+        data.unwrap(kept[0])
+
+    with pytest.raises(captp.Contended, match="is good inside the function"):
+        key.access(again)
+
+
+def test_an_access_within_another_ends_before_it() -> None:
+    (one, one_key), (other, other_key) = holding(), holding()
+
+    def outer(access: Access[Stock]) -> tuple[int, int]:
+        account = one.unwrap(access)
+        account.add(1)
+        inner, fresh = other_key.access(lambda a: other.unwrap(a).add(5))
+        with pytest.raises(captp.Contended):
+            fresh.access(lambda _: account.total)
+        return inner, account.add(1)
+
+    assert one_key.access(outer)[0] == (5, 2)
+
+
+def test_current_fresh_brand() -> None:
+    _, key = holding()
+
+    def inside(access: Access[Stock]) -> tuple[bool, bool]:
+        current = Access.current()
+        return current.same_as(access), current is Access.current()
+
+    assert key.access(inside)[0] == (True, False)
+
+
+def test_data_of_the_current_capsule_is_wrapped_and_unwrapped_with_it() -> None:
+    data = Data.wrap(Access.current(), [1])
+
+    assert data.unwrap(Access.current()) == [1]
+    assert isinstance(in_thread(lambda: data.unwrap(Access.current())), captp.BrandMismatch)
+
+
+async def test_initial_identity() -> None:
+    seen: list[str] = [repr(Access.current())]
+
+    async def in_task() -> None:
+        seen.append(repr(Access.current()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(in_task)
+
+    assert seen == ["<Access to initial#1>"] * 2
+    assert in_thread(lambda: repr(Access.current())).startswith("<Access to thread#")
+
+
+async def test_each_vat_has_a_capsule_for_its_turns() -> None:
+    class Where(captp.Object):
+        @captp.method
+        def where(self) -> str:
+            return repr(Access.current())
+
+    async with captp.open_vat() as one, captp.open_vat() as other:
+        asked = [vat.export(Where()) for vat in (one, one, other)]
+        first, second, third = [await captp.E(where).where() for where in asked]
+
+    assert first == second != third
+    assert first.startswith("<Access to turns#")
+
+
+def test_access_initial_thread_matrix() -> None:
+    def given(access: Access[Any] | None) -> str:
+        return repr(access)
+
+    assert Capsule.access_initial(given) == "<Access to initial#1>"
+    assert in_thread(lambda: Capsule.access_initial(given)) == "None"
+    assert Capsule.access_initial_domain(given) == "<Access to initial#1>"
+    assert in_thread(lambda: Capsule.access_initial_domain(given)) == "<Access to initial#1>"
+
+
+def test_what_is_in_the_initial_capsule_is_reached_by_its_access() -> None:
+    data = Data.wrap(Access.current(), Account())
+
+    def add(access: Access[Any] | None) -> int:
+        assert access is not None
+        return data.unwrap(access).add(1)
+
+    assert in_thread(lambda: Capsule.access_initial_domain(add)) == 1
+    assert Capsule.access_initial(add) == 2
+    with pytest.raises(captp.Unpassable):
+        Capsule.access_initial(lambda _: object())
+
+
+async def test_merge_then_near_call() -> None:
+    data, key = holding([Account(total=n) for n in range(3)])
+
+    class Bank(captp.Object):
+        accounts: captp.List[Account]
+
+        @captp.method
+        def take(self) -> int:
+            self.accounts = data.unwrap(key.destroy())
+            return self.accounts[2].add(5)
+
+        @captp.method
+        def fail(self) -> None:
+            self.accounts[2].add(100)
+            raise captp.Refused("no")
+
+        @captp.method
+        def total(self) -> int:
+            return sum(account.total for account in self.accounts)
+
+    async with captp.open_vat() as vat:
+        bank = vat.export(Bank())
+
+        assert await captp.E(bank).take() == 7
+        assert type(bank._anchor.accounts) is captp.List
+        with pytest.raises(captp.Refused):
+            await captp.E(bank).fail()
+        assert await captp.E(bank).total() == 8
+
+
+def test_merging_is_one_step_however_much_there_is() -> None:
+    one, one_key = holding([Account() for _ in range(100)])
+    two, two_key = holding([Account() for _ in range(100)])
+
+    def merge(access: Access[Stock]) -> tuple[int, bool]:
+        merged = two_key.destroy()
+        both = [*one.unwrap(access), *two.unwrap(merged)]
+        return sum(account.add(1) for account in both), merged.same_as(access)
+
+    (total, is_same), one_key = one_key.access(merge)
+
+    assert (total, is_same) == (200, True)
+    assert one_key.access(lambda access: len(two.unwrap(access)))[0] == 100
+    with pytest.raises(captp.Moved):
+        two_key.access(lambda _: None)
+
+
+async def test_a_turn_that_is_rolled_back_undoes_what_it_did_in_a_capsule() -> None:
+    data, key = holding()
+    keys = [key]
+
+    def change(account: Account, amount: int) -> int:
+        total = account.add(amount)
+        account.log.insert(0, 5)
+        account.log.pop()
+        account.log.sort()
+        account.log.pop(0)
+        account.log.append(total)
+        return total
+
+    class Teller(captp.Object):
+        @captp.method
+        def add(self, amount: int, *, is_refused: bool) -> int:
+            with keys[0].password() as password:
+                total = data.extract(password, lambda account: change(account, amount))
+            if is_refused:
+                raise captp.Refused("no")
+            return total
+
+    async with captp.open_vat() as vat:
+        teller = vat.export(Teller())
+        assert await captp.E(teller).add(1, is_refused=False) == 1
+        with pytest.raises(captp.Refused):
+            await captp.E(teller).add(10, is_refused=True)
+
+        assert await captp.E(teller).add(1, is_refused=False) == 2
+    assert key.access(lambda access: data.unwrap(access).log)[0] == (5, 2)
+
+
+def test_what_is_stored_in_the_state_of_an_object_in_a_capsule_joins_it() -> None:
+    class Pair(captp.Object):
+        left: Account | None = None
+
+    data, key = holding(Pair())
+    made: list[Account] = []
+
+    def put(access: Access[Stock]) -> None:
+        made.append(Account())
+        data.unwrap(access).left = made[0]
+
+    key.access(put)
+
+    with pytest.raises(captp.Contended):
+        made[0].total  # noqa: B018 - reading it is the test
+
+
+async def test_a_vat_takes_no_object_of_a_capsule() -> None:
+    data, key = holding()
+    carried: list[Account] = []
+    key.access(lambda access: carried.append(data.unwrap(access)))
+
+    async with captp.open_vat() as vat:
+        with pytest.raises(captp.Contended, match="Account is in capsule"):
+            vat.export(carried[0])
+
+
+def test_threads_that_open_one_capsule_by_turns_lose_nothing() -> None:
+    data, key = holding()
+    lock, keys = threading.Lock(), [key]
+
+    def add() -> None:
+        for _ in range(100):
+            with lock:
+                _, keys[0] = keys[0].access(lambda access: data.unwrap(access).add(1))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert keys[0].access(lambda access: data.unwrap(access).total)[0] == 400
+
+
+class Till(captp.Object):
+    """An object of a vat that looks into a capsule."""
+
+    total: int = 0
+    keys: ClassVar[list[Any]] = []
+    data: ClassVar[Any] = None
+
+    @captp.method
+    def mix(self) -> None:
+        self.total = 1
+
+        def both(access: Access[Stock]) -> None:
+            self.data.unwrap(access).add(1)
+            self.total += 1
+
+        self.keys[0].access(both)
+
+    @captp.method
+    def after(self) -> int:
+        self.total = 5
+        with self.keys[0].password() as password:
+            self.total += self.data.extract(password, lambda account: account.add(1))
+        return self.total
+
+    @captp.method
+    async def over_an_await(self) -> int:
+        with self.keys[0].password() as password:
+            first = self.data.extract(password, lambda account: account.add(1))
+            await captp.sleep(0)
+            return first + self.data.extract(password, lambda account: account.add(1))
+
+
+async def test_an_object_of_a_vat_does_not_change_within_an_access() -> None:
+    Till.data, key = holding()
+    Till.keys = [key]
+
+    async with captp.open_vat() as vat:
+        till = vat.export(Till())
+        with pytest.raises(captp.RemoteFault, match="change it after the access"):
+            await captp.E(till).mix()
+
+        assert await captp.E(till).after() == 6
+        assert await captp.E(till).over_an_await() == 2 + 3
+
+
+async def test_a_turn_does_not_run_within_an_access() -> None:
+    _, key = holding()
+
+    async with captp.open_vat() as vat:
+        trust, till = vat.entrust(Till()), vat.export(Till())
+        with pytest.raises(captp.Contended, match=r"apply_now\(\) after it"):
+            key.access(lambda _: trust.apply_now(Till.after))
+        with pytest.raises(captp.Contended, match=r"now\(\) after it"):
+            key.access(lambda _: captp.E(till).after.now())
