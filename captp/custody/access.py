@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic, NoReturn, TypeVar, final
 
 from captp.custody import strand
+from captp.custody.faults import FaultReport
 from captp.custody.home import INITIAL, CapsuleHome, current_home, thread_home, where_now
 from captp.custody.opening import Opening
 from captp.errors import BrandMismatch, Contended, Encapsulated, UsageError
@@ -47,8 +48,10 @@ class Access(Generic[K_co]):
         """Whether both are for one capsule."""
         return self._home.root() is other._home.root()
 
-    def open(self, problem: Encapsulated) -> BaseException:
+    def open(self, problem: Encapsulated) -> BaseException | FaultReport:
         """Return the exception that an ``Encapsulated`` stands for, as it was raised in this capsule.
+
+        Of turns in a vat or a thread it is a report, which holds nothing alive.
 
         The newest 64 are kept. Raises BrandMismatch for one of another capsule, and UsageError for one
         that is not kept any more.

@@ -54,8 +54,7 @@ class Capsule:
 
         Portable are plain data, which is frozen, references, and ``Data``; raises Unpassable for the rest.
         """
-        home = _home(password, Password)
-        return run_inside(home, function, args, kwargs, portable_result, is_shared=False)  # type: ignore[no-any-return]
+        return run_inside(_home(password, Password), function, args, kwargs, portable_result, is_shared=False)  # type: ignore[no-any-return]
 
     @staticmethod
     def access_local(
@@ -69,8 +68,7 @@ class Capsule:
 
         Such a result can be touched in accesses of the same capsule only.
         """
-        home = _home(password, Password)
-        return run_inside(home, function, args, kwargs, _local_result, is_shared=False)  # type: ignore[no-any-return]
+        return run_inside(_home(password, Password), function, args, kwargs, _local_result, is_shared=False)  # type: ignore[no-any-return]
 
     @staticmethod
     def access_shared(
@@ -81,8 +79,9 @@ class Capsule:
         **kwargs: P.kwargs,
     ) -> R:
         """Run a function within the capsule as ``access`` does, only to read; many may, on any thread."""
-        home = _home(password, SharedPassword)
-        return run_inside(home, function, args, kwargs, portable_result, is_shared=True)  # type: ignore[no-any-return]
+        return run_inside(  # type: ignore[no-any-return]
+            _home(password, SharedPassword), function, args, kwargs, portable_result, is_shared=True
+        )
 
     @staticmethod
     def access_shared_local(
@@ -93,8 +92,9 @@ class Capsule:
         **kwargs: P.kwargs,
     ) -> R:
         """Run a function as ``access_local`` does, only to read."""
-        home = _home(password, SharedPassword)
-        return run_inside(home, function, args, kwargs, _local_result, is_shared=True)  # type: ignore[no-any-return]
+        return run_inside(  # type: ignore[no-any-return]
+            _home(password, SharedPassword), function, args, kwargs, _local_result, is_shared=True
+        )
 
     @staticmethod
     def access_initial(function: Callable[[Access[Any] | None], R]) -> R:

@@ -7,7 +7,7 @@ from typing import Any
 
 from captp.custody.access import Access
 from captp.custody.home import CapsuleHome
-from captp.model.faults import portable
+from captp.model.faults import rebuilt
 
 __all__ = ["run_inside"]
 
@@ -23,12 +23,14 @@ def run_inside(
 ) -> Any:
     """Run a function within a capsule, and return what ``leave`` makes of its result, still within it.
 
-    What it raises leaves as data: see ``portable``.
+    What it raises leaves as data: see ``rebuilt``.
     """
     with home.opened(is_shared=is_shared) as opening:
         try:
             return leave(function(Access(home, opening), *args, **kwargs))
         except Exception as problem:  # user code's: none of it may leave with what it holds
-            broken = portable(problem, home)
-    # Here, as what is raised while another is handled brings that along.
-    raise broken
+            error = rebuilt(problem, home)
+    # Here, as what is raised while another is handled brings that along; and this frame is in its traceback,
+    # where whoever catches it looks.
+    del home, opening
+    raise error

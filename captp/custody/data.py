@@ -182,12 +182,15 @@ class Data(Generic[T, K]):
         return cast("Data[S, J]", self._run(password, function, _is_data))
 
     def _run(self, password: Any, function: Callable[[Any], Any], leave: Callable[[Any], Any]) -> Any:
-        home = self._checked(opened_by(password))
-
         def on_value(access: Access[Any]) -> Any:
             return function(self.unwrap(access))
 
-        return run_inside(home, on_value, (), {}, leave, is_shared=type(password) is SharedPassword)
+        home = self._checked(opened_by(password))
+        try:
+            return run_inside(home, on_value, (), {}, leave, is_shared=type(password) is SharedPassword)
+        finally:
+            # This frame is in the traceback of what is raised.
+            del home
 
     def _half(self, index: int) -> Data[Any, K]:
         source = self._from

@@ -3,34 +3,67 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
+from traceback import TracebackException
 from typing import Final
 
-__all__ = ["FaultLog"]
+from attrs import frozen
+
+from captp.model.faults import text_of
+from captp.model.locator import mask
+
+__all__ = ["FaultLog", "FaultReport"]
 
 #: Exceptions that one capsule keeps, the newest ones.
 KEPT: Final = 64
+#: Calls of a traceback, the innermost, and characters that are kept of it, the last.
+MOST_CALLS: Final = 50
+MOST_CHARS: Final = 16_384
+
+
+@frozen
+class FaultReport:
+    """What is kept of an exception that must hold nothing: words."""
+
+    class_name: str
+    text: str
+    #: As Python prints it, with what it came of.
+    traceback: str
 
 
 class FaultLog:
-    """The exceptions that left a capsule as ``Encapsulated``, by their number."""
+    """The exceptions that left a capsule as ``Encapsulated``, by their number.
 
-    __slots__ = ("_kept", "_last")
+    Live they hold what their frames held. That is the capsule's own business where users made it; the
+    objects of vats and of threads go when nobody needs them, so there only a report is kept.
+    """
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[int, BaseException] = OrderedDict()
+    __slots__ = ("_keeps_live", "_kept", "_last")
+
+    def __init__(self, *, keeps_live: bool) -> None:
+        self._keeps_live = keeps_live
+        self._kept: OrderedDict[int, BaseException | FaultReport] = OrderedDict()
         self._last = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def keep(self, problem: BaseException) -> int:
-        """Keep an exception, whole, and let go of the oldest if there are too many; return its number."""
+        """Keep an exception, whole or as a report, and let go of the oldest; return its number."""
         self._last += 1
-        self._kept[self._last] = problem
+        self._kept[self._last] = problem if self._keeps_live else report_of(problem)
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return self._last
 
-    def find(self, number: int) -> BaseException | None:
-        """Return an exception that is still kept."""
+    def find(self, number: int) -> BaseException | FaultReport | None:
+        """Return what is still kept under a number."""
         return self._kept.get(number)
+
+
+def report_of(problem: BaseException) -> FaultReport:
+    """Return what is to be known of an exception, in words, without sturdyrefs."""
+    lines: list[str] = []
+    with suppress(Exception):  # it asks user code for texts and names
+        lines += TracebackException(type(problem), problem, problem.__traceback__, limit=-MOST_CALLS).format()
+    return FaultReport(type(problem).__qualname__, text_of(problem), mask("".join(lines))[-MOST_CHARS:])

@@ -62,7 +62,9 @@ class CapsuleHome:
     reference: Final = None
     guard = staticmethod(guard)
 
-    def __init__(self, brand: str, *, is_strict: bool = False, trustee: Any = None) -> None:
+    def __init__(
+        self, brand: str, *, is_strict: bool = False, trustee: Any = None, keeps_live: bool = True
+    ) -> None:
         self.brand = brand
         self.number = next(_NUMBERS)
         self.is_strict = is_strict
@@ -73,7 +75,7 @@ class CapsuleHome:
         self.writer: Opening | None = None
         #: Whose turns run in it, when it is the capsule of a vat.
         self.trustee = trustee
-        self.faults = FaultLog()
+        self.faults = FaultLog(keeps_live=keeps_live)
         self._parent: CapsuleHome | None = None
 
     def __repr__(self) -> str:
@@ -88,6 +90,11 @@ class CapsuleHome:
                 one._parent = parent._parent
             one = parent
         return one
+
+    def keep(self, problem: BaseException) -> tuple[str, int]:
+        """Keep an exception for accesses of this capsule; return its brand and the number."""
+        root = self.root()
+        return repr(root), root.faults.keep(problem)
 
     def merge_into(self, other: CapsuleHome) -> None:
         """Have ``other`` stand for this capsule, for good."""
@@ -262,7 +269,7 @@ def home_of(trustee: Any) -> CapsuleHome:
     """Return the capsule that the turns of a trustee run in."""
     found: CapsuleHome | None = trustee.capsule
     if found is None:
-        found = trustee.capsule = CapsuleHome("turns", trustee=trustee)
+        found = trustee.capsule = CapsuleHome("turns", trustee=trustee, keeps_live=False)
     return found
 
 
@@ -270,7 +277,9 @@ def thread_home() -> CapsuleHome:
     """Return the capsule that the running thread began with."""
     found: CapsuleHome | None = getattr(strand.local, "home", None)
     if found is None:
-        found = strand.local.home = INITIAL if strand.is_initial() else CapsuleHome("thread")
+        found = strand.local.home = (
+            INITIAL if strand.is_initial() else CapsuleHome("thread", keeps_live=False)
+        )
     return found
 
 

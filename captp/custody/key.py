@@ -60,6 +60,8 @@ class Key(Generic[K_co]):
             )
         except BaseException:
             self._held.append(home)
+            # This frame is in the traceback of what is raised.
+            del home
             raise
         return result, Key(home)
 

@@ -1,25 +1,69 @@
-"""Exceptions at borders: one function lets them out, one takes them in; neither carries a traceback."""
+"""Exceptions at borders: one function for each way out and one for the way in; none lets anything along.
+
+What leaves shares nothing with what was raised that anybody could change: no traceback, whose frames hold
+what they worked on, no cause or context, no notes, no attribute but data.
+"""
 
 from __future__ import annotations
 
 import builtins
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 from captp import errors
-from captp.errors import BadClass, Broken, Encapsulated, RemoteFault
+from captp.errors import BadClass, Broken, Encapsulated, RemoteFault, Unpassable
 from captp.model.locator import mask
+from captp.model.plain import mro_of, plain
 from captp.model.values import Fault
+
+__all__ = [
+    "Owner",
+    "described",
+    "from_wire",
+    "number_of",
+    "portable",
+    "portable_error",
+    "rebuilt",
+    "text_of",
+    "to_wire",
+]
 
 C = TypeVar("C", bound=type[Broken])
 
 TEXT_LIMIT: Final = 1_024
+BRAND_LIMIT: Final = 200
+_MOST: Final = 1 << 63
 
-_LISTED: Final = frozenset(
-    name
+_SILENT: Final = "the object failed; its owner's log says how"
+
+#: Classes are found by their number, as a metaclass may say that they equal others.
+_BUILTIN, _OURS = (
+    {
+        id(cls): cls
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, BaseException)
+    }
     for module in (builtins, errors)
-    for name, cls in vars(module).items()
-    if isinstance(cls, type) and issubclass(cls, BaseException)
 )
+_LISTED: Final = {cls.__name__: cls for cls in (*_BUILTIN.values(), *_OURS.values())}
+
+_ARGS: Final = BaseException.__dict__["args"].__get__
+
+#: What errors of each class have besides their text.
+_DATA: Final[dict[type, tuple[str, ...]]] = {
+    errors.Unpassable: ("path",),
+    errors.RemoteProtocolError: ("code", "detail"),
+    errors.Broken: ("reason",),
+    errors.RemoteFault: ("class_name",),
+    errors.Encapsulated: ("brand", "id"),
+    errors.BrokenTrustee: ("may_have_run",),
+    errors.Disconnected: ("peer", "incarnation", "may_have_run"),
+    # Of these the arguments do not tell all that is data.
+    OSError: ("filename", "filename2"),
+    ImportError: ("name", "path"),
+    NameError: ("name",),
+    AttributeError: ("name",),
+}
 
 #: Error classes that cross as themselves: ours, and those that programs register.
 _PORTABLE: Final[dict[str, type[Broken]]] = {
@@ -42,6 +86,7 @@ _PORTABLE: Final[dict[str, type[Broken]]] = {
         errors.Encapsulated,
     )
 }
+_REGISTERED: Final[dict[int, type[Broken]]] = {}
 
 
 def portable_error(cls: C) -> C:
@@ -53,31 +98,123 @@ def portable_error(cls: C) -> C:
     if not issubclass(cls, Broken):
         raise BadClass(f"{cls.__name__}: a portable error derives from captp.Broken")
     _PORTABLE[_name(cls)] = cls
+    _REGISTERED[id(cls)] = cls
     return cls
 
 
 class Owner(Protocol):
-    """The capsule that an exception was raised in; its text is the capsule's brand."""
+    """The capsule that an exception was raised in."""
 
-    faults: Any
+    def keep(self, problem: BaseException) -> tuple[str, int]:
+        """Keep an exception for those who may access the capsule; return its brand and the number there."""
+        ...
+
+
+def rebuilt(exc: BaseException, owner: Owner) -> BaseException:
+    """Return the form in which an exception leaves a capsule or a trustee of this process.
+
+    Our errors, registered ones, and exactly Python's own with arguments that are data, are made anew;
+    anything else stays with its owner, as ``Encapsulated``.
+    """
+    try:
+        return _likeness(exc)
+    except Exception:  # it has what is no data, or its class's own code failed
+        return _encapsulated(exc, owner)
 
 
 def portable(exc: BaseException, owner: Owner | None = None) -> Broken:
-    """Return the form of an exception that may leave its turn: text and data, no frames, no causes."""
-    if isinstance(exc, Broken):
-        exc.__traceback__ = exc.__cause__ = exc.__context__ = None
-        return exc
-    name = type(exc).__name__
-    if name in _LISTED:
+    """Return the form of an exception that breaks promises, and crosses the wire: text and data."""
+    if any(base is Broken for base in mro_of(type(exc))):
         try:
-            text = mask(str(exc))[:TEXT_LIMIT]
-        except Exception:  # user code's own __str__
-            text = ""
-        return RemoteFault(text, class_name=name)
-    text = "the object failed; its owner's log says how"
+            made = _likeness(exc)
+        except Exception:  # it has what is no data, or its class's own code failed
+            made = _nearest(type(exc), _OURS)(text_of(exc))
+        assert isinstance(made, Broken)
+        return made
+    cls = _BUILTIN.get(id(type(exc))) or _OURS.get(id(type(exc)))
+    if cls is not None:
+        return RemoteFault(text_of(exc), class_name=cls.__name__)
     if owner is None:
-        return RemoteFault(text, class_name="Exception")
-    return Encapsulated(text, brand=repr(owner), id=owner.faults.keep(exc), class_name="Exception")
+        return RemoteFault(_SILENT, class_name="Exception")
+    return _encapsulated(exc, owner)
+
+
+def text_of(exc: BaseException) -> str:
+    """Return the text of an exception, masked and cut; nothing if user code makes it, and fails."""
+    try:
+        # What user code returns may be of a class derived from str, with attributes.
+        return _cut(str.__str__(str(exc)))
+    except Exception:  # user code's own __str__
+        return ""
+
+
+def _cut(text: str) -> str:
+    return mask(text)[:TEXT_LIMIT]
+
+
+def described(exc: BaseException) -> str:
+    """Return class and text of an exception that ``rebuilt`` made."""
+    return f"{type(exc).__name__}({text_of(exc)!r})"
+
+
+def number_of(exc: BaseException) -> int | None:
+    """Return under which number the owner keeps what an ``Encapsulated`` stands for; else None."""
+    return exc.id if type(exc) is Encapsulated else None
+
+
+def _encapsulated(exc: BaseException, owner: Owner) -> Encapsulated:
+    brand, number = owner.keep(exc)
+    nearest = _nearest(type(exc), {**_BUILTIN, **_OURS})
+    return Encapsulated(_SILENT, brand=brand, id=number, class_name=nearest.__name__)
+
+
+def _nearest(cls: type, known: dict[int, Any]) -> Any:
+    return next(known[id(base)] for base in mro_of(cls) if id(base) in known)
+
+
+def _likeness(exc: BaseException) -> BaseException:
+    """Return an exception of the same class that shares nothing mutable; raises for what has none."""
+    cls = type(exc)
+    if id(cls) in _REGISTERED:
+        return _registered_anew(_REGISTERED[id(cls)], exc)
+    if id(cls) in _OURS:
+        made = cls.__new__(cls, text_of(exc))
+        for name in _data_of(cls):
+            setattr(made, name, plain(getattr(exc, name)))
+        return made
+    if id(cls) not in _BUILTIN:
+        raise Unpassable("its class is not known at borders")
+    # What another class stands for in some cases, as OSError does, is made as that one.
+    made = cls(*plain(_ARGS(exc)))
+    if type(made) is not cls:
+        raise Unpassable("its arguments make another")
+    for name in _data_of(cls):
+        value = getattr(exc, name)
+        with suppress(Unpassable):
+            # None that was set shows in the text, and None that was not does not.
+            if value is not None:
+                setattr(made, name, plain(value))
+    return made
+
+
+def _registered_anew(cls: type[Broken], exc: BaseException) -> Broken:
+    fields = {name: plain(getattr(exc, name, None)) for name in _fields(cls)}
+    args = _ARGS(exc)
+    # Not what its own __str__ makes of it, which would do the same again at the next border.
+    made = cls(_cut(args[0]) if args and type(args[0]) is str else text_of(exc), **fields)
+    if type(made) is not cls:
+        raise Unpassable("its class makes another")
+    made.__traceback__ = made.__cause__ = made.__context__ = None
+    made.reason = plain(getattr(exc, "reason", None))
+    # Its constructor may have given it what all of its kind share.
+    for name, value in list(vars(made).items()):
+        vars(made)[name] = plain(value)
+    made.args = plain(made.args)
+    return made
+
+
+def _data_of(cls: type) -> list[str]:
+    return [name for base in mro_of(cls) for name in _DATA.get(base, ())]
 
 
 def to_wire(exc: BaseException) -> Any:
@@ -90,7 +227,7 @@ def to_wire(exc: BaseException) -> Any:
         data = {"class": exc.class_name}
     else:
         data.update((k, getattr(exc, k, None)) for k in _fields(type(exc)))
-    return Fault(mask(str(exc))[:TEXT_LIMIT], data)
+    return Fault(text_of(exc), data)
 
 
 def from_wire(value: Any) -> Broken:
@@ -102,13 +239,28 @@ def from_wire(value: Any) -> Broken:
     cls = _PORTABLE.get(name) if isinstance(name, str) else None
     message = value.message[:TEXT_LIMIT]
     if cls is None:
-        known = name if isinstance(name, str) and name in _LISTED else ""
-        return RemoteFault(message, class_name=known, reason=value)
+        return RemoteFault(message, class_name=_listed(name), reason=value)
+    if cls is Encapsulated:
+        return _encapsulated_elsewhere(message, data)
     fields = {k: data[k] for k in _fields(cls) if k in data}
     try:
         return cls(message, **fields)
-    except TypeError:
+    except Exception:  # the class's own check of what a peer says
         return RemoteFault(message, reason=value)
+
+
+def _encapsulated_elsewhere(message: str, data: Any) -> Encapsulated:
+    brand, number = data.get("brand"), data.get("id")
+    return Encapsulated(
+        message,
+        brand=brand[:BRAND_LIMIT] if type(brand) is str else "",
+        id=number if type(number) is int and 0 <= number < _MOST else 0,
+        class_name=_listed(data.get("class_name")),
+    )
+
+
+def _listed(name: Any) -> str:
+    return name if type(name) is str and name in _LISTED else ""
 
 
 def _name(cls: type) -> str:
