@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from captp.errors import Broken, UsageError
+from captp.model.fresh import fresh
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -171,7 +172,7 @@ class Promise(Reference, Generic[R_co]):
             yield from self._home.park(self)
         if self._state == FULFILLED:
             return self._value  # type: ignore[no-any-return]
-        raise self._value.with_traceback(None)
+        raise fresh(self._value)
 
     def __getitem__(self, key: str | int) -> Promise[Any]:
         """Return a promise for one field of a struct or one item of a list."""

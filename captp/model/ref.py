@@ -11,6 +11,7 @@ from collections.abc import Generator
 from typing import Any, Final, TypeVar
 
 from captp.errors import Broken
+from captp.model.fresh import fresh
 from captp.model.promise import FULFILLED, Promise, Reference
 
 RefT = TypeVar("RefT", bound="Ref")
@@ -36,7 +37,7 @@ class Ref(Reference):
     def __await__(self) -> Generator[Any, Any, Any]:
         broken = getattr(self._anchor, "broken", None)
         if broken is not None:
-            raise broken.with_traceback(None)
+            raise fresh(broken)
         yield from ()
         return self
 

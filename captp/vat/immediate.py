@@ -6,6 +6,7 @@ from typing import Any
 
 from captp.errors import NotNear, NotNow
 from captp.model.current import CURRENT_VAT, not_in_access
+from captp.model.fresh import fresh
 from captp.model.guards import compile_thunk
 from captp.model.object import Object
 from captp.model.own import look
@@ -52,5 +53,6 @@ def call_now(
     if not vat.awake:
         vat.ring()
     if promise._state == BROKEN:
-        raise promise._value
+        del obj  # the frame goes along
+        raise fresh(promise._value)
     return promise._value

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from captp.errors import BadClass, Broken, Deadlock, Dropped, NotNow, Overloaded, Timeout, UsageError
 from captp.model.captures import check_captures
+from captp.model.fresh import fresh
 from captp.model.guards import as_interface
 from captp.model.interface import Method, Row, interface_of, result_class, rows_of
 from captp.model.own import Hold
@@ -66,7 +67,7 @@ class _Then:
             except Exception as raised:  # the driver tells of it: nobody else waits for it
                 problem = raised
         if problem is not None:
-            vat.turns.faults.append((self.name, problem))
+            vat.turns.faults.append((self.name, problem, None))
             vat.ring()
 
 
@@ -306,7 +307,7 @@ def _lent(row: Any, call: Call[Any]) -> Call[Any]:
 def _outcome(promise: Promise[Any], explain: Callable[[Broken], Exception] | None) -> Outcome[Any]:
     if promise._state != BROKEN:
         return Outcome(promise._value)
-    problem = promise._value
+    problem = fresh(promise._value)
     return Outcome(None, problem if explain is None else explain(problem))
 
 

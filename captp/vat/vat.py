@@ -182,7 +182,7 @@ class Vat:
         if state == FULFILLED:
             value = self.owning.passed_on(value)
         elif isinstance(value, BaseException):
-            value = portable(value)
+            value = portable(value, self.trustee)
         else:
             value = Broken(f"broken: {value!r}", reason=self.owning.passed_on(value))
         self.emit(Settlement(promise, state, value))
