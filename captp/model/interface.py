@@ -10,7 +10,7 @@ import inspect
 import typing
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from captp.errors import BadClass, UsageError
 from captp.model.promise import FULFILLED, Promise
@@ -131,6 +131,9 @@ class Row:
         "signature",
         "thunk",
     )  # fmt: skip
+
+    #: What a delegated function, which stands in the place of a row, raised, as it leaves.
+    error: ClassVar[None] = None
 
     def __init__(self, mark: Method[..., Any], owner: type) -> None:
         function = mark.function

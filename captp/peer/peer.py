@@ -318,7 +318,10 @@ class Peer:
             vat.settling.woken = []
         faults = vat.turns.faults
         if faults:
-            outputs += [Trace("error", "turn failed", {"method": w}, problem) for w, problem in faults]
+            for where, problem, number in faults:
+                # The number is all that a caller can say of what he was not told.
+                fields = {"method": where} if number is None else {"method": where, "fault": number}
+                outputs.append(Trace("error", "turn failed", fields, problem))
             faults.clear()
         vat.heap.sweep()
         self._batches += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from captp.errors import Poisoned
 from captp.model.captures import check_captures
+from captp.model.faults import described, rebuilt
 from captp.model.object import Object
 from captp.model.ref import Ref
 
@@ -50,7 +51,8 @@ class Cell:
         self.poisons = poisons
         #: The function that was found to capture nothing, last.
         self.checked: Any = None
-        self.error: Exception | None = None
+        #: What poisoned it, in words.
+        self.error: str | None = None
         #: Keeps the object alive, and is what queued calls are sent to.
         self.ref = ref
 
@@ -61,15 +63,25 @@ class Cell:
             # It captures nothing, now and ever: what a closure has may be another thing next time.
             self.checked = fn
 
-    def fail(self, problem: BaseException, mark: int) -> None:
-        """Undo the turn that raised, and what it sent since the outbox had ``mark`` effects."""
+    def fail(self, problem: Exception, mark: int) -> BaseException:
+        """Undo the turn that raised, and return what its caller may have of that."""
+        self.undo(mark)
+        return self.told(problem)
+
+    def undo(self, mark: int) -> None:
+        """Undo the turn under way, and what it sent since the outbox had ``mark`` effects."""
         del self.vat.outbox[mark:]
         self.trustee.in_turn = None
         self.trustee.roll_back()
-        if self.poisons and isinstance(problem, Exception):
-            self.poison(problem)
 
-    def poison(self, error: Exception) -> None:
+    def told(self, problem: Exception) -> BaseException:
+        """Return what the caller of a turn may have of what it raised; nobody uses a poisoned object then."""
+        error = rebuilt(problem, self.trustee)
+        if self.poisons and type(problem) is not Poisoned:
+            self.poison(described(error))
+        return error
+
+    def poison(self, error: str) -> None:
         """Let nobody use the object until it is healed."""
         self.error = error
         self.door = Shut
@@ -83,7 +95,7 @@ class Cell:
         """Raise Poisoned if the object is."""
         if self.error is not None:
             raise Poisoned(
-                f"a turn on this {type(self.target).__name__} raised {self.error!r} and may have left it"
+                f"a turn on this {type(self.target).__name__} raised {self.error} and may have left it"
                 " half done: look at it with heal() and apply(), or drop it"
             )
 

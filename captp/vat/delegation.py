@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from inspect import iscoroutinefunction
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Poisoned, Reentrant, UsageError
+from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Reentrant, UsageError
 from captp.model.captures import check_captures
 from captp.model.current import CURRENT_VAT, not_in_access
+from captp.model.faults import rebuilt
+from captp.model.fresh import fresh
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
@@ -63,7 +65,7 @@ class Delegated:
         self.error: BaseException | None = None
 
     def thunk(self, obj: Object, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
-        """Run the function; its result and its exception stay here, as they are."""
+        """Run the function; its result stays here as it is, its exception as it may leave."""
         try:
             if self.is_off:
                 return None
@@ -72,26 +74,21 @@ class Delegated:
                 return self._run(args, kwargs)
             self.value = checked(self.fn(self.target, *args, **(kwargs or {})), self.target, obj)
         except Exception as problem:
-            self._fails(problem)
+            self.error = self.cell.told(problem)
             raise
         return None
-
-    def _fails(self, problem: Exception) -> None:
-        self.error = problem
-        if self.cell.poisons and type(problem) is not Poisoned:
-            self.cell.poison(problem)
 
     async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         try:
             self.value = await self.fn(self.target, *args, **(kwargs or {}))
         except Exception as problem:
-            self._fails(problem)
+            self.error = self.cell.told(problem)
             raise
 
     def outcome(self, promise: Promise[Any]) -> Outcome[Any]:
         """Say how it ended, once its promise is settled."""
         if promise._state == BROKEN:
-            return Outcome(None, self.error or promise._value)
+            return Outcome(None, self.error or fresh(promise._value))
         return Outcome(self.value)
 
 
@@ -125,7 +122,7 @@ class _Then:
             self.then(self.call.outcome(self.promise))
         except Exception as problem:  # the driver tells of it: nobody else waits for it
             vat: Any = self.promise._home
-            vat.turns.faults.append((f"the `then` of {self.call.name}", problem))
+            vat.turns.faults.append((f"the `then` of {self.call.name}", problem, None))
             vat.ring()
 
 
@@ -151,7 +148,7 @@ class LoopTrust(Trust[T]):
                 cell = self._cell or _dropped()
                 continue
             vat.budget -= 1
-            # What follows is _turn(), in place: to call it would cost a quarter more.
+            # What follows is in place here and in apply_now(): to call it would cost a quarter more.
             if fn is not cell.checked:
                 cell.check(fn)
             if CURRENT_VAT.get(None) is not vat:
@@ -164,13 +161,20 @@ class LoopTrust(Trust[T]):
                     value = checked(value, cell.target, cell.obj)
                 if vat.awake:
                     vat.turns.check_sends(mark)
-            except BaseException as problem:
-                cell.fail(problem, mark)
+            except Exception as problem:
+                error = cell.fail(problem, mark)
+            except BaseException:
+                cell.undo(mark)
                 raise
-            trustee.in_turn = None
-            if trustee.journal:
-                trustee.commit()
-            return value
+            else:
+                trustee.in_turn = None
+                if trustee.journal:
+                    trustee.commit()
+                return value
+            # Here, as what is raised while another is handled brings that along; and this frame is in its
+            # traceback, where whoever catches it looks.
+            del cell, vat, trustee
+            raise error
         return await self._queued(cell, fn, args, kwargs)  # type: ignore[no-any-return]
 
     def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -186,10 +190,38 @@ class LoopTrust(Trust[T]):
             raise NotNow("the object is busy: an async function on it has not finished")
         if vat.trustee.in_turn is not None:
             check_captures(fn)
-            return checked(fn(cell.target, *args, **kwargs), cell.target, cell.obj)  # type: ignore[no-any-return]
-        if vat.awake or vat.trustee.steps:
-            raise NotNow("other calls wait for their turn before it: use apply, or apply_then")
-        return _turn(cell, fn, args, kwargs)  # type: ignore[no-any-return]
+            try:
+                return checked(fn(cell.target, *args, **kwargs), cell.target, cell.obj)  # type: ignore[no-any-return]
+            except Exception as problem:
+                error = rebuilt(problem, vat.trustee)
+        else:
+            if vat.awake or vat.trustee.steps:
+                raise NotNow("other calls wait for their turn before it: use apply, or apply_then")
+            if fn is not cell.checked:
+                cell.check(fn)
+            # It stays set in this task: what needs it works inside turns only.
+            if CURRENT_VAT.get(None) is not vat:
+                CURRENT_VAT.set(vat)
+            mark = len(vat.outbox)
+            vat.trustee.in_turn = cell.obj
+            try:
+                value = fn(cell.target, *args, **kwargs)
+                if type(value) not in ATOMS:
+                    value = checked(value, cell.target, cell.obj)
+                if vat.awake:
+                    vat.turns.check_sends(mark)
+            except Exception as problem:
+                error = cell.fail(problem, mark)
+            except BaseException:
+                cell.undo(mark)
+                raise
+            else:
+                vat.trustee.in_turn = None
+                if vat.trustee.journal:
+                    vat.trustee.commit()
+                return value
+        del cell, vat
+        raise error
 
     def apply_then(
         self,
@@ -245,7 +277,11 @@ class LoopTrust(Trust[T]):
     ) -> Any:
         call, promise = _send(cell, fn, args, kwargs, is_fiber=is_fiber)
         await _settled(call, promise)
-        return call.outcome(promise).unwrap()
+        outcome = call.outcome(promise)
+        if outcome.error is not None:
+            # This frame is in the traceback of what is raised.
+            del cell, call, promise
+        return outcome.unwrap()
 
     @property
     def reference(self) -> Any:
@@ -277,31 +313,6 @@ class GatedTrust(LoopTrust[T]):
 
     def clone(self) -> GatedTrust[T]:
         return GatedTrust(self._cell or _dropped())
-
-
-def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a function on an object as a turn, now, before anything else does; raises what it raises."""
-    trustee, vat = cell.trustee, cell.vat
-    if fn is not cell.checked:
-        cell.check(fn)
-    # It stays set in this task: what needs it works inside turns only.
-    if CURRENT_VAT.get(None) is not vat:
-        CURRENT_VAT.set(vat)
-    mark = len(vat.outbox)
-    trustee.in_turn = cell.obj
-    try:
-        value = fn(cell.target, *args, **kwargs)
-        if type(value) not in ATOMS:
-            value = checked(value, cell.target, cell.obj)
-        if vat.awake:
-            vat.turns.check_sends(mark)
-    except BaseException as problem:
-        cell.fail(problem, mark)
-        raise
-    trustee.in_turn = None
-    if trustee.journal:
-        trustee.commit()
-    return value
 
 
 def _dropped() -> Cell:

@@ -54,6 +54,13 @@ class Trustee:
         self.token: object = object()
         self.journal: list[tuple[Callable[..., Any], Any]] = []
 
+    def keep(self, problem: BaseException) -> tuple[str, int]:
+        """Keep what a turn raised for accesses of its capsule; return the capsule's brand and the number."""
+        # Late, as most vats have neither capsules nor faults like that.
+        from captp.custody.home import home_of  # noqa: PLC0415
+
+        return home_of(self).keep(problem)
+
     def first_write(self, obj: Object) -> None:
         """Journal the state of ``obj`` before its first write in this turn."""
         if self.in_turn is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from captp.errors import BorrowEscape, Broken, Cancelled, Moved, NoSuchMethod, Overloaded
 from captp.limits import Limits
-from captp.model.faults import portable
+from captp.model.faults import number_of, portable
 from captp.model.guards import as_interface, compile_thunk
 from captp.model.interface import Row
 from captp.model.object import Object
@@ -30,7 +30,8 @@ class Turns:
         self.fiber_runs = False
         #: Turns and steps of fibers that have begun.
         self.count = 0
-        self.faults: list[tuple[str, BaseException]] = []
+        #: Where, what, and the number that callers were told, if it stays with its owner.
+        self.faults: list[tuple[str, BaseException, int | None]] = []
 
     def run(self, obj: Object, row: Row, message: Message) -> None:
         """Run one delivery as a turn, or as the first step of a fiber."""
@@ -113,12 +114,14 @@ class Turns:
         if type(problem) is Cold:
             return Postponed(problem.obj)
         problem = explained(problem, row)
+        broken = portable(row.error or problem, trustee) if isinstance(problem, Exception) else None
         # A stranger may lend or give what a method passes on or keeps, and must not fill the log with it.
-        if not isinstance(problem, Broken | BorrowEscape | Moved) and not row.is_heard:
-            self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
-        if not isinstance(problem, Exception):
+        if not issubclass(type(problem), Broken | BorrowEscape | Moved) and not row.is_heard:
+            number = None if broken is None else number_of(broken)
+            self.faults.append((f"{row.owner.__name__}.{row.name}", problem, number))
+        if broken is None:
             raise problem
-        return portable(problem)
+        return broken
 
     def _start(self, obj: Object, row: Row, message: Message) -> None:
         """Run the first step; only a fiber that waits becomes an entry of its own."""
@@ -212,7 +215,7 @@ class Turns:
         try:
             coro.close()
         except Exception as problem:  # user code's cleanup must not stop ours
-            self.faults.append((f"{row.owner.__name__}.{row.name}", problem))
+            self.faults.append((f"{row.owner.__name__}.{row.name}", problem, None))
 
     def _advance(
         self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, *, cancels: bool

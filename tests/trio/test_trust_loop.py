@@ -76,7 +76,7 @@ async def test_many_tasks_add_up_exactly() -> None:
         assert await counter.apply(lambda c: c.count) == 64_000
 
 
-async def test_an_exception_is_the_callers_own_and_undoes_the_turn() -> None:
+async def test_an_exception_is_made_anew_for_the_caller_and_undoes_the_turn() -> None:
     async with captp.open_vat() as vat:
         counter = vat.entrust(Counter())
         problem = KeyError("mine")
@@ -86,7 +86,8 @@ async def test_an_exception_is_the_callers_own_and_undoes_the_turn() -> None:
 
         with pytest.raises(KeyError) as caught:
             await counter.apply(raises, problem)
-        assert caught.value is problem
+        assert caught.value is not problem
+        assert caught.value.args == ("mine",)
         with pytest.raises(captp.Refused):
             await counter.apply(adds_and_fails)
         assert await counter.apply(lambda c: c.count) == 0
