@@ -14,6 +14,8 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from typing import Any, Final, Protocol, TypeVar, overload
 
 from captp.errors import Dropped, LeakedObject, Poisoned
+from captp.model import faults
+from captp.model.faults import described, rebuilt
 from captp.model.trust import Call, Outcome
 
 E = TypeVar("E", bound=BaseException)
@@ -52,7 +54,7 @@ class State(Enum):
 OPEN: Final = State.OPEN
 
 
-class Owner(Protocol):
+class Owner(faults.Owner, Protocol):
     """The worker, as what keeps its objects sees it."""
 
     def let_go(self, target: Any) -> None:
@@ -84,23 +86,25 @@ class Keep:
         self.target = target
         self.kind = type(target).__name__
         self.poisons = poisons
-        #: What poisoned it.
-        self.error: Exception | None = None
+        #: What poisoned it, in words.
+        self.error: str | None = None
 
     def __del__(self) -> None:
         # It may be any thread, in the middle of anything.
         self.owner.let_go(self.target)
 
-    def failed(self, problem: Exception) -> Exception:
-        """Return the exception of a turn, fit to leave the thread; nobody uses a poisoned object then."""
+    def failed(self, problem: Exception) -> BaseException:
+        """Return what the caller of a turn may have of what it raised; nobody uses a poisoned object then."""
+        error = rebuilt(problem, self.owner)
         if self.poisons and self.error is None:
-            self.error = problem
-        return without_locals(problem)
+            self.error = described(error)
+        without_locals(problem)
+        return error
 
     def poisoned(self) -> Poisoned:
         """Make the error for a call on a poisoned object."""
         return Poisoned(
-            f"a turn on this {self.kind} raised {self.error!r} and may have left it half done: look at it"
+            f"a turn on this {self.kind} raised {self.error} and may have left it half done: look at it"
             " with heal() and apply(), or drop it"
         )
 
@@ -180,7 +184,9 @@ class Job:
                 self.value = None
                 _leaked()
         except Exception as problem:  # it is the caller's
-            self.error = keep.failed(problem)
+            error = keep.failed(problem)
+            # Where nobody hears of it, it is logged here, with its lines.
+            self.error = problem if self.heard is None else error
         # The exception keeps this frame, behind that of the function.
         del keep
         return 1

@@ -19,6 +19,7 @@ from weakref import WeakSet
 from attrs import frozen
 
 from captp.errors import Closed, UsageError
+from captp.model.faults import described, rebuilt
 from captp.model.histogram import Histogram
 from captp.model.object import Object
 from captp.model.promise import Reference, Resolver
@@ -154,6 +155,13 @@ class Worker:
             self.keeps.add(keep)
             return Hold(keep)
 
+    def keep(self, problem: BaseException) -> tuple[str, int]:
+        """Keep what a turn raised for other turns of the thread; return the brand and the number."""
+        # Late, as most trustees have no faults like that.
+        from captp.custody.home import thread_home  # noqa: PLC0415
+
+        return thread_home().keep(problem)
+
     def let_go(self, target: Any) -> None:
         """Drop an object in the thread; fit for finalizers."""
         if self.state is not State.ENDED:
@@ -186,9 +194,10 @@ class Worker:
 
     def closed(self, ran: str = "did not run") -> Closed:
         """Make the error for calls that come too late."""
-        why = "its block has ended" if self.cause is None else f"a turn ended it with {self.cause!r}"
+        why = "its block has ended" if self.cause is None else f"a turn ended it with {described(self.cause)}"
         problem = Closed(f"the thread trustee is closed, {why}; this call {ran}: open another trustee")
-        problem.__cause__ = self.cause
+        # Made anew for each: callers on several threads must not meet in it.
+        problem.__cause__ = None if self.cause is None else rebuilt(self.cause, self)
         return problem
 
     def stats(self) -> TrusteeStats:
@@ -257,7 +266,7 @@ class Worker:
                     self._visit(client)
         except BaseException as problem:  # whatever it is, nobody may wait for this thread for ever
             log.critical("a turn ended its thread trustee", exc_info=problem)
-            self.close(problem)
+            self.close(self.cause or rebuilt(problem, self))
         self._break_queued()
         for keep in list(self.keeps):
             keep.target = None
@@ -307,7 +316,7 @@ class Worker:
                 try:
                     done = job.run(left)
                 except BaseException as problem:
-                    self.cause = without_locals(problem)
+                    self.cause = rebuilt(without_locals(problem), self)
                     job.break_off(self.closed("had begun"))
                     self._finish(job)
                     raise

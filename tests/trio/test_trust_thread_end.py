@@ -200,7 +200,8 @@ async def test_what_is_no_exception_closes_the_trustee_and_everybody_is_told(
         with pytest.raises(Closed, match="enough"):
             await trust.apply(Log.copy)
 
-    assert errors == [end] * 3
+    assert [repr(error) for error in errors] == [repr(end)] * 3
+    assert len({id(error) for error in (*errors, end)}) == 4
     assert "ended its thread trustee" in caplog.text
 
 

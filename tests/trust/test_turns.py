@@ -45,7 +45,7 @@ async def test_an_error_that_no_border_knows_reaches_the_caller_by_its_name(plac
     assert await place.trust.apply(place.cls.add, 1) == 1
 
 
-async def test_the_error_is_the_callers_own_object_where_functions_run_on_the_object(place: Place) -> None:
+async def test_the_error_is_made_anew_where_functions_run_on_the_object(place: Place) -> None:
     def raises(_: Any, problem: Exception) -> None:
         raise problem
 
@@ -53,7 +53,9 @@ async def test_the_error_is_the_callers_own_object_where_functions_run_on_the_ob
     if place.ways.runs_functions:
         with pytest.raises(KeyError) as caught:
             await place.trust.apply(raises, problem)
-        assert caught.value is problem
+        assert caught.value is not problem
+        assert caught.value.args == problem.args
+        assert "raises" not in [entry.name for entry in caught.traceback]
     else:
         # It runs here, while it is recorded: nothing was sent.
         with pytest.raises(KeyError) as caught:
