@@ -37,7 +37,7 @@ class Delegated:
     __slots__ = (
         "cell",
         "error",
-        "fn",
+        "function",
         "is_fiber",
         "is_heard",
         "is_off",
@@ -54,7 +54,7 @@ class Delegated:
         self.target = cell.target
         #: Whether whoever asked for it has gone before its turn.
         self.is_off = False
-        self.fn = fn
+        self.function = fn
         self.is_fiber = is_fiber
         self.is_heard = True
         self.latch = True
@@ -72,7 +72,7 @@ class Delegated:
             self.cell.look()
             if self.is_fiber:
                 return self._run(args, kwargs)
-            self.value = checked(self.fn(self.target, *args, **(kwargs or {})), self.target, obj)
+            self.value = checked(self.function(self.target, *args, **(kwargs or {})), self.target, obj)
         except Exception as problem:
             self.error = self.cell.told(problem)
             raise
@@ -80,7 +80,7 @@ class Delegated:
 
     async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         try:
-            self.value = await self.fn(self.target, *args, **(kwargs or {}))
+            self.value = await self.function(self.target, *args, **(kwargs or {}))
         except Exception as problem:
             self.error = self.cell.told(problem)
             raise

@@ -105,7 +105,9 @@ def explained(problem: BaseException, row: Row) -> BaseException:
     """Return ``problem``, or what it means when trio said that there is no task here."""
     if type(problem) is not RuntimeError or str(problem) != _NO_TASK:
         return problem
-    code, trace, line = row.function.__code__, problem.__traceback__, None
+    # A delegated function may be none of Python's.
+    code = getattr(row.function, "__code__", None)
+    trace, line = problem.__traceback__, None
     while trace is not None:
         if trace.tb_frame.f_code is code:
             line = trace.tb_lineno

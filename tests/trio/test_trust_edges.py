@@ -59,6 +59,21 @@ async def test_a_callback_that_raises_is_logged_and_the_vat_lives(caplog: pytest
     assert [type(r.exc_info[1]) for r in errors if r.exc_info] == [KeyError]
 
 
+async def test_a_queued_function_that_looks_for_a_task_fails_alone() -> None:
+    told: list[Any] = []
+
+    def look(_box: Box) -> None:
+        trio.lowlevel.current_task()
+
+    async with captp.open_vat() as vat:
+        box = vat.entrust(Box())
+        box.apply_then(look, then=told.append)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert [type(outcome.error) for outcome in told] == [RuntimeError]
+        assert await box.apply(lambda _: 1) == 1
+
+
 async def test_a_handle_that_goes_while_its_call_pauses_raises_and_harms_nobody() -> None:
     async with captp.open_vat() as vat:
         box, other = vat.entrust(Box()), vat.entrust(Box())
