@@ -122,9 +122,11 @@ def spend(key: Key[Any], what: str) -> CapsuleHome:
     A second use freezes the capsule, or raises Moved where it is strict, or Contended while an access
     that writes is under way.
     """
-    home = key._home.root()
+    home = key._home
     if home.state is HomeState.FROZEN:
         return home
+    if home.state is HomeState.MERGED:
+        raise Moved(f"{_twice(key, what)}: it was merged into {home.root()}, which has a key of its own")
     try:
         key._held.pop()
     except IndexError:
@@ -137,11 +139,15 @@ def spend(key: Key[Any], what: str) -> CapsuleHome:
 
 
 def _aliased(key: Key[Any], home: CapsuleHome, what: str) -> CapsuleHome:
-    again = f"the key of capsule {home} was used by {key._spent_at}, and again by {what} at {place()}"
+    again = _twice(key, what)
     if home.state is HomeState.LENT or home.is_written:
         raise Contended(f"{again}, while what it opened is open: wait for that to end")
-    if home.is_strict or home is not key._home:
+    if home.is_strict:
         raise Moved(f"{again}: use what the first use returned")
     home.freeze()
     warnings.warn(f"{again}: the capsule is frozen for good", AliasedKey, stacklevel=4)
     return home
+
+
+def _twice(key: Key[Any], what: str) -> str:
+    return f"the key of capsule {key._home} was used by {key._spent_at}, and again by {what} at {place()}"
