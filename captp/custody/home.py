@@ -179,7 +179,8 @@ class CapsuleHome:
             return
         vat = turning_vat()
         if vat is not None:
-            vat.on_roll_back(undo, *args)
+            # As one step of its own: a durable vat looks for its own containers in the journal.
+            vat.on_roll_back(_undo, undo, args)
 
     def adopt(self, obj: Object) -> None:
         """Have ``obj``, and every Object in its state, be in this capsule; on an error none of them is."""
@@ -233,6 +234,10 @@ class CapsuleHome:
 
 #: The capsule that the program began in.
 INITIAL: Final = CapsuleHome("initial")
+
+
+def _undo(undo: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    undo(*args)
 
 
 def _check_free(obj: Object, root: CapsuleHome) -> None:

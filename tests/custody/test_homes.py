@@ -389,3 +389,26 @@ async def test_a_turn_does_not_run_within_an_access() -> None:
             key.access(lambda _: trust.apply_now(Till.after))
         with pytest.raises(captp.Contended, match=r"now\(\) after it"):
             key.access(lambda _: captp.E(till).after.now())
+
+
+async def test_what_was_merged_stays_merged_where_the_turn_fails() -> None:
+    data, key = holding()
+
+    class Merger(captp.Object):
+        @captp.method
+        def fail(self) -> None:
+            data.unwrap(key.destroy()).add(1)
+            raise captp.Refused("no")
+
+        @captp.method
+        def look(self) -> tuple[int, tuple[int, ...]]:
+            account = data.unwrap(Access.current())
+            return account.total, tuple(account.log)
+
+    async with captp.open_vat() as vat:
+        merger = vat.export(Merger())
+        with pytest.raises(captp.Refused):
+            await captp.E(merger).fail()
+
+        assert await captp.E(merger).look() == (0, ())
+    assert isinstance(in_thread(lambda: data.unwrap(Access.current())), captp.BrandMismatch)
