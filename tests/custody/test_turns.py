@@ -1,0 +1,163 @@
+"""Capsules and the turns of a vat: merged into it, undone with a turn, and never both at once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+import captp
+from captp import Access
+from tests.custody.boxes import Account, Stock, holding
+from tests.custody.test_passwords import in_thread
+
+
+async def test_merge_then_near_call() -> None:
+    data, key = holding([Account(total=n) for n in range(3)])
+
+    class Bank(captp.Object):
+        accounts: captp.List[Account]
+
+        @captp.method
+        def take(self) -> int:
+            self.accounts = data.unwrap(key.destroy())
+            return self.accounts[2].add(5)
+
+        @captp.method
+        def fail(self) -> None:
+            self.accounts[2].add(100)
+            raise captp.Refused("no")
+
+        @captp.method
+        def total(self) -> int:
+            return sum(account.total for account in self.accounts)
+
+    async with captp.open_vat() as vat:
+        bank = vat.export(Bank())
+
+        assert await captp.E(bank).take() == 7
+        assert type(bank._anchor.accounts) is captp.List
+        with pytest.raises(captp.Refused):
+            await captp.E(bank).fail()
+        assert await captp.E(bank).total() == 8
+
+
+async def test_a_turn_that_is_rolled_back_undoes_what_it_did_in_a_capsule() -> None:
+    data, key = holding()
+    keys = [key]
+
+    def change(account: Account, amount: int) -> int:
+        total = account.add(amount)
+        account.log.insert(0, 5)
+        account.log.pop()
+        account.log.sort()
+        account.log.pop(0)
+        account.log.append(total)
+        return total
+
+    class Teller(captp.Object):
+        @captp.method
+        def add(self, amount: int, *, is_refused: bool) -> int:
+            with keys[0].password() as password:
+                total = data.extract(password, lambda account: change(account, amount))
+            if is_refused:
+                raise captp.Refused("no")
+            return total
+
+    async with captp.open_vat() as vat:
+        teller = vat.export(Teller())
+        assert await captp.E(teller).add(1, is_refused=False) == 1
+        with pytest.raises(captp.Refused):
+            await captp.E(teller).add(10, is_refused=True)
+
+        assert await captp.E(teller).add(1, is_refused=False) == 2
+    assert key.access(lambda access: data.unwrap(access).log)[0] == (5, 2)
+
+
+async def test_a_vat_takes_no_object_of_a_capsule() -> None:
+    data, key = holding()
+    carried: list[Account] = []
+    key.access(lambda access: carried.append(data.unwrap(access)))
+
+    async with captp.open_vat() as vat:
+        with pytest.raises(captp.Contended, match="Account is in capsule"):
+            vat.export(carried[0])
+
+
+class Till(captp.Object):
+    """An object of a vat that looks into a capsule."""
+
+    total: int = 0
+    keys: ClassVar[list[Any]] = []
+    data: ClassVar[Any] = None
+
+    @captp.method
+    def mix(self) -> None:
+        self.total = 1
+
+        def both(access: Access[Stock]) -> None:
+            self.data.unwrap(access).add(1)
+            self.total += 1
+
+        self.keys[0].access(both)
+
+    @captp.method
+    def after(self) -> int:
+        self.total = 5
+        with self.keys[0].password() as password:
+            self.total += self.data.extract(password, lambda account: account.add(1))
+        return self.total
+
+    @captp.method
+    async def over_an_await(self) -> int:
+        with self.keys[0].password() as password:
+            first = self.data.extract(password, lambda account: account.add(1))
+            await captp.sleep(0)
+            return first + self.data.extract(password, lambda account: account.add(1))
+
+
+async def test_an_object_of_a_vat_does_not_change_within_an_access() -> None:
+    Till.data, key = holding()
+    Till.keys = [key]
+
+    async with captp.open_vat() as vat:
+        till = vat.export(Till())
+        with pytest.raises(captp.RemoteFault, match="change it after the access"):
+            await captp.E(till).mix()
+
+        assert await captp.E(till).after() == 6
+        assert await captp.E(till).over_an_await() == 2 + 3
+
+
+async def test_a_turn_does_not_run_within_an_access() -> None:
+    _, key = holding()
+
+    async with captp.open_vat() as vat:
+        trust, till = vat.entrust(Till()), vat.export(Till())
+        with pytest.raises(captp.Contended, match=r"apply_now\(\) after it"):
+            key.access(lambda _: trust.apply_now(Till.after))
+        with pytest.raises(captp.Contended, match=r"now\(\) after it"):
+            key.access(lambda _: captp.E(till).after.now())
+
+
+async def test_what_was_merged_stays_merged_where_the_turn_fails() -> None:
+    data, key = holding()
+
+    class Merger(captp.Object):
+        @captp.method
+        def fail(self) -> None:
+            data.unwrap(key.destroy()).add(1)
+            raise captp.Refused("no")
+
+        @captp.method
+        def look(self) -> tuple[int, tuple[int, ...]]:
+            account = data.unwrap(Access.current())
+            return account.total, tuple(account.log)
+
+    async with captp.open_vat() as vat:
+        merger = vat.export(Merger())
+        with pytest.raises(captp.Refused):
+            await captp.E(merger).fail()
+
+        assert await captp.E(merger).look() == (0, ())
+    assert isinstance(in_thread(lambda: data.unwrap(Access.current())), captp.BrandMismatch)
