@@ -41,7 +41,9 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
 
 
 def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
-    assert sorted(EXAMPLES) == ["bank", "errors", "fetch_and_add", "introduction", "rooms", "round_trips"]
+    assert sorted(EXAMPLES) == [
+        *("bank", "capsules", "errors", "fetch_and_add", "introduction", "rooms", "round_trips")
+    ]
     for name in EXAMPLES:
         assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
 
@@ -52,6 +54,19 @@ def test_the_bank_shows_a_short_session() -> None:
     assert where.startswith("the bank is at ocapn://")
     assert ".tls/s/****?" in where
     assert session == ["ada has 100", "refused: amount must be positive", "ada did: deposit 100"]
+
+
+def test_nothing_slips_out_of_a_capsule() -> None:
+    assert run("capsules") == [
+        "with a password: 15 pears",
+        "carried out, and read: Contended",
+        "a password after its block: Contended",
+        "by ten tasks, in a thread: 20 apples",
+        "what was raised with the shelf: Encapsulated",
+        "opened where it belongs: Missing",
+        "frozen, and read by 4 threads: [45, 45, 45, 45]",
+        "frozen, and changed: Frozen",
+    ]
 
 
 def test_the_introduction_outlives_the_introducer() -> None:
