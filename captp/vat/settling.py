@@ -30,8 +30,18 @@ from captp.vat.effects import Shortened, Want, Watch
 from captp.vat.fiber import Fiber
 from captp.vat.many import calls_in
 
+
+class Leader:
+    """Stands among the waiters of a promise for one that it races, so that it is held until one has won."""
+
+    __slots__ = ("promise",)
+
+    def __init__(self, promise: Promise[Any]) -> None:
+        self.promise = promise
+
+
 #: What may wait for a promise that is no promise, and not one waiter of the driver's either.
-_SPECIAL: Final = frozenset({list, Message, Fiber, Watch, *HOLDS})
+_SPECIAL: Final = frozenset({list, Message, Fiber, Watch, Leader, *HOLDS})
 
 
 class Settling:
@@ -134,6 +144,8 @@ class Settling:
                     waiter.end()
                 elif kind is Watch:
                     self.vat.outbox.append(Watch(waiter.promise, promise))
+                elif kind is Leader:
+                    continue
                 elif not isinstance(waiter, Promise):
                     self.woken.append(waiter)
                 elif waiter._state == PENDING:
@@ -164,6 +176,8 @@ class Settling:
         if leader._state == PENDING:
             self.want(leader)
             add_waiter(leader, follower)
+            # Often nobody else does: a method's result that nobody holds cancels the method.
+            add_waiter(follower, Leader(leader))
         else:
             self.vat.emit(Settlement(follower, leader._state, leader._value))
 

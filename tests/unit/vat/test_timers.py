@@ -51,6 +51,10 @@ class Sleeper(captp.Object):
             return f"late: {error}"
 
     @captp.method
+    async def naps_in_time(self, seconds: float, sleeper: captp.Reference) -> Any:
+        return await captp.within(seconds, captp.E(sleeper).nap(1.0))
+
+    @captp.method
     async def reference_in_time(self, account: Account) -> Any:
         return await captp.within(5, account)
 
@@ -156,6 +160,24 @@ def test_a_time_that_never_comes_stops_no_other_timer() -> None:
     solo.tick(1.0)
 
     assert (never.settled, past.settled, running.settled) == (False, True, True)
+
+
+def test_within_holds_the_result_of_a_method_that_nobody_else_holds_until_its_time_is_over() -> None:
+    solo = Solo()
+    others = solo.ref(Sleeper()), solo.ref(Sleeper())
+    running = solo.ref(Sleeper()).naps_in_time(2.0, others[0])
+    late = solo.ref(Sleeper()).naps_in_time(0.5, others[1])
+    solo.run()
+    assert len(solo.vat.turns.fibers) == 4
+    solo.tick(0.5)
+    assert len(solo.vat.turns.fibers) == 2, "what is waited for no longer is cancelled"
+
+    solo.tick(1.0)
+
+    assert outcome(running) == 1.0
+    with pytest.raises(captp.Timeout):
+        outcome(late)
+    assert not solo.vat.turns.fibers
 
 
 def test_within_gives_the_value_when_it_comes_in_time() -> None:
