@@ -1,4 +1,8 @@
-"""Exceptions that stay in their capsule: a bounded list, opened with the capsule's own access."""
+"""Exceptions that stay in their capsule: a bounded list, opened with the capsule's own access.
+
+They are kept without frames, which would hold the variables of all that called into the capsule; notes say
+where each was raised.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +38,8 @@ class FaultReport:
 class FaultLog:
     """The exceptions that left a capsule as ``Encapsulated``, by their number.
 
-    Live they hold what their frames held. That is the capsule's own business where users made it; the
-    objects of vats and of threads go when nobody needs them, so there only a report is kept.
+    An exception holds whatever it was made with. That is the capsule's own business where users made it;
+    the objects of vats and of threads go when nobody needs them, so there only a report is kept.
     """
 
     __slots__ = ("_keeps_live", "_kept", "_last")
@@ -49,7 +53,9 @@ class FaultLog:
         return len(self._kept)
 
     def keep(self, problem: BaseException) -> int:
-        """Keep an exception, whole or as a report, and let go of the oldest; return its number."""
+        """Keep an exception, or a report of it, and let go of the oldest; return its number."""
+        if self._keeps_live:
+            _drop_frames(problem)
         self._last += 1
         self._kept[self._last] = problem if self._keeps_live else report_of(problem)
         if len(self._kept) > KEPT:
@@ -67,3 +73,23 @@ def report_of(problem: BaseException) -> FaultReport:
     with suppress(Exception):  # it asks user code for texts and names
         lines += TracebackException(type(problem), problem, problem.__traceback__, limit=-MOST_CALLS).format()
     return FaultReport(type(problem).__qualname__, text_of(problem), mask("".join(lines))[-MOST_CHARS:])
+
+
+def _drop_frames(problem: BaseException) -> None:
+    """Let go of the frames of an exception, and of those that led to it."""
+    found: list[BaseException | None] = [problem]
+    seen: set[int] = set()
+    while found:
+        one = found.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        trace = one.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            one.add_note(f"{code.co_filename}:{trace.tb_lineno}, in {code.co_name}")
+            trace = trace.tb_next
+        one.__traceback__ = None
+        found += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            found += one.exceptions
