@@ -176,6 +176,8 @@ def _check_home(owner: Any, value: Any, where: str) -> None:
             raise value._home.stored(where)  # type: ignore[attr-defined]
         if vat is not None and value._home is not vat:
             raise Unpassable(f"{where}: a reference of another vat; each belongs to one open_vat()", where)
+        if not value._crosses:
+            raise Unpassable(f"{where}: a promise for what is no state; await it in the method", where)
 
 
 def _first(choices: list[Convert], owner: Any, value: Any, where: str) -> Any:

@@ -64,6 +64,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
             if type(value._home) in HOLDS and value._home.vat is home:  # type: ignore[attr-defined]
                 return value._home.cross(value)  # type: ignore[attr-defined]
             raise Unpassable("a reference of another vat: references belong to one open_vat()")
+        if not value._crosses:
+            raise Unpassable("a promise for what stays in its vat: await it, and send what you make of that")
         return value
     if isinstance(value, Object):
         return home.reference(value)

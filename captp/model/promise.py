@@ -122,6 +122,9 @@ class Reference:
 
     __slots__ = ()
 
+    #: Whether it may be sent, be a result, and be state.
+    _crosses: ClassVar[bool] = True
+
     _home: Home
     _state: int
 
@@ -201,6 +204,14 @@ class Promise(Reference, Generic[R_co]):
     def settled(self) -> bool:
         """Whether the promise is fulfilled or broken."""
         return self._state != PENDING
+
+
+class Kept(Promise[R_co]):
+    """A promise for what no other vat can have: it is awaited, and neither sent nor kept in state."""
+
+    __slots__ = ()
+
+    _crosses: ClassVar[bool] = False
 
 
 class Select:

@@ -12,7 +12,7 @@ from captp.model.interface import Interface, interface_of, promise_class, select
 from captp.model.locator import SturdyRef
 from captp.model.object import Object
 from captp.model.own import Lent
-from captp.model.promise import Message, Promise, Reference
+from captp.model.promise import Kept, Message, Promise, Reference
 from captp.model.ref import settled
 from captp.vat.cold import look_into
 from captp.vat.effects import Enliven, Later, Outside, SendDurable, Timer
@@ -143,7 +143,8 @@ def within(seconds: float, awaited: Any) -> Any:
         return awaited
     # Of the plain kind: a peer's answer is a promise class of its own, with an entry behind it.
     interface = interface_of(type(awaited))
-    follower = promise_class(interface)(vat) if interface is not None else Promise(vat)
+    plain = Promise if awaited._crosses else Kept
+    follower = promise_class(interface)(vat) if interface is not None else plain(vat)
     vat.emit(Timer(follower, seconds, breaks=True))
     vat.settling.race(follower, awaited)
     return follower
