@@ -7,6 +7,7 @@ found it, in a cycle, the weak references to all of the cycle are gone, and are 
 from __future__ import annotations
 
 import weakref
+from types import MethodType
 from typing import Any, Final
 
 from captp.errors import Broken
@@ -34,11 +35,14 @@ def farewell_row(_vat: Any, obj: Object, _message: Message) -> Row | None:
     return type(obj)._captp_farewell
 
 
-def went(vat: Any, what: Fiber | Object) -> None:
-    """Cancel a fiber whose result nobody holds any more; queue the last turn of an object."""
+def went(vat: Any, what: Fiber | Object | MethodType) -> None:
+    """Cancel a fiber whose result nobody holds any more; queue the last turn of an object; or call it."""
     if type(what) is Fiber:
         if what in vat.turns.fibers:
             vat.cancel(what)
+    elif type(what) is MethodType:
+        # What is no object of the vat has its own way to go.
+        what()
     elif not vat.is_closed:
         assert isinstance(what, Object)
         _enter_again(vat, what)

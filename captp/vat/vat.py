@@ -72,7 +72,7 @@ class Vat:
         self.ahead: list[Message] = []
         #: Messages that waited for a promise and are to run before what is queued, which is younger.
         self.waited: deque[Message] = deque()
-        #: Fibers whose results nobody holds any more, and objects that nobody does; see vat/dropping.py.
+        #: Fibers whose results nobody holds, objects that nobody does, what locks do then: vat/dropping.py.
         self.dropped: deque[Any] = deque()
         #: What entrusted objects leave when their last handle goes, in whatever thread that is.
         self.let_go: deque[Any] = deque()
