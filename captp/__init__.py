@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from captp.custody.access import Brand as Brand
     from captp.custody.adopted import CapsuleTrust as CapsuleTrust
     from captp.custody.capsule import Capsule as Capsule
+    from captp.custody.condition import Condition as Condition
     from captp.custody.data import Data as Data
     from captp.custody.key import Key as Key
+    from captp.custody.mutex import Mutex as Mutex
     from captp.custody.password import Password as Password
+    from captp.custody.rwlock import RwLock as RwLock
     from captp.cycles import Cycles as Cycles
     from captp.errors import AliasedKey as AliasedKey
     from captp.errors import (
@@ -206,9 +209,12 @@ _HOMES = {
     "captp.custody.access": "Access Brand",
     "captp.custody.adopted": "CapsuleTrust",
     "captp.custody.capsule": "Capsule",
+    "captp.custody.condition": "Condition",
     "captp.custody.data": "Data",
     "captp.custody.key": "Key",
+    "captp.custody.mutex": "Mutex",
     "captp.custody.password": "Password",
+    "captp.custody.rwlock": "RwLock",
     "captp.cycles": "Cycles",
     "captp.errors": "AliasedKey BadArguments BadClass BadLocator BorrowEscape BrandMismatch Broken"
     " BrokenTrustee Cancelled CaptureError Closed Contended Deadlock Disconnected Dropped"

@@ -174,7 +174,7 @@ class StillShared(Error):
 
 
 class Poisoned(Error):
-    """A turn on the object raised, and it was entrusted so that nobody uses it until ``heal()``."""
+    """A turn on the object, or a holder of the lock, raised: nobody uses it until ``heal()``."""
 
 
 class Deadlock(Broken):

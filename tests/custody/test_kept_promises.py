@@ -56,5 +56,5 @@ def test_what_follows_one_in_time_stays_too_and_steps_into_it_break() -> None:
     assert type(follower) is Kept
     assert type(outcome(follower)) is Odd
     for step in (field, call):
-        with pytest.raises(captp.Broken, match="bad-select|not-callable"):
+        with pytest.raises(captp.Broken, match=r"bad-select|not-callable"):
             outcome(step)
