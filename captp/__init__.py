@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from captp.custody.capsule import Capsule as Capsule
     from captp.custody.condition import Condition as Condition
     from captp.custody.data import Data as Data
+    from captp.custody.ivar import Ivar as Ivar
     from captp.custody.key import Key as Key
     from captp.custody.mutex import Mutex as Mutex
     from captp.custody.password import Password as Password
@@ -211,6 +212,7 @@ _HOMES = {
     "captp.custody.capsule": "Capsule",
     "captp.custody.condition": "Condition",
     "captp.custody.data": "Data",
+    "captp.custody.ivar": "Ivar",
     "captp.custody.key": "Key",
     "captp.custody.mutex": "Mutex",
     "captp.custody.password": "Password",
