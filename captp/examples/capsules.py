@@ -72,9 +72,13 @@ async def in_trustees(shelf: Data[Shelf, Stock], key: Key[Stock]) -> Key[Stock]:
     """Have a thread hold the key, and change the stock in its turns."""
     async with captp.open_vat() as vat, vat.trustee("thread") as thread:
         trust = thread.adopt(key)
+
+        async def bring_one() -> None:
+            await trust.apply(put, shelf, "apples", 1)
+
         async with trio.open_nursery() as nursery:
             for _ in range(10):
-                nursery.start_soon(trust.apply, put, shelf, "apples", 1)
+                nursery.start_soon(bring_one)
         print("by ten tasks, in a thread:", await trust.apply(put, shelf, "apples", 0), "apples")
         return await trust.give_back()
 
@@ -82,12 +86,16 @@ async def in_trustees(shelf: Data[Shelf, Stock], key: Key[Stock]) -> Key[Stock]:
 def raised(shelf: Data[Shelf, Stock], key: Key[Stock]) -> Key[Stock]:
     """Show what becomes of an exception that has the shelf."""
     try:
-        _, key = key.access(miss, shelf)
+        return key.access(miss, shelf)[1]
     except captp.Encapsulated as problem:
-        encapsulated = problem
-    print("what was raised with the shelf:", type(encapsulated).__name__)
-    whole, key = key.access(lambda access: type(access.open(encapsulated)).__name__)
-    print("opened where it belongs:", whole)
+        print("what was raised with the shelf:", type(problem).__name__)
+        broken = problem
+
+    def whole(access: Access[Stock]) -> str:
+        return type(access.open(broken)).__name__
+
+    name, key = key.access(whole)
+    print("opened where it belongs:", name)
     return key
 
 
