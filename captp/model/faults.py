@@ -47,6 +47,9 @@ _BUILTIN, _OURS = (
 )
 _LISTED: Final = {cls.__name__: cls for cls in (*_BUILTIN.values(), *_OURS.values())}
 
+#: What these mean to whoever runs a generator or a coroutine is not meant by who let one fly.
+_SIGNALS: Final = (StopIteration, StopAsyncIteration, GeneratorExit)
+
 _ARGS: Final = BaseException.__dict__["args"].__get__
 
 #: What errors of each class have besides their text.
@@ -182,8 +185,8 @@ def _likeness(exc: BaseException) -> BaseException:
         for name in _data_of(cls):
             setattr(made, name, plain(getattr(exc, name)))
         return made
-    if id(cls) not in _BUILTIN:
-        raise Unpassable("its class is not known at borders")
+    if id(cls) not in _BUILTIN or issubclass(cls, _SIGNALS):
+        raise Unpassable("its class is not for borders")
     # What another class stands for in some cases, as OSError does, is made as that one.
     made = cls(*plain(_ARGS(exc)))
     if type(made) is not cls:
@@ -204,12 +207,16 @@ def _registered_anew(cls: type[Broken], exc: BaseException) -> Broken:
     made = cls(_cut(args[0]) if args and type(args[0]) is str else text_of(exc), **fields)
     if type(made) is not cls:
         raise Unpassable("its class makes another")
+    made.reason = getattr(exc, "reason", None)
+    return _bare(made)
+
+
+def _bare(made: Broken) -> Broken:
+    """Return what a registered class made, without what all of its kind may share."""
     made.__traceback__ = made.__cause__ = made.__context__ = None
-    made.reason = plain(getattr(exc, "reason", None))
-    # Its constructor may have given it what all of its kind share.
     for name, value in list(vars(made).items()):
         vars(made)[name] = plain(value)
-    made.args = plain(made.args)
+    made.args = plain(_ARGS(made))
     return made
 
 
@@ -244,8 +251,8 @@ def from_wire(value: Any) -> Broken:
         return _encapsulated_elsewhere(message, data)
     fields = {k: data[k] for k in _fields(cls) if k in data}
     try:
-        return cls(message, **fields)
-    except Exception:  # the class's own check of what a peer says
+        return _bare(cls(message, **fields))
+    except Exception:  # the class's own check of what a peer says, or what it adds
         return RemoteFault(message, reason=value)
 
 

@@ -175,7 +175,8 @@ class LoopTrust(Trust[T]):
             # traceback, where whoever catches it looks.
             del cell, vat, trustee
             raise error
-        return await self._queued(cell, fn, args, kwargs)  # type: ignore[no-any-return]
+        del cell, vat, trustee
+        return await self._queued(fn, args, kwargs)  # type: ignore[no-any-return]
 
     def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
@@ -264,17 +265,12 @@ class LoopTrust(Trust[T]):
         if not iscoroutinefunction(fn):
             name = getattr(fn, "__name__", "this")
             raise UsageError(f"{name} is no async def function: apply() it, as one turn")
-        return await self._queued(self._cell or _dropped(), fn, args, kwargs, is_fiber=True)  # type: ignore[no-any-return]
+        return await self._queued(fn, args, kwargs, is_fiber=True)  # type: ignore[no-any-return]
 
     async def _queued(
-        self,
-        cell: Cell,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        is_fiber: bool = False,
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, is_fiber: bool = False
     ) -> Any:
+        cell = self._cell or _dropped()
         call, promise = _send(cell, fn, args, kwargs, is_fiber=is_fiber)
         await _settled(call, promise)
         outcome = call.outcome(promise)
@@ -304,7 +300,7 @@ class GatedTrust(LoopTrust[T]):
     __slots__ = ()
 
     async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self._queued(self._cell or _dropped(), fn, args, kwargs)  # type: ignore[no-any-return]
+        return await self._queued(fn, args, kwargs)  # type: ignore[no-any-return]
 
     def apply_now(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         if (self._cell or _dropped()).trustee.in_turn is None:
