@@ -244,6 +244,45 @@ def test_a_peer_cannot_make_a_wrong_field_type_of_a_portable_error_raise_anythin
     assert isinstance(arrived, Broken)
 
 
+@pytest.mark.parametrize(
+    ("data", "brand", "number", "class_name"),
+    [
+        ({"brand": "turns#1", "id": 3, "class_name": "KeyError"}, "turns#1", 3, "KeyError"),
+        ({"brand": "b" * 500, "id": -1, "class_name": "os.system"}, "b" * 200, 0, ""),
+        ({"brand": ("x",), "id": True, "class_name": 5}, "", 0, ""),
+        ({"brand": captp.Symbol("x"), "id": 1 << 80, "class_name": ("KeyError",)}, "", 0, ""),
+        ({}, "", 0, ""),
+    ],
+)
+def test_of_an_encapsulated_exception_a_peer_can_say_only_what_fits(
+    data: dict[str, Any], brand: str, number: int, class_name: str
+) -> None:
+    arrived = from_wire(captp.Fault("m" * 5_000, captp.FrozenMap({"class": "Encapsulated", **data})))
+
+    assert type(arrived) is captp.Encapsulated
+    assert (arrived.brand, arrived.id, arrived.class_name) == (brand, number, class_name)
+    assert len(str(arrived)) == TEXT_LIMIT
+
+
+def test_an_encapsulated_exception_crosses_with_where_it_is() -> None:
+    error = captp.Encapsulated("m", brand="turns#1", id=3, class_name="KeyError")
+
+    arrived = from_wire(to_wire(error))
+
+    assert type(arrived) is captp.Encapsulated
+    assert (arrived.brand, arrived.id, arrived.class_name, str(arrived)) == ("turns#1", 3, "KeyError", "m")
+
+
+def test_an_unregistered_subclass_arrives_as_the_class_of_ours_that_it_derives_from() -> None:
+    class Later(captp.Overloaded):
+        pass
+
+    made = portable(Later("come back"))
+
+    assert type(made) is captp.Overloaded
+    assert str(made) == "come back"
+
+
 def test_only_subclasses_of_broken_can_be_portable() -> None:
     with pytest.raises(BadClass, match=r"Bad: a portable error derives from captp\.Broken"):
 
