@@ -16,12 +16,13 @@ from typing import Any, Final
 import msgpack
 from msgpack import Timestamp
 
-from captp.errors import BadLocator, DecodeError, LimitExceeded, Unpassable
+from captp.errors import DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
-from captp.model.locator import PeerLocator, SturdyRef
+from captp.model.locator import SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.bounds import check_native, check_references, check_size
 from captp.wire.codec import Refs
+from captp.wire.native_parts import decode_int, decode_sturdyref, encode_int, encode_sturdyref, utf8
 from captp.wire.native_whole import check_whole
 from captp.wire.ops import CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
@@ -117,7 +118,7 @@ class NativeCodec:
         """Prepare a symbol; known ones are kept."""
         known = self._symbols.get(name)
         if known is None:
-            raw = _utf8(name)
+            raw = utf8(name)
             if len(raw) > self._limits.symbol_bytes:
                 raise Unpassable(f"a symbol has at most {self._limits.symbol_bytes} bytes")
             known = _ExtType(EXT_SYMBOL, raw)
@@ -156,26 +157,15 @@ class NativeCodec:
         if kind is Fault:
             return (_ERROR_EXT, value.message, value.data, value.incident)
         if kind is int:
-            return self._encode_int(value)
+            return _ExtType(EXT_INT, encode_int(value, self._limits))
         if kind is SturdyRef:
-            return _ExtType(Kind.STURDYREF, self._encode_sturdyref(value))
+            return _ExtType(Kind.STURDYREF, encode_sturdyref(value))
         desc = value if kind is Desc else self._refs.describe(value)
         if desc.kind is Kind.CERTIFICATE:
             return _ExtType(Kind.CERTIFICATE, desc.position)
         self._named += 1
         check_references(self._named, self._limits)
         return self.target(desc.kind, desc.position)
-
-    def _encode_int(self, value: int) -> Any:
-        size = (abs(value).bit_length() + 7) // 8
-        if size > _int_bytes(self._limits):
-            raise Unpassable(f"integers have at most {self._limits.int_digits} digits")
-        return _ExtType(EXT_INT, (b"-" if value < 0 else b"+") + abs(value).to_bytes(size, "big"))
-
-    def _encode_sturdyref(self, ref: SturdyRef) -> bytes:
-        peer = ref.peer
-        fields = (peer.transport, peer.designator, dict(peer.hints), ref.swiss)
-        return msgpack.packb(fields)  # type: ignore[no-any-return]
 
     def frame(self, messages: list[bytes]) -> bytes:
         """Join messages into frames of at most FRAME_BYTES, or one message if that is larger."""
@@ -317,11 +307,11 @@ class NativeCodec:
             self._marked = True
             return _MARKS[code]
         if code == EXT_INT:
-            return _decode_int(data, self._limits)
+            return decode_int(data, self._limits)
         if code == Kind.CERTIFICATE:
             return self._refs.resolve(Kind.CERTIFICATE, data)
         if code == Kind.STURDYREF:
-            return _decode_sturdyref(data)
+            return decode_sturdyref(data)
         raise DecodeError("bad-value", f"unknown ext type {code}, or of wrong length {len(data)}")
 
     def _decode_symbol(self, data: bytes) -> Symbol:
@@ -338,43 +328,6 @@ def _check(frame: bytes | memoryview) -> None:
         check_whole(frame)
     except (msgpack.UnpackException, ValueError) as problem:
         raise _translate(problem, 0) from None
-
-
-def _int_bytes(limits: Limits) -> int:
-    """Return how many bytes an integer of ``int_digits`` decimal digits can need."""
-    return limits.int_digits * 3322 // 8000 + 1
-
-
-def _decode_int(data: bytes, limits: Limits) -> int:
-    magnitude = data[1:]
-    if len(magnitude) > _int_bytes(limits):
-        raise LimitExceeded("bad-value", f"an integer of more than {limits.int_digits} digits")
-    if data[:1] not in (b"+", b"-") or magnitude[:1] in (b"", b"\0"):
-        raise DecodeError("bad-value", "a big integer is a sign and a minimal magnitude")
-    value = int.from_bytes(magnitude, "big")
-    return -value if data[:1] == b"-" else value
-
-
-def _decode_sturdyref(data: bytes) -> SturdyRef:
-    try:
-        fields = msgpack.unpackb(data, use_list=False, strict_map_key=True, object_pairs_hook=struct_of)
-    except (msgpack.UnpackException, ValueError, DecodeError):
-        fields = ()
-    match fields:
-        case (str(transport), str(designator), FrozenMap() as hints, bytes(swiss)):
-            if all(type(v) is str for v in hints.values()):
-                try:
-                    return SturdyRef(PeerLocator.make(transport, designator, dict(hints)), swiss)
-                except BadLocator:
-                    pass
-    raise DecodeError("bad-value", "a malformed sturdyref")
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise Unpassable("a symbol with lone surrogates is no text") from None
 
 
 def _translate(problem: Exception, offset: int) -> Exception:
