@@ -15,12 +15,13 @@ from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState, in_capsule
 from captp.custody.password import Password, SharedPassword, opened_by
 from captp.errors import BrandMismatch, Contended, Frozen, Unpassable, UsageError
+from captp.model.boxed import Boxed
 from captp.model.captures import check_captures
 from captp.model.containers import Tracked
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 
-__all__ = ["Data", "portable_result"]
+__all__ = ["Data", "arrived", "portable_result"]
 
 K = TypeVar("K", bound=Brand)
 T = TypeVar("T")
@@ -60,6 +61,21 @@ class _Whole:
         return type(self._value).__name__ if self.owner is None else ""
 
 
+class _Kept:
+    """One value that nobody can change, and that was never in another capsule."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def value(self) -> Any:
+        return self._value
+
+    def opaque_kind(self) -> str:
+        return ""
+
+
 class _Pair:
     """Two of one capsule as one."""
 
@@ -95,15 +111,17 @@ class _Item:
 
 
 @final
-class Data(Generic[T, K]):
+class Data(Boxed, Generic[T, K]):
     """A value in a capsule, as others hold it: only an access, or a password, leads to what it is.
 
-    It may be passed on, captured by functions for trustees, and sent.
+    It may be passed on, captured by functions for trustees, and sent: a frozen value of plain data travels
+    itself, and is data of a frozen capsule there; any other stays, and peers get a reference to it.
     """
 
-    __slots__ = ("__weakref__", "_cached", "_from", "_home")
+    __slots__ = ("_cached", "_from", "_home")
 
     def __init__(self, home: CapsuleHome, source: Any) -> None:
+        super().__init__()
         self._home = home
         self._from: Any = source
         self._cached: list[Any] = []
@@ -223,6 +241,13 @@ class Data(Generic[T, K]):
             self._cached.append(frozen(self._from.value(), (Data,), keeps_objects=True))
         return self._cached[0]
 
+    def _captp_content(self) -> Any:
+        """Return the value, if everybody may read it for good; raises Unpassable."""
+        home = self._home.root()
+        if home.state is not HomeState.FROZEN or self._from.opaque_kind():
+            raise Unpassable(f"data of capsule {home} is not for everybody: freeze the capsule")
+        return self._readable(home)
+
     def __repr__(self) -> str:
         return f"<Data in capsule {self._home.root()}>"
 
@@ -233,6 +258,15 @@ class Data(Generic[T, K]):
 def portable_result(value: Any) -> Any:
     """Return what may leave a capsule of a result; raises Unpassable with the way to what may not."""
     return frozen(value, (Data,))
+
+
+def arrived(value: Any) -> Data[Any, Any]:
+    """Return plain data that nobody can change as data of a frozen capsule of its own."""
+    home = CapsuleHome("frozen")
+    home.freeze()
+    data: Data[Any, Any] = Data(home, _Kept(value))
+    data._cached.append(value)
+    return data
 
 
 def home_of_holder(holder: Any) -> CapsuleHome:

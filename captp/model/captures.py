@@ -10,6 +10,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from captp.errors import CaptureError
+from captp.model.boxed import Boxed
 from captp.model.own import Lent
 from captp.model.passable import ATOMS
 from captp.model.promise import Reference, Resolver
@@ -18,7 +19,7 @@ from captp.model.values import Fault, FrozenMap, Tagged
 
 __all__ = ["check_captures"]
 
-_FREE: tuple[Any, ...] = (*ATOMS, float, complex, type, ModuleType, Reference, Resolver, Trust)
+_FREE: tuple[Any, ...] = (*ATOMS, float, complex, type, ModuleType, Reference, Resolver, Trust, Boxed)
 
 
 def check_captures(function: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from captp.errors import BadArguments, BadClass, NotNear
 from captp.model.annotations import as_float, members_of
+from captp.model.boxed import Boxed, Stand
 from captp.model.codegen import compile_functions
 from captp.model.interface import (
     InterfaceMeta,
@@ -180,6 +181,8 @@ def guard(annotation: Any, name: str) -> Convert | None:
         return lambda v: v if isinstance(v, Reference) else _bad(name, kind, v)
     if isinstance(origin, type) and issubclass(origin, Reference):
         return lambda v: v if isinstance(v, Reference) else _bad(name, kind, v)
+    if isinstance(base, type) and issubclass(base, Boxed):
+        return lambda v: _as_box(v, base, name)
     if isinstance(kind, type) and (kind in _EXACT or kind is SturdyRef):
         return lambda v: v if type(v) is kind else _bad(name, kind, v)
     raise BadClass(
@@ -274,6 +277,13 @@ def _as_near(value: Any, cls: type, name: str) -> Any:
     if isinstance(value, Ref):
         raise NotNear(f"{name}: expected a near {cls.__name__}; take it as an Interface to call it")
     return _bad(name, cls, value)
+
+
+def _as_box(value: Any, cls: type[Boxed], name: str) -> Any:
+    anchor = getattr(value, "_anchor", None)
+    if isinstance(anchor, Stand) and type(value._home) not in HOLDS:
+        value = anchor.box
+    return value if isinstance(value, cls) else _bad(name, cls, value)
 
 
 def _bad(name: str, wanted: Any, value: Any) -> Any:

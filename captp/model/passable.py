@@ -1,7 +1,8 @@
 """What may cross a border, and the frozen copy that does; it knows values, not their spelling.
 
 Passable: None, NULL, bool, int, float, str, bytes, Symbol, Tagged, Fault, lists and tuples, dicts with
-string keys, sturdyrefs, references, promises, and Objects (which cross as their reference).
+string keys, sturdyrefs, references, promises, Objects (which cross as their reference), and what is boxed
+(which a session opens, or does not).
 Lists become tuples and dicts FrozenMaps with sorted keys, so nothing changes after it was sent.
 """
 
@@ -11,6 +12,7 @@ from operator import is_ as _is
 from typing import Any, Final, Protocol, cast
 
 from captp.errors import Unpassable
+from captp.model.boxed import Boxed
 from captp.model.containers import List
 from captp.model.locator import SturdyRef
 from captp.model.object import Object
@@ -82,6 +84,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return bytes(value)
     if isinstance(value, List):
         return freeze(tuple(value), home, depth)
+    if isinstance(value, Boxed):
+        return value
     raise Unpassable(f"a {_name(kind)} cannot cross a border; {_FIXES}")
 
 

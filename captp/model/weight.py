@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from captp.model.boxed import Boxed
 from captp.model.values import Fault, FrozenMap, Tagged
 
 #: Bytes from which on a call or a result is large.
@@ -37,3 +38,39 @@ def weight_of(*values: Any) -> int:
             elif type(part) is Fault:
                 work.append((part.message, part.data))
     return weight
+
+
+def parts_in(value: Any) -> int:
+    """Return how many parts plain data has, itself one of them."""
+    count = 0
+    work: list[Any] = [(value,)]
+    while work:
+        parts = work.pop()
+        count += len(parts)
+        for part in parts.values() if isinstance(parts, dict) else parts:
+            if isinstance(part, tuple | dict):
+                work.append(part)
+            elif type(part) is Tagged:
+                work.append((part.value,))
+            elif type(part) is Fault:
+                work.append((part.message, part.data, part.incident))
+    return count
+
+
+def boxes_in(*values: Any) -> dict[bytes, int]:
+    """Return what the frozen values among others weigh, by their hash, as many messages may share one."""
+    found: dict[bytes, int] = {}
+    work: list[Any] = [values]
+    while work:
+        parts = work.pop()
+        for part in parts.values() if isinstance(parts, dict) else parts:
+            if isinstance(part, Boxed):
+                if part._captp_sealed is not None:
+                    found[part._captp_sealed.digest] = part._captp_sealed.weight
+            elif isinstance(part, tuple | dict):
+                work.append(part)
+            elif type(part) is Tagged:
+                work.append((part.value,))
+            elif type(part) is Fault:
+                work.append((part.data,))
+    return found

@@ -17,6 +17,7 @@ from captp.model.own import MAKE_UNIQUE, SHARE, Hold, Lent, Sole, consume, sole
 from captp.model.passable import freeze, freeze_args, freeze_kwargs
 from captp.model.promise import BROKEN, Message, Promise, Reference, Settlement, add_waiter
 from captp.model.ref import Far, Ref, settled, view
+from captp.vat.boxes import Boxes
 from captp.vat.effects import Claim
 
 T = TypeVar("T")
@@ -27,10 +28,18 @@ __all__ = ["Owning", "claimed", "make_unique", "unique_row"]
 class Owning:
     """The terms on which one vat's references cross its borders."""
 
-    __slots__ = ("_vat",)
+    __slots__ = ("_boxes", "_vat")
 
     def __init__(self, vat: Any) -> None:
         self._vat = vat
+        self._boxes: Boxes | None = None
+
+    @property
+    def boxes(self) -> Boxes:
+        """What is known of data that crosses; most vats see none."""
+        if self._boxes is None:
+            self._boxes = Boxes(self._vat)
+        return self._boxes
 
     def frozen(
         self, args: tuple[Any, ...], kwargs: dict[str, Any] | None
