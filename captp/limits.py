@@ -46,6 +46,9 @@ class Limits:
     backlog: int = 4_096
     in_flight_bytes: int = 16 * MIB
     gc_entries: int = 4_096
+    # Frozen values that a peer may name by their hash, and what they may weigh; see the extension frz1.
+    frozen_values: int = 256
+    frozen_bytes: int = 32 * MIB
     # Handoffs: gifts nobody withdraws, withdrawals nobody deposits for, introductions to nobody.
     gifts: int = 1_024
     gift_keep_s: float = 3_600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from captp.model.boxed import Boxed
 from captp.wire.ops import Desc, Kind
 
 
@@ -12,6 +13,9 @@ class Names:
 
     def describe(self, value: object) -> Desc:
         raise AssertionError(f"{value!r} is not to be sent")
+
+    def unbox(self, box: Boxed) -> Any:
+        raise AssertionError(f"{box!r} is not to be sent")
 
     def resolve(self, kind: Kind, position: Any) -> object:
         return Desc(Kind(kind), position)

@@ -165,9 +165,11 @@ class Peer:
         session = link.session
         self.touched[session] = None
         effects = self._receive(session, session.receive, data)
+        frozen = session.tables.frozen
+        size, frozen.came = len(data) + frozen.came, 0
         if self.is_holding:
-            effects = self.cycles.hold_back(link, effects, len(data))
-        self.apply(link, effects, len(data))
+            effects = self.cycles.hold_back(link, effects, size)
+        self.apply(link, effects, size)
 
     def apply(self, link: Link, effects: list[Any], size: int = 0) -> None:
         """Do what came out of a session, in order; ``size`` is how many bytes it was."""

@@ -22,6 +22,7 @@ def check(tables: Tables) -> None:
         if export.wire + export.pending == 0 and position != 0 and not export.lent:
             raise InvariantBroken(f"{export!r} is held by nobody")
     tables.loans.check()
+    tables.frozen.check()
     named = [e for e in tables.exports.values() if isinstance(e.target, Reference) and not e.lent]
     if len(named) != len(tables.by_anchor):
         raise InvariantBroken("the export table and its reverse map differ in size")

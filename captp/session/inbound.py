@@ -28,12 +28,15 @@ from captp.model.promise import (
 from captp.model.ref import Far, Ref
 from captp.model.values import FrozenMap, Symbol, Tagged
 from captp.session.entries import DROPPED, SETTLED, WAITING, Answer, Control, ControlName, Import, Question
+from captp.session.frozen import on_body, on_forget
 from captp.session.handshake import Event
 from captp.wire.ops import (
     ABORT,
+    BODY,
     BREAK,
     CALL,
     DELIVER,
+    FORGET,
     GC_ANSWERS,
     GC_EXPORTS,
     GET,
@@ -333,4 +336,6 @@ HANDLERS: Final[dict[int, Callable[[Session, Op], None]]] = {
     RESOLVE: on_resolve,
     BREAK: on_break,
     CALL: on_call,
+    BODY: on_body,
+    FORGET: on_forget,
 }

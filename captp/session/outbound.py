@@ -179,6 +179,8 @@ class Outbound:
         except (Unpassable, Overloaded) as problem:
             tables.roll_back()
             return problem.with_traceback(None)
+        if tables.frozen.named:
+            self.messages += tables.frozen.commit()
         self.messages.append(encoded)
         if tables.pending or tables.deposits:
             tables.commit()

@@ -19,6 +19,7 @@ from captp.model.locator import PeerLocator
 from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement
 from captp.model.ref import Far
 from captp.session.entries import WAITING, Certificate, Control, Introduction
+from captp.session.frozen import FRZ, room_announced
 from captp.session.handshake import (
     TRANSITIONS,
     Channel,
@@ -56,7 +57,7 @@ DGC: Final = "dgc1"
 DUR: Final = "dur1"
 
 #: The extensions that every vat announces; a peer's are in its hello.
-EXTENSIONS: Final = ("mp1", OWN)
+EXTENSIONS: Final = ("mp1", OWN, FRZ)
 
 
 @frozen
@@ -91,7 +92,7 @@ class Session:
         self.channel = channel
         self.limits = limits
         self.introduce = introduce
-        self.announced = (*EXTENSIONS, *also)
+        self.announced = (*EXTENSIONS, *also, *room_announced(limits))
         self.state = State.NEW
         self.tables = Tables(self, home, limits)
         self.revived = Revived(self)
@@ -226,6 +227,7 @@ class Session:
                 target.watchers = None
         self.revived.end(reason)
         tables.loans.end(reason)
+        tables.frozen.end()
         tables.questions.clear()
         tables.imports.clear()
         tables.promises = 0

@@ -34,6 +34,7 @@ from captp.session.entries import (
     Positions,
     Question,
 )
+from captp.session.frozen import Frozen
 from captp.session.holders import enter, leave, record
 from captp.session.loans import Loans
 from captp.wire.codec import Codec
@@ -46,6 +47,7 @@ _IMPORT_OBJECT = Kind.IMPORT_OBJECT.value
 _IMPORT_PROMISE = Kind.IMPORT_PROMISE.value
 _STURDYREF = Kind.STURDYREF.value
 _UNKNOWN = Kind.UNKNOWN.value
+_FROZEN = Kind.FROZEN.value
 _OWNED = (Kind.LENT.value, Kind.IMPORT_SOLE.value, Kind.EXPORT_SOLE.value)
 
 
@@ -78,6 +80,8 @@ class Tables:
         self.export_positions = Positions()
         self.question_positions = Positions()
         self.loans = Loans(self)
+        self.frozen = Frozen(self)
+        self.unbox = self.frozen.unbox
         self.codec: Codec
 
     # What a codec calls.
@@ -104,6 +108,8 @@ class Tables:
             return broken(self.home, Broken("bad-value: a record of a kind that is not known here"))
         if kind in _OWNED:
             return self.loans.resolve(kind, position)
+        if kind == _FROZEN:
+            return self.frozen.resolve(position)
         return self.session.certified(position)
 
     def target(self, to: int) -> Any:
@@ -177,6 +183,7 @@ class Tables:
     def roll_back(self) -> None:
         """Forget what a message that failed to encode would have given away."""
         self.deposits.clear()
+        self.frozen.roll_back()
         if self.loans.lending:
             self.loans.roll_back()
         while self.pending:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from captp.errors import Unpassable
+import msgpack
+
+from captp.errors import LimitExceeded, Unpassable
 from captp.limits import Limits
 from captp.model.values import Fault, FrozenMap, Tagged
 from captp.wire.ops import Op
+from captp.wire.shapes import check_shape, struct_of
 
-__all__ = ["check_native", "check_references", "check_size", "too_many_entries", "too_many_values"]
+__all__ = [
+    "check_inline",
+    "check_native",
+    "check_references",
+    "check_size",
+    "too_many_entries",
+    "too_many_values",
+]
 
 _NESTED: Final = frozenset({tuple, list, dict, FrozenMap, Tagged, Fault})
 
@@ -43,6 +53,21 @@ def check_native(op: Op, limits: Limits) -> None:
         if count > limits.nodes:
             raise too_many_values(limits)
         level = below
+
+
+def check_inline(message: bytes, limits: Limits) -> None:
+    """Raise Unpassable for a message that the contents of a box have made too deep or too long."""
+    most = limits.container_entries
+    try:
+        read = msgpack.unpackb(
+            message, use_list=False, object_pairs_hook=struct_of, max_array_len=most, max_map_len=most
+        )
+    except ValueError:
+        raise too_many_entries(limits) from None
+    try:
+        check_shape(read, limits)
+    except LimitExceeded as problem:
+        raise Unpassable(f"{problem.detail}: send it in parts") from None
 
 
 def _parts(value: Any) -> Collection[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from captp.model.boxed import Boxed
 from captp.wire.ops import Desc, Kind, Op
 
 
@@ -13,6 +14,10 @@ class Refs(Protocol):
 
     def describe(self, value: object) -> Desc:
         """Name a reference for the peer; raises Unpassable for anything that is none."""
+        ...
+
+    def unbox(self, box: Boxed) -> Any:
+        """Return what stands for a box in a message: a descriptor, a reference, or the plain value in it."""
         ...
 
     def resolve(self, kind: Kind, position: Any) -> object:

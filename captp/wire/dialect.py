@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, final
 
 from captp.errors import DecodeError, LimitExceeded, LocalProtocolError
 from captp.limits import Limits
+from captp.model.boxed import Boxed
+from captp.model.promise import Reference
 from captp.model.values import FrozenMap, Symbol
 from captp.wire import canonical
 from captp.wire.bounds import check_references, check_size
@@ -151,7 +153,9 @@ class SyrupCodec:
         spell, limits, for_endo = self._spell, self._limits, self.raw_order
         return encode(value, default=spell, limits=limits, at=at, depth=1, beside=_BESIDE, for_endo=for_endo)
 
-    def _spell(self, value: Any) -> Encoded:
+    def _spell(self, value: Any) -> Any:
+        if isinstance(value, Boxed) and not isinstance(value := self._refs.unbox(value), Reference):
+            return value
         self._named += 1
         check_references(self._named, self._limits)
         desc = value if type(value) is Desc else self._refs.describe(value)
@@ -161,8 +165,7 @@ class SyrupCodec:
         if desc.kind is Kind.CERTIFICATE:
             return Encoded(desc.position)
         transport, designator, hints, swiss = desc.position
-        peer = canonical.location_record(transport, designator, hints)
-        record = Record("ocapn-sturdyref", (peer, swiss))
+        record = Record("ocapn-sturdyref", (canonical.location_record(transport, designator, hints), swiss))
         return Encoded(encode(record, limits=self._limits, for_endo=self.raw_order))
 
     def _start(self, op: Op) -> bytes:
@@ -207,9 +210,7 @@ class SyrupCodec:
         code, *lists = op
         if self.vocabulary == "unknown":
             raise LocalProtocolError("release messages must wait until the peer's dialect is known")
-        label = OP_NAMES[code]
-        if self.vocabulary != "d2":
-            label = label.removesuffix("s")
+        label = OP_NAMES[code] if self.vocabulary == "d2" else OP_NAMES[code].removesuffix("s")
         if self.vocabulary == "d0":
             # One entry each, as bare integers.
             parts = [encode(Record(label, entry)) for entry in zip(*lists, strict=True)]

@@ -1,7 +1,7 @@
 """The native codec: MessagePack messages in length-prefixed frames, a frame being one batch.
 
 A frame is a u32 big-endian length and that many bytes, which hold whole messages one after another.
-Ext types: 0 null, 1 big integer, 2 symbol, 3 tagged, 4 error, 16-21 as ``ops.Kind``. Tagged and Error
+Ext types: 0 null, 1 big integer, 2 symbol, 3 tagged, 4 error, from 16 on as ``ops.Kind``. Tagged and Error
 are arrays whose first item is the empty ext marker, so nothing nests inside an ext. Undefined, Python's
 None, is nil, and null is ext 0 (docs/decisions/0001). Decoding never recurses and never trusts a length.
 """
@@ -18,13 +18,15 @@ from msgpack import Timestamp
 
 from captp.errors import DecodeError, LimitExceeded, Unpassable
 from captp.limits import Limits
+from captp.model.boxed import Boxed
 from captp.model.locator import SturdyRef
+from captp.model.promise import Reference
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
-from captp.wire.bounds import check_native, check_references, check_size
+from captp.wire.bounds import check_inline, check_native, check_references, check_size
 from captp.wire.codec import Refs
 from captp.wire.native_parts import decode_int, decode_sturdyref, encode_int, encode_sturdyref, utf8
 from captp.wire.native_whole import check_whole
-from captp.wire.ops import CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
+from captp.wire.ops import BODY, CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
@@ -43,10 +45,16 @@ SHORT_FRAME: Final = 512
 
 
 _NIL: Final = b"\xc0"
+#: What a value in a message of its own has before it: an array of two, and BODY.
+_BEFORE_VALUE: Final = b"\x92\x12"
+#: Values that the packer spells by itself, besides integers.
+_PACKED: Final = frozenset({str, bytes, bool, type(None), float, tuple, FrozenMap})
 _LENGTH = struct.Struct(">I")
 _ExtType = msgpack.ExtType
 
 
+#: What is named by bytes, and no reference.
+_OPAQUE: Final = (Kind.CERTIFICATE, Kind.FROZEN)
 _MARKS: Final = {EXT_TAGGED: TAGGED, EXT_ERROR: ERROR}
 _NULL_EXT: Final = _ExtType(EXT_NULL, b"")
 _TAGGED_EXT: Final = _ExtType(EXT_TAGGED, b"")
@@ -72,8 +80,9 @@ class NativeCodec:
         self._nodes = 0
         self._caps = 0
         self._caps_limit = limits.caps_per_message
-        #: References in the message being written.
+        #: References in the message being written, and whether the contents of a box are.
         self._named = 0
+        self._inlines = False
         #: A message of so many bytes has neither a container of more entries nor more values.
         self._short = min(limits.container_entries, limits.nodes, limits.message_bytes)
         options = self._options()
@@ -133,7 +142,7 @@ class NativeCodec:
         except Exception as problem:
             # After an error the packer's state is not to be trusted with the next message.
             self._packer = msgpack.Packer(default=self._encode_other)
-            self._named = 0
+            self._named, self._inlines = 0, False
             if isinstance(problem, UnicodeEncodeError):
                 raise Unpassable("a str with lone surrogates is no text; send bytes") from None
             raise
@@ -144,7 +153,18 @@ class NativeCodec:
         if len(encoded) > self._short:
             check_size(encoded, self._limits)
             check_native(op, self._limits)
+        if self._inlines:
+            self._inlines = False
+            check_inline(encoded, self._limits)
         return encoded
+
+    def encode_value(self, value: Any) -> bytes:
+        """Spell one value; raises Unpassable."""
+        return self.encode((BODY, value))[len(_BEFORE_VALUE) :]
+
+    def decode_value(self, data: bytes | bytearray) -> Any:
+        """Read one value; raises DecodeError or LimitExceeded."""
+        return self._decode_large(memoryview(_BEFORE_VALUE + data))[1]
 
     def _encode_other(self, value: Any) -> Any:
         kind = type(value)
@@ -160,12 +180,22 @@ class NativeCodec:
             return _ExtType(EXT_INT, encode_int(value, self._limits))
         if kind is SturdyRef:
             return _ExtType(Kind.STURDYREF, encode_sturdyref(value))
+        if isinstance(value, Boxed):
+            return self._encode_box(value)
         desc = value if kind is Desc else self._refs.describe(value)
-        if desc.kind is Kind.CERTIFICATE:
-            return _ExtType(Kind.CERTIFICATE, desc.position)
+        if desc.kind in _OPAQUE:
+            return _ExtType(desc.kind, desc.position)
         self._named += 1
         check_references(self._named, self._limits)
         return self.target(desc.kind, desc.position)
+
+    def _encode_box(self, box: Boxed) -> Any:
+        found = self._refs.unbox(box)
+        if not isinstance(found, Desc | Reference):
+            self._inlines = True
+            if type(found) in _PACKED or (type(found) is int and -(2**63) <= found < 2**64):
+                return found
+        return self._encode_other(found)
 
     def frame(self, messages: list[bytes]) -> bytes:
         """Join messages into frames of at most FRAME_BYTES, or one message if that is larger."""
@@ -310,6 +340,8 @@ class NativeCodec:
             return decode_int(data, self._limits)
         if code == Kind.CERTIFICATE:
             return self._refs.resolve(Kind.CERTIFICATE, data)
+        if code == Kind.FROZEN:
+            return self._refs.resolve(Kind.FROZEN, data)
         if code == Kind.STURDYREF:
             return decode_sturdyref(data)
         raise DecodeError("bad-value", f"unknown ext type {code}, or of wrong length {len(data)}")

@@ -2,8 +2,9 @@
 
 OCapN CapTP draft; opcodes as our native form writes them. A record *is* the tuple that codecs take
 and give, so ``Deliver(to, args) == (3, to, args, False, False)`` and the hot path builds plain tuples.
-``RESOLVE``, ``BREAK`` and ``CALL`` are native only (docs/decisions/0002): in the OCapN vocabulary a
-result travels as a deliver to a resolver object, and a call of a named method as a deliver too.
+``RESOLVE``, ``BREAK``, ``CALL``, ``BODY`` and ``FORGET`` are native only (docs/decisions/0002): in the
+OCapN vocabulary a result travels as a deliver to a resolver object, and a call of a named method as a
+deliver too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ GC_ANSWERS = 9
 RESOLVE = 15
 BREAK = 16
 CALL = 17
+#: Of the extension frz1: a part of the body of a frozen value, and the values that are not named any more.
+BODY = 18
+FORGET = 19
 
 OP_NAMES = {
     START: "op:start-session",
@@ -41,6 +45,8 @@ OP_NAMES = {
     RESOLVE: "op:resolve",
     BREAK: "op:break",
     CALL: "op:call",
+    BODY: "op:body",
+    FORGET: "op:forget",
 }
 
 
@@ -59,6 +65,8 @@ class Kind(IntEnum):
     LENT = 23
     IMPORT_SOLE = 24
     EXPORT_SOLE = 25
+    #: Of the extension frz1: a frozen value, by its hash.
+    FROZEN = 26
 
 
 @frozen

@@ -28,11 +28,11 @@ def test_the_dialler_says_hello_first_and_calls_when_it_has_the_answer() -> None
     a.run()
 
     talk.reads("""
-        A>B op:start-session 1.0 memory mp1,own1,dgc1
+        A>B op:start-session 1.0 memory mp1,own1,frz1,dgc1
     """)
     b.take(2)  # the preamble comes as a piece of its own
     talk.reads("""
-        B>A op:start-session 1.0 memory mp1,own1,dgc1
+        B>A op:start-session 1.0 memory mp1,own1,frz1,dgc1
     """)
     a.take()
     talk.reads("""

@@ -218,13 +218,13 @@ def dialling() -> tuple[Net, Host, Host, Promise[Any]]:
     return net, a, b, promise
 
 
-def test_seam_i_today_native_peers_announce_three_extensions() -> None:
+def test_seam_i_today_native_peers_announce_four_extensions() -> None:
     it = pair()
 
     for host in (it.a, it.b):
         hello = session_of(host).hello
         assert hello is not None
-        assert hello.extensions == session_of(host).extensions == ("mp1", "own1", "dgc1")
+        assert hello.extensions == session_of(host).extensions == ("mp1", "own1", "frz1", "dgc1")
 
 
 def test_seam_i_what_both_announce_is_in_force_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:

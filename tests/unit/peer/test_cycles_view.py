@@ -162,7 +162,9 @@ def test_a_vat_whose_collector_is_off_announces_none_and_is_told_nothing(who: in
         keeper.settings = keeper.survey.settings = keeper.collector.settings = Cycles(age=1.0, tick=0.25)
     net.wait(10)
 
-    assert [session.extensions for host in hosts for session in host.peer.links] == [("mp1", "own1")] * 2
+    assert [session.extensions for host in hosts for session in host.peer.links] == [
+        ("mp1", "own1", "frz1")
+    ] * 2
     assert not any(host.peer.cycles.bytes_said for host in hosts)
     del ref
 

@@ -277,7 +277,7 @@ def test_an_extension_that_one_side_announces_is_heard_and_not_in_force(
     promise = a.want(a.enliven(b.mint(Counter()), Shop))
     a.run()
     with monkeypatch.context() as patch:
-        patch.setattr(captp.session.session, "EXTENSIONS", ("mp1", "own1", "new1"))
+        patch.setattr(captp.session.session, "EXTENSIONS", (*ours, "new1"))
         net.connect(a)
         a.run()
     for session in b.peer.links:
@@ -287,7 +287,7 @@ def test_an_extension_that_one_side_announces_is_heard_and_not_in_force(
     outcome(promise)
     hello = b.sessions[0].session.hello
     assert hello is not None
-    assert hello.extensions == ("mp1", "own1", "new1", "dgc1")
+    assert hello.extensions == (*ours, "new1", "dgc1")
     assert b.sessions[0].session.extensions == a.sessions[0].session.extensions == ours
-    monkeypatch.setattr(captp.session.session, "EXTENSIONS", ("mp1", "own1", "new1"))
+    monkeypatch.setattr(captp.session.session, "EXTENSIONS", (*ours, "new1"))
     assert a.sessions[0].session.extensions == ours

@@ -153,7 +153,12 @@ def test_the_dialler_sends_the_preamble_once_and_then_its_hello() -> None:
 
     assert data.startswith(PREAMBLE)
     ((code, version, key, place, _signature, extensions),) = read(data)
-    assert (code, version, key, extensions) == (START, "1.0", MINE.public.raw, ("mp1", "own1", "dgc1"))
+    assert (code, version, key, extensions) == (
+        START,
+        "1.0",
+        MINE.public.raw,
+        ("mp1", "own1", "frz1", "dgc1"),
+    )
     assert place == ("memory", MINE.public.designator, {"exts": "mp1"})
     assert it.take_output() == b""
     it.receive(GOOD)

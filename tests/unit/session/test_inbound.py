@@ -16,9 +16,11 @@ from captp.model.values import Fault, FrozenMap, Symbol, Tagged
 from captp.session.inbound import HANDLERS
 from captp.wire.ops import (
     ABORT,
+    BODY,
     BREAK,
     CALL,
     DELIVER,
+    FORGET,
     GC_ANSWERS,
     GC_EXPORTS,
     GET,
@@ -196,6 +198,8 @@ BAD: dict[str, dict[str, Any]] = {
         "opcode zero": (0,),
         "a negative opcode": (-1,),
         "an opcode that is true": (True, 1),
+        "a body, which belongs to an extension": (BODY, b"h" * 32, 0, b"\xc0"),
+        "values forgotten, which belongs to an extension": (FORGET, (b"h" * 32,)),
         "an opcode that is text": ("op:call", 1),
         "no opcode": (),
         "no list": 17,

@@ -43,6 +43,8 @@ DEFAULTS = {
     "backlog": 4_096,
     "in_flight_bytes": 16_777_216,
     "gc_entries": 4_096,
+    "frozen_values": 256,
+    "frozen_bytes": 33_554_432,
     "gifts": 1_024,
     "gift_keep_s": 3_600.0,
     "waiting_withdrawals": 256,

@@ -10,12 +10,15 @@ from attrs import frozen
 
 from captp.errors import RemoteProtocolError, Unpassable
 from captp.limits import Limits
+from captp.model.boxed import Boxed
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.native import NativeCodec
 from captp.wire.ops import (
     ABORT,
+    BODY,
     BREAK,
+    FORGET,
     GC_ANSWERS,
     GC_EXPORTS,
     GET,
@@ -52,6 +55,9 @@ class Names:
         if type(value) is Reference:
             return Desc(value.kind, value.position)
         raise Unpassable(f"a {type(value).__name__} cannot cross")
+
+    def unbox(self, box: Boxed) -> Any:
+        raise Unpassable(f"a {type(box).__name__} cannot cross")
 
     def resolve(self, kind: Kind, position: Any) -> object:
         return Reference(Kind(kind), position)
@@ -168,6 +174,9 @@ OPERATIONS: list[tuple[Op, str]] = [
     (Call(2, "echo", (7,), 4, True), "96 11 02 a46563686f 9107 04 c3"),
     # the answer at position 0, no result
     (Call(-1, "echo", ()), "96 11 ff a46563686f 90 c2 c2"),
+    # a hash, 7 bytes are left, bytes
+    ((BODY, b"h" * 32, 7, b"\1\2"), f"94 12 c420{'68' * 32} 07 c4020102"),
+    ((FORGET, (b"h" * 32,)), f"92 13 91c420{'68' * 32}"),
 ]
 
 #: One value and its bytes for each form that MessagePack or an extension has for one, at least.
@@ -221,6 +230,8 @@ VALUES: list[tuple[Any, str]] = [
     (Reference(Kind.LENT, 5), "d41705"),
     (Reference(Kind.IMPORT_SOLE, 300), "d518012c"),
     (Reference(Kind.EXPORT_SOLE, 1), "d41901"),
+    # ext 26: a hash
+    (Reference(Kind.FROZEN, b"h" * 32), "c7201a" + "68" * 32),
     # ext 21: [transport, designator, hints, swiss number]
     (STURDYREF, "c71715 94 a3746c73 a26162 81a4686f7374a168 c4057377697373"),
 ]

@@ -16,9 +16,11 @@ from captp.model.values import NULL, Fault, FrozenMap, Symbol, Tagged
 from captp.wire.native import FRAME_BYTES, PREAMBLE
 from captp.wire.ops import (
     ABORT,
+    BODY,
     BREAK,
     CALL,
     DELIVER,
+    FORGET,
     GC_ANSWERS,
     GC_EXPORTS,
     GET,
@@ -101,6 +103,8 @@ FIELDS: dict[int, st.SearchStrategy[Any]] = {
     GC_ANSWERS: st.tuples(COUNTS),
     RESOLVE: st.tuples(POSITIONS, VALUE),
     BREAK: st.tuples(POSITIONS, VALUE),
+    BODY: st.tuples(st.binary(), st.integers(), st.binary()),
+    FORGET: st.tuples(st.lists(st.binary()).map(tuple)),
     CALL: st.tuples(st.integers(), st.text(), ARGUMENTS, st.just(False) | POSITIONS, st.booleans()),
 }
 OPS = st.one_of(
