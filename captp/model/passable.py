@@ -9,7 +9,7 @@ Lists become tuples and dicts FrozenMaps with sorted keys, so nothing changes af
 from __future__ import annotations
 
 from operator import is_ as _is
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NoReturn, Protocol, cast
 
 from captp.errors import Unpassable
 from captp.model.boxed import Boxed
@@ -87,6 +87,26 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
     if isinstance(value, Boxed):
         return value
     raise Unpassable(f"a {_name(kind)} cannot cross a border; {_FIXES}")
+
+
+class _Nowhere:
+    """The vat of values that hold no reference."""
+
+    def reference(self, obj: Object) -> NoReturn:
+        raise Unpassable(f"a {_name(type(obj))} is no plain data")
+
+
+_NOWHERE: Final = _Nowhere()
+
+
+def plain(value: Any) -> Any:
+    """Return the frozen form of plain data; raises Unpassable where there is anything else in it."""
+    return freeze(value, _NOWHERE)
+
+
+def opened(box: Boxed) -> Any:
+    """Return what is in a box, if that is plain data which everybody may read; raises Unpassable."""
+    return plain(box._captp_content())
 
 
 def _item(value: Any, home: Referrer, depth: int, step: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from captp.model.boxed import Boxed
@@ -57,20 +58,17 @@ def parts_in(value: Any) -> int:
     return count
 
 
-def boxes_in(*values: Any) -> dict[bytes, int]:
-    """Return what the frozen values among others weigh, by their hash, as many messages may share one."""
-    found: dict[bytes, int] = {}
+def boxes_in(*values: Any) -> Iterator[Boxed]:
+    """Yield the boxes among values and their parts."""
     work: list[Any] = [values]
     while work:
         parts = work.pop()
         for part in parts.values() if isinstance(parts, dict) else parts:
             if isinstance(part, Boxed):
-                if part._captp_sealed is not None:
-                    found[part._captp_sealed.digest] = part._captp_sealed.weight
+                yield part
             elif isinstance(part, tuple | dict):
                 work.append(part)
             elif type(part) is Tagged:
                 work.append((part.value,))
             elif type(part) is Fault:
                 work.append((part.data,))
-    return found

@@ -79,4 +79,5 @@ def _weight(message: Message) -> int:
 
 
 def _boxes(message: Message) -> dict[bytes, int]:
-    return boxes_in(*message.args, *(message.kwargs or {}).values())
+    found = boxes_in(*message.args, *(message.kwargs or {}).values())
+    return {seal.digest: seal.weight for box in found if (seal := box._captp_sealed) is not None}

@@ -19,8 +19,7 @@ from attrs import define, evolve, field, frozen
 from captp.errors import DecodeError, InvariantBroken, LimitExceeded, RemoteProtocolError, Unpassable
 from captp.limits import Limits
 from captp.model.boxed import Boxed, Sealed
-from captp.model.object import Object
-from captp.model.passable import freeze
+from captp.model.passable import opened, plain
 from captp.model.weight import PART, parts_in
 from captp.wire.native import NativeCodec
 from captp.wire.ops import BODY, FORGET, Desc, Kind, Op
@@ -69,16 +68,13 @@ def _room_of(extensions: tuple[str, ...]) -> Room:
 class _Nowhere:
     """The references of a body: there are none."""
 
-    def reference(self, _obj: Object) -> NoReturn:
-        raise Unpassable("an Object is no plain data")
-
-    def describe(self, _value: object) -> NoReturn:
+    def describe(self, value: object) -> NoReturn:  # noqa: ARG002
         raise Unpassable("a reference is no plain data")
 
-    def unbox(self, _box: Boxed) -> NoReturn:
+    def unbox(self, box: Boxed) -> NoReturn:  # noqa: ARG002
         raise Unpassable("data within data is no plain data")
 
-    def resolve(self, kind: Kind, _position: Any) -> NoReturn:
+    def resolve(self, kind: Kind, position: Any) -> NoReturn:  # noqa: ARG002
         raise DecodeError("bad-value", f"ext {int(kind)} in the body of a frozen value")
 
 
@@ -118,12 +114,12 @@ class Frozen:
     def unbox(self, box: Boxed) -> Any:
         """Return what stands for a box in a message: ``Codec.unbox``."""
         try:
-            plain = None if box._captp_sealed is not None else freeze(box._captp_content(), _NOWHERE)
+            value = None if box._captp_sealed is not None else opened(box)
         except Unpassable:
             return self._tables.home.owning.boxes.reference(box)
-        return self._name(box, plain) or (freeze(box._captp_content(), _NOWHERE) if plain is None else plain)
+        return self._name(box, value) or (value if box._captp_sealed is None else opened(box))
 
-    def _name(self, box: Boxed, plain: Any) -> Desc | None:
+    def _name(self, box: Boxed, value: Any) -> Desc | None:
         """Return the name of a frozen value; None where the peer has no table that it would fit in."""
         room, sealed, body = self._room(), box._captp_sealed, None
         if room is None:
@@ -132,12 +128,12 @@ class Frozen:
             if sealed is not None and sealed.weight > room.weight:
                 return None
             try:
-                body = self._codec.encode_value(freeze(box._captp_content(), _NOWHERE) if sealed else plain)
+                body = self._codec.encode_value(opened(box) if sealed else value)
             except Unpassable:
                 return None  # whoever writes it as it is says what is wrong with it
         if sealed is None:
             assert body is not None
-            sealed = box._captp_sealed = Sealed(sha256(body).digest(), len(body) + PART * parts_in(plain))
+            sealed = box._captp_sealed = Sealed(sha256(body).digest(), len(body) + PART * parts_in(value))
             self._tables.home.owning.boxes.enter(box)
         digest = sealed.digest
         if digest not in self.named:
@@ -243,7 +239,7 @@ class Frozen:
     def _read(self, data: bytearray) -> Any:
         value = self._codec.decode_value(data)
         try:
-            value = freeze(value, _NOWHERE)
+            value = plain(value)
             is_canonical = self._codec.encode_value(value) == data
         except Unpassable as problem:
             raise DecodeError("bad-value", f"a frozen value: {problem}") from None

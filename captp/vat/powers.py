@@ -14,6 +14,7 @@ from captp.model.object import Object
 from captp.model.own import Lent
 from captp.model.promise import Kept, Message, Promise, Reference
 from captp.model.ref import settled
+from captp.model.weight import boxes_in
 from captp.vat.cold import look_into
 from captp.vat.effects import Enliven, Later, Outside, SendDurable, Timer
 from captp.vat.lasting import Lasting
@@ -116,6 +117,8 @@ def _frozen(vat: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if vat.crossed:
         vat.owning.undo()
         raise NotDurable("a unique or borrowed reference does not outlive this vat: share it first")
+    if vat.is_gated and next(boxes_in(*frozen), None) is not None:
+        raise NotDurable("data of a capsule does not outlive this vat: give what is to be known of it")
     return frozen
 
 

@@ -12,11 +12,13 @@ from typing import Any, Final, Protocol
 
 import msgpack
 
-from captp.errors import Broken, StoreDamaged
+from captp.errors import Broken, StoreDamaged, Unpassable
+from captp.model.boxed import Boxed
 from captp.model.containers import List, Map, Set
 from captp.model.faults import from_wire, to_wire
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.object import Object
+from captp.model.passable import opened
 from captp.model.promise import BROKEN, FULFILLED, Promise
 from captp.model.ref import Far, Ref
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
@@ -27,6 +29,9 @@ __all__ = ["Codec", "MapRows", "Things", "kind_of"]
 
 _NULL, _INT, _SYMBOL, _TAGGED, _FAULT, _STURDYREF, _REF = range(7)
 _OBJECT, _LIST, _SET, _MAP, _ROWS, _GONE, _BROKEN, _DEEP, _FULFILLED, _PROMISE = range(7, 17)
+
+#: Atoms that MessagePack has, besides integers.
+_PACKED: Final = frozenset({str, bytes, bool, float, type(None)})
 
 _ID: Final = struct.Struct(">QI")
 _ROWS_FORM: Final = struct.Struct(">HQQ")
@@ -178,6 +183,14 @@ class Codec:
             return _Ext(_STURDYREF, msgpack.packb(fields))
         return self._thing(value)
 
+    def _boxed(self, box: Boxed) -> Any:
+        """Return what is stored of data: what it holds if everybody may know, which is plain data then."""
+        try:
+            value = opened(box)
+        except Unpassable:
+            return self._gone()
+        return value if type(value) in _PACKED else self._other(value)
+
     def _thing(self, value: Any) -> Any:
         if isinstance(value, Object):
             if not type(value)._captp_is_durable:
@@ -190,6 +203,8 @@ class Codec:
                 return self._gone()
             self.met.append((anchor, False))
             return _Ext(_REF, _ID.pack(*self._things.name(anchor)))
+        if isinstance(value, Boxed):
+            return self._boxed(value)
         assert isinstance(value, Promise)
         if value._state == FULFILLED:
             return [_EXTS[_FULFILLED], value._value]
