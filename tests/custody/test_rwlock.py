@@ -112,7 +112,7 @@ def test_an_access_to_read_that_raises_freezes_the_capsule_for_good() -> None:
     guard, other = outcome(box.lock.read()), outcome(box.lock.read())
     writer, reader = box.lock.write(), box.lock.read()
 
-    with pytest.raises(captp.RemoteFault, match="only reads"):
+    with pytest.raises(captp.Contended, match="only reads"):
         guard.access(box.add)
     solo.run()
 
