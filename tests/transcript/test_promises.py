@@ -141,6 +141,7 @@ def test_a_promise_that_is_settled_already_crosses_as_a_promise_and_tells_when_a
         A>B op:break q2 ! Refused: no
         A>B op:gc-answers 1
         B>A op:resolve q2 = 'Refused: no'
+        B>A op:gc-exports 2 x1
         B>A op:gc-answers 2
     """)
     assert [value(p) for p in both] == [7, "Refused: no"]
