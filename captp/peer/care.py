@@ -86,7 +86,8 @@ def _account(link: Link) -> int:
     entries = len(tables.exports) + len(tables.imports) + len(tables.questions) + len(tables.answers)
     results = tables.kept_bytes + (0 if session.codec is None else session.outbound.held)
     calls = link.burden.lighten() + ENTRY * len(link.source.messages)
-    return calls + results + ENTRY * (entries + tables.loans.count + len(tables.listeners))
+    entries += tables.loans.count + len(tables.listeners) + len(tables.frozen.sent)
+    return calls + results + tables.frozen.held + ENTRY * entries
 
 
 def _cancel_arrived(peer: Peer, session: Session) -> None:

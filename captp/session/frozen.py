@@ -93,6 +93,11 @@ class _Body:
 class Frozen:
     """The two tables of one session: of what the peer can name here, and of what it has to be named."""
 
+    __slots__ = (
+        "_coming", "_named_weight", "_spelling", "_tables", "came", "known", "known_weight", "named", "sent",
+        "sent_weight",
+    )  # fmt: skip
+
     def __init__(self, tables: Any) -> None:
         self._tables = tables
         #: By hash, what the values weigh that the peer has, the one that was named last behind the others.
@@ -275,6 +280,11 @@ class Frozen:
             limits: Limits = self._tables.limits
             self._spelling = NativeCodec(_NOWHERE, evolve(limits, message_bytes=limits.frozen_bytes))
         return self._spelling
+
+    @property
+    def held(self) -> int:
+        """Roughly how many bytes the table here takes, with what comes."""
+        return self.known_weight + (0 if self._coming is None else len(self._coming.data))
 
     def end(self) -> None:
         """Forget everything: the session is over."""

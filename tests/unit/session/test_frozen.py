@@ -12,6 +12,7 @@ import captp
 from captp.limits import Limits
 from captp.model.values import FrozenMap, Symbol, Tagged
 from captp.model.weight import PART
+from captp.peer.care import account_of
 from captp.wire.ops import BODY, BREAK, CALL, FORGET, RESOLVE
 from tests.unit.session.boxes import Frz, aborted, digest, name, spelled
 from tests.unit.session.raw import promise
@@ -282,6 +283,17 @@ def test_many_calls_may_hold_one_value() -> None:
 
     for at in range(20, 40):
         assert BREAK not in [op[0] for op in raw.send((CALL, 1, "hold", (promise(5), name(body)), at, True))]
+
+
+def test_bodies_count_as_what_their_session_holds() -> None:
+    raw, body = Frz(), spelled("a" * 9_000)
+    before = account_of(raw.host.peer)
+    raw.send((BODY, digest(body), len(body) - 5_000, body[:5_000]))
+    assert account_of(raw.host.peer) == before + 5_000
+    raw.send((BODY, digest(body), 0, body[5_000:]))
+    assert account_of(raw.host.peer) == before + len(body) + PART
+    raw.forgets(body)
+    assert account_of(raw.host.peer) == before
 
 
 # What the host says to a peer.
