@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,7 @@ from captp.vat.effects import (
     Enliven,
     Later,
     Outside,
+    Over,
     Shortened,
     Timer,
     Want,
@@ -194,12 +196,17 @@ def _outside(peer: Peer, effect: Outside) -> None:
 def _timer(peer: Peer, effect: Timer) -> None:
     promise = effect.promise
     if effect.breaks:
-        timeout = Settlement(promise, BROKEN, Timeout("the time given for this is over"))
-        peer.timers.add(peer.now + effect.seconds, timeout)
+        peer.timers.add(peer.now + effect.seconds, Over(weakref.ref(promise)))
     elif peer.stored is None:
         peer.timers.add(peer.now + effect.seconds, Settlement(promise, FULFILLED, None))
     else:
         peer.stored.timers.wait(effect)
+
+
+def _over(peer: Peer, effect: Over) -> None:
+    promise = effect.promise()
+    if promise is not None:
+        settle(peer, Settlement(promise, BROKEN, Timeout("the time given for this is over")))
 
 
 def _later(peer: Peer, effect: Later) -> None:
@@ -255,6 +262,7 @@ _VAT_EFFECTS: Final[dict[type, Callable[[Peer, Any], None]]] = {
     CallOff: _call_off,
     Outside: _outside,
     Timer: _timer,
+    Over: _over,
     Watch: _watch,
     Shortened: _shortened,
     Claim: _claim,

@@ -56,6 +56,13 @@ class Timer(NamedTuple):
 
 
 @final
+class Over(NamedTuple):
+    """The time for a promise is over, if somebody holds that still: its value is not kept until then."""
+
+    promise: Callable[[], Promise[Any] | None]
+
+
+@final
 class Later(NamedTuple):
     """A message to send ``seconds`` from now."""
 

@@ -226,6 +226,23 @@ async def test_within_gives_up_waiting_and_the_lock_is_passed_on() -> None:
             (await box.mutex.lock()).release()
 
 
+async def test_a_method_that_is_cancelled_within_its_time_keeps_the_lock_from_nobody() -> None:
+    async with captp.open_vat() as vat:
+        adder = vat.export(Adder())
+        box = BOXES[number := await adder.make()]
+        guard = await box.mutex.lock()
+        waiting = adder.add_in_time(number, 60)
+        await settle()
+        del waiting
+        await vat.export(Adder()).make()
+        guard.release()
+
+        with trio.fail_after(5):
+            (await box.mutex.lock()).release()
+        await settle()
+        box.check()
+
+
 @pytest.mark.parametrize("where", ["here", "in a thread", "in a ring"])
 async def test_a_guard_that_is_dropped_gives_the_lock_back(where: str) -> None:
     async with captp.open_vat() as vat:

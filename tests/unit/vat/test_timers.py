@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -178,6 +179,21 @@ def test_within_holds_the_result_of_a_method_that_nobody_else_holds_until_its_ti
     with pytest.raises(captp.Timeout):
         outcome(late)
     assert not solo.vat.turns.fibers
+
+
+def test_within_holds_its_value_no_longer_than_whoever_asked() -> None:
+    solo = Solo()
+    promise, resolver = solo.promise()
+    follower = solo.turn(lambda: captp.within(60, promise))
+    resolver.fulfill("value")
+    solo.run()
+    assert outcome(follower) == "value"
+    gone = weakref.ref(follower)
+
+    del follower
+
+    assert gone() is None
+    solo.tick(60.0)
 
 
 def test_within_gives_the_value_when_it_comes_in_time() -> None:
