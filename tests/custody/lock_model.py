@@ -28,6 +28,8 @@ class Model:
         #: Those under whom something may have been written, and those who poisoned the lock.
         self.wrote: set[int] = set()
         self.poisoners: set[int] = set()
+        #: Those whose blocks have ended.
+        self.left: set[int] = set()
 
     def admits(self, is_shared: bool) -> bool:
         return not self.held or (is_shared and all(self.held.values()))
@@ -89,6 +91,7 @@ class Walk:
             with guard:
                 guard.access(lambda access: None)
             del self.model.held[number]
+            self.model.left.add(number)
 
     def fail(self) -> None:
         number, guard = self.guard(writes=True)
@@ -166,7 +169,7 @@ class Walk:
             with suppress(Planned):
                 self.solo.turn(fails)
             # Blocks that ended in it stay ended.
-            left = {n for n in model.held if n in self.promises and self._was_left(n)}
+            left = self.model.left & model.held.keys()
             # What earlier turns wrote stays half done.
             if self.model.poisoners & model.wrote:
                 model.is_poisoned = True
@@ -179,9 +182,6 @@ class Walk:
         self.solo.run()
         self.model.settle()
         self.compare()
-
-    def _was_left(self, number: int) -> bool:
-        return "over" in repr(outcome(self.promises[number]))
 
     def compare(self) -> None:
         """Hold the lock against the model."""
