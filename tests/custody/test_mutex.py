@@ -1,4 +1,4 @@
-"""Mutexes: one holder at a time in order, whoever is cancelled, forgets, fails or is undone."""
+"""Mutexes: one holder at a time in order, whoever is cancelled or forgets."""
 
 from __future__ import annotations
 
@@ -12,51 +12,11 @@ import trio
 import trio.testing
 
 import captp
-from captp import Capsule, Data, Mutex
+from captp import Capsule, Mutex
 from captp.run.live import LiveVat
+from tests.custody.counters import BOXES, Adder, Box, settle
 from tests.custody.lock_model import walk
 from tests.support import Solo, outcome
-
-
-class Stock(captp.Brand):
-    """Names the capsules of these tests."""
-
-
-class Count(captp.Object):
-    n: int = 0
-
-
-class Odd(Exception):
-    """Stays in its capsule."""
-
-
-class Box:
-    """A mutex over a capsule with one counter in it."""
-
-    def __init__(self, vat: Any, **options: Any) -> None:
-        key = Capsule.create(Stock)
-        self.count, self.key = key.access(lambda access: Data.wrap(access, Count()))
-        self.mutex = Mutex(self.key, vat, **options)
-
-    def add(self, access: Any, by: int = 1) -> int:
-        count = self.count.unwrap(access)
-        count.n += by
-        n: int = count.n
-        return n
-
-    def add_and_fail(self, access: Any) -> None:
-        self.add(access)
-        raise Odd
-
-    def check(self) -> None:
-        """Nobody holds it or waits, once whatever was dropped has been looked at."""
-        line = self.mutex._line
-        line.check()
-        assert ([*line.held], [*line.waiting]) == ([], [])
-
-
-async def settle() -> None:
-    await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -78,55 +38,9 @@ async def test_key_round_trip() -> None:
             await box.mutex.lock()
         with pytest.raises(captp.UsageError, match="was destroyed"):
             box.mutex.destroy()
-        with pytest.warns(captp.AliasedKey, match=r"used by Mutex\(\) at test_mutex.py"):
+        with pytest.warns(captp.AliasedKey, match=r"used by Mutex\(\) at counters.py"):
             value, _ = box.key.access(lambda access: box.count.unwrap(access).n)
         assert value == 6
-
-
-class Adder(captp.Object):
-    """Adds in its fibers."""
-
-    @captp.method
-    async def add(self, number: int) -> int:
-        box = BOXES[number]
-        with await box.mutex.lock() as guard:
-            before = guard.access(box.add, 0)
-            await captp.sleep(0)
-            return guard.access(box.add, before + 1 - guard.access(box.add, 0))
-
-    @captp.method
-    async def add_in_time(self, number: int, seconds: float) -> int:
-        box = BOXES[number]
-        with await captp.within(seconds, box.mutex.lock()) as guard:
-            return guard.access(box.add)
-
-    @captp.method
-    async def fail(self, number: int, how: str) -> str:
-        box = BOXES[number]
-        guard = await box.mutex.lock()
-        if how == "later":
-            guard.access(box.add)
-            await captp.sleep(0)
-        if how == "caught":
-            with pytest.raises(captp.Encapsulated):
-                guard.access(box.add_and_fail)
-            return "caught"
-        if how == "in finally":
-            try:
-                guard.access(box.add_and_fail)
-            finally:
-                guard.release()
-        with guard:
-            guard.access(box.add_and_fail)
-        return "never"
-
-    @captp.method
-    def make(self) -> int:
-        BOXES.append(Box(None))
-        return len(BOXES) - 1
-
-
-BOXES: list[Box] = []
 
 
 async def add_in_tasks(box: Box, times: int) -> None:
@@ -287,94 +201,6 @@ async def test_after_an_access_that_raised_a_dropped_guard_still_gives_the_lock_
 
         with trio.fail_after(5):
             (await box.mutex.lock()).release()
-
-
-@pytest.mark.parametrize("how", ["access", "block"])
-async def test_what_is_raised_poisons_whoever_waits_and_whoever_comes(how: str) -> None:
-    async with captp.open_vat() as vat:
-        box = Box(vat)
-        guard, waiting = await box.mutex.lock(), box.mutex.lock()
-        if how == "access":
-            with pytest.raises(captp.Encapsulated), guard:
-                guard.access(box.add_and_fail)
-        else:
-            with pytest.raises(Odd), guard:
-                raise Odd
-
-        for promise in (waiting, box.mutex.lock()):
-            with pytest.raises(captp.Poisoned, match="heal"):
-                await promise
-        with pytest.raises(captp.Poisoned):
-            box.mutex.destroy()
-        box.mutex.heal()
-        (await box.mutex.lock()).release()
-        box.check()
-        assert box.mutex.destroy().access(box.add, 0)[0] == (1 if how == "access" else 0)
-
-
-async def test_poison_vs_rollback() -> None:
-    async with captp.open_vat() as vat:
-        adder = vat.export(Adder())
-
-        async def after(how: str) -> tuple[int, str]:
-            """Let a fiber fail; return what is in the capsule then, and whether the mutex is poisoned."""
-            box = BOXES[number := await adder.make()]
-            try:
-                await adder.fail(number, how)
-            except captp.Encapsulated:
-                assert how != "caught"
-            gc.collect()
-            await settle()
-            state = repr(box.mutex).split()[-1][:-1]
-            box.mutex.heal()
-            with trio.fail_after(5):
-                guard = await box.mutex.lock()
-            n = guard.access(box.add, 0)
-            guard.release()
-            box.check()
-            return n, state
-
-        # The turn is undone, with what it wrote and with the poison.
-        assert await after("in a block") == (0, "open")
-        assert await after("in finally") == (0, "open")
-        # The turn commits, half done.
-        assert await after("caught") == (1, "poisoned")
-        # What the step before wrote is committed, and the step that fails is undone.
-        assert await after("later") == (1, "poisoned")
-
-
-async def test_what_a_failed_turn_did_with_the_lock_is_undone() -> None:
-    solo = Solo()
-    box = Box(solo.vat)
-    guard = outcome(box.mutex.lock())
-    waiting = box.mutex.lock()
-    others: list[Any] = []
-
-    def fails() -> None:
-        guard.release()
-        others.append(box.mutex.lock())
-        raise Odd
-
-    with pytest.raises(Odd):
-        solo.turn(fails)
-    assert "held" in repr(guard)
-    assert not waiting.settled
-    assert len(box.mutex._line.waiting) == 1
-
-    def destroys() -> None:
-        guard.release()
-        box.mutex._line.waiting.clear()
-        others.append(box.mutex.destroy())
-        raise Odd
-
-    del waiting
-    with pytest.raises(Odd):
-        solo.turn(destroys)
-    with pytest.raises(captp.Contended, match="used by a turn that failed"):
-        others[-1].access(box.add)
-    assert guard.access(box.add) == 1
-    guard.release()
-    assert box.mutex.destroy().access(box.add)[0] == 2
 
 
 def test_as_many_wait_as_it_says_and_no_more() -> None:
