@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import captp.model.swiss
 import captp.peer.peer
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SWISS_IN_URI = re.compile(r"/s/([A-Za-z0-9_-]{43})")
 LONG_WORD = re.compile(r"[A-Za-z0-9_-]{43,64}")
