@@ -56,8 +56,14 @@ class Private(LookupError):
     pass
 
 
+#: The last that ``fails_alone`` raised.
+RAISED: list[weakref.ref[BaseException]] = []
+
+
 def fails_alone(_inside: Any) -> None:
-    raise Private(f"a secret of {SECRET}")
+    problem = Private(f"a secret of {SECRET}")
+    RAISED[:] = [weakref.ref(problem)]
+    raise problem
 
 
 def assert_like(caught: BaseException, which: str) -> None:
@@ -178,16 +184,21 @@ async def test_what_a_vat_or_a_thread_keeps_holds_nothing() -> None:
         for entrust in (vat.entrust, threads.entrust):
             inside = Plain()
             gone = weakref.ref(inside)
-            trust: Any = entrust(inside)
+            trust: Any = entrust(inside, on_error="poison")
             del inside
             with pytest.raises(captp.Encapsulated):
                 await trust.apply(fails_alone)
+            await went(RAISED[-1])
             trust.drop()
             del trust
-            with trio.fail_after(5):
-                while gone() is not None:
-                    await trio.sleep(0.001)
-                    gc.collect(0)
+            await went(gone)
+
+
+async def went(gone: weakref.ref[Any]) -> None:
+    with trio.fail_after(5):
+        while gone() is not None:
+            await trio.sleep(0.001)
+            gc.collect(0)
 
 
 def test_a_log_keeps_the_newest_and_a_report_is_short_and_masked() -> None:

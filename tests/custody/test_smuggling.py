@@ -171,6 +171,24 @@ async def test_no_way_leads_out_of_a_thread(way: str, secret: Secret) -> None:
             assert "in smuggle" in await trust.apply(report, problem)
 
 
+async def test_what_ended_a_thread_brings_nothing_out(secret: Secret) -> None:
+    inside = Plain()
+    async with open_thread_trustee() as trustee:
+        trust = trustee.entrust(inside)
+        problems = [await caught_later(partial(trust.apply, ends)) for _ in range(2)]
+
+    task = trio.lowlevel.current_task()
+    held = (trust, trustee, trustee._worker, trustee._loop, trust._hold, task)
+    for problem in problems:
+        assert type(problem) is captp.Closed
+        assert reaches(problem, (*secret.parts, inside), held) == ""
+    assert problems[0].__cause__ is not problems[1].__cause__
+
+
+def ends(_inside: Any) -> None:
+    raise SystemExit(SECRETS[0].table)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_leads_out_of_a_turn(way: str, secret: Secret) -> None:
     solo, teller = Solo(), Teller()

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 import captp
 from captp.errors import BrokenTrustee, RemoteProtocolError
+from captp.model.ref import Ref
 
 __all__ = ["SECRETS", "WAYS", "Secret", "Taker", "smuggle"]
 
@@ -99,6 +100,18 @@ class Table(dict[str, Any]):
     loot: Any
 
 
+class Known(Ref):
+    """A reference with room for more."""
+
+    loot: Any
+
+
+class Slotted(Ref):
+    __slots__ = ("loot",)
+
+    loot: Any
+
+
 class Liar(type):
     """Says that its classes are ``str``, or whatever they are compared with."""
 
@@ -175,6 +188,8 @@ given("a_text_of_another_class", Text.of)
 given("a_number_of_another_class", lambda s: filled(Number(3), s))
 given("a_tuple_of_another_class", lambda s: filled(Row((1,)), s))
 given("a_dict_of_another_class", lambda s: filled(Table(), s))
+given("a_reference_of_another_class", lambda s: filled(Known(None, None), s))
+given("a_reference_with_another_slot", lambda s: filled(Slotted(None, None), s))
 given("a_symbol_with_such_a_text", lambda s: captp.Symbol(Text.of(s)))
 given("a_tag_with_such_a_text", lambda s: captp.Tagged(Text.of(s), 1))
 given("a_fault_with_a_live_table", lambda s: captp.Fault("m", {"x": s}))

@@ -14,6 +14,8 @@ import captp
 from captp import errors
 from captp.errors import BadClass, Broken
 from captp.model.faults import TEXT_LIMIT, from_wire, portable, portable_error, to_wire
+from captp.model.fresh import fresh
+from captp.model.ref import HOLDS, Ref
 from tests.support import Solo
 
 SECRET = "ocapn://" + "a" * 52 + ".tls/s/" + "S" * 43
@@ -281,6 +283,35 @@ def test_an_unregistered_subclass_arrives_as_the_class_of_ours_that_it_derives_f
 
     assert type(made) is captp.Overloaded
     assert str(made) == "come back"
+
+
+@portable_error
+class Slotted(Broken):
+    __slots__ = ("depth",)
+    depth: int
+
+    def __init__(self, message: str = "", *, depth: int = 0) -> None:
+        super().__init__(message)
+        self.depth = depth
+
+
+def test_a_field_in_a_slot_leaves_with_each_copy() -> None:
+    made = portable(Slotted("s", depth=3))
+    again = fresh(made)
+
+    assert made is not again
+    assert isinstance(made, Slotted)
+    assert isinstance(again, Slotted)
+    assert (made.depth, again.depth, str(again)) == (3, 3, "s")
+
+
+def test_a_reference_that_was_lent_or_is_unique_does_not_leave_with_an_exception() -> None:
+    solo = Solo()
+    shared: Any = solo.ref(Bank())
+    assert portable(Broken("b", reason=(shared,))).reason == (shared,)
+
+    for hold in HOLDS:
+        assert portable(Broken("b", reason=(Ref(hold.__new__(hold), None),))).reason is None
 
 
 def test_only_subclasses_of_broken_can_be_portable() -> None:
