@@ -37,7 +37,7 @@ _BEGINNINGS: Final[frozenset[CodeType]] = frozenset(
     function.__code__
     for function in (
         *(Turns.turn, Turns._start, Turns._advance, Turns._close),
-        *(delegation.LoopTrust.apply, delegation.LoopTrust.apply_now),
+        *(delegation.LoopTrust.apply, delegation._turn),
     )
 )
 _STANDARD: Final = sysconfig.get_path("stdlib")
