@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 import trio
 from attrs import frozen
 
+from captp.custody.strand import is_child
 from captp.errors import Broken, BrokenTrustee, Closed, UsageError
 from captp.limits import MIB
 from captp.model.object import Object
@@ -250,6 +251,12 @@ async def open_process_trustee(
     """
     if platform.system() != "Linux":
         raise UsageError("process trustees need Linux: use vat.entrust(), or a thread trustee")
+    if is_child():
+        # Each child would start the next, without end.
+        raise UsageError(
+            "a process trustee opens none itself: its classes are imported from a module that opens one when"
+            " it is imported; put that under if __name__ == '__main__'"
+        )
     if not 0 < memory_bytes < MOST_BYTES or not 0 < turn_s < MOST_S:
         raise UsageError(
             f"memory_bytes is between 0 and {MOST_BYTES}, turn_s between 0 and {MOST_S:g} seconds; got"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,3 +232,34 @@ async def test_a_program_that_calls_no_more_still_learns_of_the_end() -> None:
         await trustee.entrust_new(Trouble)
         assert trustee.why_broken() is None
         assert trustee.stats().restarts == 1
+
+
+def test_a_module_that_opens_a_process_when_it_is_imported_starts_no_endless_chain(tmp_path: Path) -> None:
+    (tmp_path / "chained.py").write_text(
+        """
+import captp
+import trio
+
+class Thing(captp.Object):
+    pass
+
+async def main() -> None:
+    async with captp.open_vat() as vat, vat.trustee("process", [Thing]) as trustee:
+        await trustee.entrust_new(Thing)
+
+trio.run(main)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "import chained"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "BrokenTrustee" in done.stderr
+    assert "put that under if __name__ == '__main__'" in done.stderr
