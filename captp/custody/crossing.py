@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from captp.custody.access import Access
 from captp.custody.home import CapsuleHome
+from captp.errors import UsageError
 from captp.model.faults import rebuilt
 
 __all__ = ["run_inside"]
@@ -27,10 +28,22 @@ def run_inside(
     """
     with home.opened(is_shared=is_shared) as opening:
         try:
-            return leave(function(Access(home, opening), *args, **kwargs))
+            return leave(_finished(function(Access(home, opening), *args, **kwargs)))
         except Exception as problem:  # user code's: none of it may leave with what it holds
             error = rebuilt(problem, home)
     # Here, as what is raised while another is handled brings that along; and this frame is in its traceback,
     # where whoever catches it looks.
     del home, opening
-    raise error
+    try:
+        raise error
+    finally:
+        del error
+
+
+def _finished(result: Any) -> Any:
+    if isinstance(result, Coroutine):
+        result.close()
+        raise UsageError(
+            "this is an async def function, and an access ends with its function: await before or after it"
+        )
+    return result

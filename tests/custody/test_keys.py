@@ -171,3 +171,15 @@ def test_nothing_of_a_capsule_is_copied_or_serialised(take: Callable[[Any], Any]
                 take(thing)
     with pytest.raises(TypeError, match="cannot be copied or serialised"):
         key.access(take)
+
+
+def test_an_async_function_is_no_access() -> None:
+    async def waits(_: Access[Stock]) -> int:
+        raise AssertionError("it never runs")
+
+    _, key = holding()
+
+    with pytest.raises(captp.UsageError, match="await before or after it"):
+        key.access(waits)
+    with key.password() as password, pytest.raises(captp.UsageError, match="await before or after it"):
+        Capsule.access_local(password, waits)
