@@ -1,16 +1,19 @@
-"""Accesses: proof that the code that has one runs within a capsule, now."""
+"""Accesses: proof that the code that has one runs within a capsule, now; and the border of each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, NoReturn, TypeVar, final
 
 from captp.custody import strand
 from captp.custody.faults import FaultReport
-from captp.custody.home import INITIAL, CapsuleHome, current_home, thread_home, where_now
+from captp.custody.freezing import frozen
+from captp.custody.home import INITIAL, CapsuleHome, current_home, where_now
 from captp.custody.opening import Opening
 from captp.errors import BrandMismatch, Contended, Encapsulated, UsageError
+from captp.model.faults import rebuilt
 
-__all__ = ["Access", "Brand", "initial_access", "inside"]
+__all__ = ["Access", "Brand", "inside", "run_inside"]
 
 
 class Brand:
@@ -18,6 +21,7 @@ class Brand:
 
 
 K_co = TypeVar("K_co", bound=Brand, covariant=True)
+R = TypeVar("R")
 
 
 @final
@@ -38,6 +42,31 @@ class Access(Generic[K_co]):
     def current() -> Access[Any]:
         """Return an access for the capsule that runs: an access's, a vat's turn's, or the thread's own."""
         return Access(current_home(), None)
+
+    @staticmethod
+    def initial() -> Access[Any]:
+        """Return an access for the capsule that the program began in; it is good on the first thread."""
+        return Access(INITIAL, None)
+
+    @staticmethod
+    def access_initial(function: Callable[[Access[Any] | None], R]) -> R:
+        """Call a function with an access for the initial capsule on the initial thread, else with None.
+
+        Its result is portable.
+        """
+        is_here = strand.is_initial() and not strand.is_child() and current_home() is INITIAL
+        return frozen(function(Access.initial() if is_here else None))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def access_initial_domain(function: Callable[[Access[Any] | None], R]) -> R:
+        """Call a function as ``access_initial`` does, on any thread of the process that was started.
+
+        In the process of a process trustee it is called with None. Python runs one thread at a time, but
+        may change between any two steps: what is to change together belongs to an explicit capsule.
+        """
+        if strand.is_child():
+            return frozen(function(None))  # type: ignore[no-any-return]
+        return run_inside(INITIAL, function, (), {}, frozen, is_shared=False)  # type: ignore[no-any-return]
 
     @property
     def is_shared(self) -> bool:
@@ -85,6 +114,37 @@ def inside(access: Access[Any]) -> CapsuleHome:
     return home
 
 
-def initial_access() -> Access[Any] | None:
-    """Return the access for the capsule that the program began in, on its first thread; None on others."""
-    return Access(INITIAL, None) if thread_home() is INITIAL and not strand.is_child() else None
+def run_inside(
+    home: CapsuleHome,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    leave: Callable[[Any], Any],
+    *,
+    is_shared: bool,
+) -> Any:
+    """Run a function within a capsule, and return what ``leave`` makes of its result, still within it.
+
+    What it raises leaves as data: see ``rebuilt``.
+    """
+    with home.opened(is_shared=is_shared) as opening:
+        try:
+            return leave(_finished(function(Access(home, opening), *args, **kwargs)))
+        except Exception as problem:  # user code's: none of it may leave with what it holds
+            error = rebuilt(problem, home)
+    # Here, as what is raised while another is handled brings that along; and this frame is in its traceback,
+    # where whoever catches it looks.
+    del home, opening
+    try:
+        raise error
+    finally:
+        del error
+
+
+def _finished(result: Any) -> Any:
+    if isinstance(result, Coroutine):
+        result.close()
+        raise UsageError(
+            "this is an async def function, and an access ends with its function: await before or after it"
+        )
+    return result

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, final
 
-from captp.custody.access import Access, Brand
-from captp.custody.crossing import run_inside
-from captp.custody.data import portable_result
+from captp.custody.access import Access, Brand, run_inside
 from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState
 from captp.custody.key import Key, spend
@@ -38,7 +36,7 @@ class Adopted:
         """Run a function within the capsule, in a turn of the trustee."""
         home = self._held()
         is_frozen = home.state is HomeState.FROZEN
-        return run_inside(home, function, args, kwargs, portable_result, is_shared=is_frozen)
+        return run_inside(home, function, args, kwargs, frozen, is_shared=is_frozen)
 
     def give_back(self) -> Key[Any]:
         """Return a fresh key, and be empty from then on."""
@@ -83,7 +81,7 @@ class CapsuleTrust(Trust[Access[K]]):
         self._trust.apply_then(_run, fn, *args, then=then)
 
     async def apply_with(self, fn: Callable[..., R], payload: Any, /, *args: Any) -> R:
-        return await self.apply(fn, frozen(payload, ()), *args)
+        return await self.apply(fn, frozen(payload), *args)
 
     async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
         handed = list(calls)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, final, overload
 
-from captp.custody import strand
-from captp.custody.access import Access, Brand, initial_access
-from captp.custody.crossing import run_inside
-from captp.custody.data import portable_result
-from captp.custody.home import INITIAL, CapsuleHome
+from captp.custody.access import Access, Brand, run_inside
+from captp.custody.freezing import frozen
+from captp.custody.home import CapsuleHome
 from captp.custody.key import Key
 from captp.custody.password import Password, SharedPassword, opened_by
 from captp.errors import UsageError
@@ -54,7 +52,7 @@ class Capsule:
 
         Portable are plain data, which is frozen, references, and ``Data``; raises Unpassable for the rest.
         """
-        return run_inside(_home(password, Password), function, args, kwargs, portable_result, is_shared=False)  # type: ignore[no-any-return]
+        return run_inside(_home(password, Password), function, args, kwargs, frozen, is_shared=False)  # type: ignore[no-any-return]
 
     @staticmethod
     def access_local(
@@ -80,7 +78,7 @@ class Capsule:
     ) -> R:
         """Run a function within the capsule as ``access`` does, only to read; many may, on any thread."""
         return run_inside(  # type: ignore[no-any-return]
-            _home(password, SharedPassword), function, args, kwargs, portable_result, is_shared=True
+            _home(password, SharedPassword), function, args, kwargs, frozen, is_shared=True
         )
 
     @staticmethod
@@ -96,22 +94,6 @@ class Capsule:
             _home(password, SharedPassword), function, args, kwargs, _local_result, is_shared=True
         )
 
-    @staticmethod
-    def access_initial(function: Callable[[Access[Any] | None], R]) -> R:
-        """Call a function with an access for the initial capsule on the initial thread, else with None."""
-        return portable_result(function(initial_access()))  # type: ignore[no-any-return]
-
-    @staticmethod
-    def access_initial_domain(function: Callable[[Access[Any] | None], R]) -> R:
-        """Call a function as ``access_initial`` does, on any thread of the process that was started.
-
-        In the process of a process trustee it is called with None. Python runs one thread at a time, but
-        may change between any two steps: what is to change together belongs to an explicit capsule.
-        """
-        if strand.is_child():
-            return portable_result(function(None))  # type: ignore[no-any-return]
-        return run_inside(INITIAL, function, (), {}, portable_result, is_shared=False)  # type: ignore[no-any-return]
-
 
 def _home(password: Any, kind: type[Any]) -> CapsuleHome:
     if type(password) is not kind:
@@ -122,4 +104,4 @@ def _home(password: Any, kind: type[Any]) -> CapsuleHome:
 def _local_result(value: Any) -> Any:
     if isinstance(value, Object | Tracked):
         return value
-    return portable_result(value)
+    return frozen(value)

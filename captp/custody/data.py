@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar, cast, final
 
-from captp.custody.access import Access, Brand, inside
-from captp.custody.crossing import run_inside
+from captp.custody.access import Access, Brand, inside, run_inside
 from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState, in_capsule
 from captp.custody.password import Password, SharedPassword, opened_by
@@ -21,7 +20,7 @@ from captp.model.containers import Tracked
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 
-__all__ = ["Data", "arrived", "portable_result"]
+__all__ = ["Data", "arrived"]
 
 K = TypeVar("K", bound=Brand)
 T = TypeVar("T")
@@ -147,7 +146,7 @@ class Data(Boxed, Generic[T, K]):
     def inject(value: S, within: Any) -> Data[S, Any]:
         """Put portable data into the capsule of a key, a password or other data; raises Unpassable."""
         home = home_of_holder(within)
-        return Data(home, _Whole(home, portable_result(value)))
+        return Data(home, _Whole(home, frozen(value)))
 
     def unwrap(self, access: Access[K]) -> T:
         """Return the value itself; with an access that only reads, what cannot change or refuses to."""
@@ -187,7 +186,7 @@ class Data(Boxed, Generic[T, K]):
 
     def extract(self, password: Password[K] | SharedPassword[K], function: Callable[[T], S]) -> S:
         """Run a function on the value, within the capsule, and return its result, which is portable."""
-        return cast("S", self._run(password, function, portable_result))
+        return cast("S", self._run(password, function, frozen))
 
     def iter(self, password: Password[K] | SharedPassword[K], function: Callable[[T], None]) -> None:
         """Run a function on the value, within the capsule, for what it does there."""
@@ -238,7 +237,7 @@ class Data(Boxed, Generic[T, K]):
             return self._from.value()
         if not self._cached:
             # Two threads may do it at once, and both find the same.
-            self._cached.append(frozen(self._from.value(), (Data,), keeps_objects=True))
+            self._cached.append(frozen(self._from.value(), keeps_objects=True))
         return self._cached[0]
 
     def _captp_content(self) -> Any:
@@ -253,11 +252,6 @@ class Data(Boxed, Generic[T, K]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("data of a capsule cannot be copied or serialised: pass it")
-
-
-def portable_result(value: Any) -> Any:
-    """Return what may leave a capsule of a result; raises Unpassable with the way to what may not."""
-    return frozen(value, (Data,))
 
 
 def arrived(value: Any) -> Data[Any, Any]:

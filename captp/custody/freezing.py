@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from captp.errors import Unpassable
+from captp.model.boxed import Boxed
 from captp.model.object import Object
 from captp.model.passable import ATOMS, MAX_DEPTH, at
 from captp.model.promise import Reference
@@ -18,15 +19,12 @@ from captp.model.values import Fault, FrozenMap, Tagged
 
 __all__ = ["frozen"]
 
-_HANDLES: Final = (Reference, Trust)
+_HANDLES: Final = (Boxed, Reference, Trust)
 _ADVICE: Final = "give plain data, or wrap it, Data.wrap(access, value)"
 
 
-def frozen(value: Any, handles: tuple[type, ...], *, keeps_objects: bool = False, depth: int = 0) -> Any:
-    """Return the frozen form of a value; instances of ``handles`` stay as they are.
-
-    Raises Unpassable whose ``path`` leads to what has none.
-    """
+def frozen(value: Any, *, keeps_objects: bool = False, depth: int = 0) -> Any:
+    """Return what may leave a capsule of a value; raises Unpassable whose ``path`` leads to what may not."""
     kind = type(value)
     if kind in ATOMS or kind is float:
         return value
@@ -37,7 +35,7 @@ def frozen(value: Any, handles: tuple[type, ...], *, keeps_objects: bool = False
 
     def part(inner: Any, step: str) -> Any:
         try:
-            return frozen(inner, handles, keeps_objects=keeps_objects, depth=depth + 1)
+            return frozen(inner, keeps_objects=keeps_objects, depth=depth + 1)
         except Unpassable as problem:
             raise at(problem, step) from None
 
@@ -58,7 +56,7 @@ def frozen(value: Any, handles: tuple[type, ...], *, keeps_objects: bool = False
         return Fault(value.message, part(value.data, ".data"), value.incident)
     if kind is bytearray or kind is memoryview:
         return bytes(value)
-    if isinstance(value, (*handles, *_HANDLES)):
+    if isinstance(value, _HANDLES):
         return value
     if keeps_objects and isinstance(value, Object):
         return value

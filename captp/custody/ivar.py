@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar, final
 
 from captp.custody import strand
 from captp.custody.berth import Berth, Live, be_here, berth
-from captp.custody.data import portable_result
+from captp.custody.freezing import frozen
 from captp.custody.opening import turning_vat
 from captp.errors import Unpassable, UsageError
 from captp.model.promise import FULFILLED, Kept, Promise, Reference, Settlement
@@ -48,7 +48,7 @@ class Ivar(Generic[T]):
         be_here(self._vat, self._thread, "Ivar")
         if self._state is _State.FILLED:
             raise UsageError("this Ivar is filled already: it is written once")
-        portable = portable_result(value)
+        portable = frozen(value)
         _check_references(portable, self._vat)
         self._vat.emit(Settlement(self._promise, FULFILLED, portable))
         self._state = _State.FILLED

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, final
 
-from captp.custody.access import Access, Brand
-from captp.custody.crossing import run_inside
-from captp.custody.data import portable_result
+from captp.custody.access import Access, Brand, run_inside
+from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState, current_home
 from captp.custody.password import Password, kill
 from captp.custody.place import place
@@ -56,7 +55,7 @@ class Key(Generic[K_co]):
         home = spend(self, "access()")
         try:
             result = run_inside(
-                home, function, args, kwargs, portable_result, is_shared=home.state is HomeState.FROZEN
+                home, function, args, kwargs, frozen, is_shared=home.state is HomeState.FROZEN
             )
         except BaseException:
             self._held.append(home)

@@ -17,9 +17,9 @@ from typing import Any
 from weakref import WeakSet
 
 from captp.custody import strand
+from captp.custody.access import run_inside
 from captp.custody.berth import Berth, be_here
-from captp.custody.crossing import run_inside
-from captp.custody.data import portable_result
+from captp.custody.freezing import frozen
 from captp.custody.guard import Guard
 from captp.custody.home import HomeState
 from captp.custody.key import Key, spend
@@ -175,7 +175,7 @@ class Line:
             ticket.count()
             self.undo_with(ticket.uncount)
         try:
-            return run_inside(self.home, function, args, kwargs, portable_result, is_shared=is_shared)
+            return run_inside(self.home, function, args, kwargs, frozen, is_shared=is_shared)
         except Exception as problem:
             if is_shared:
                 self._freeze()

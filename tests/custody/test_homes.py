@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import captp
-from captp import Access, Capsule, Data
+from captp import Access, Data
 from tests.custody.boxes import Account, Stock, holding
 from tests.custody.test_passwords import in_thread
 
@@ -192,10 +192,21 @@ def test_access_initial_thread_matrix() -> None:
     def given(access: Access[Any] | None) -> str:
         return repr(access)
 
-    assert Capsule.access_initial(given) == "<Access to initial#1>"
-    assert in_thread(lambda: Capsule.access_initial(given)) == "None"
-    assert Capsule.access_initial_domain(given) == "<Access to initial#1>"
-    assert in_thread(lambda: Capsule.access_initial_domain(given)) == "<Access to initial#1>"
+    assert Access.access_initial(given) == "<Access to initial#1>"
+    assert in_thread(lambda: Access.access_initial(given)) == "None"
+    assert Access.access_initial_domain(given) == "<Access to initial#1>"
+    assert in_thread(lambda: Access.access_initial_domain(given)) == "<Access to initial#1>"
+
+
+def test_the_initial_access_is_good_on_the_first_thread_where_no_other_capsule_runs() -> None:
+    data = Data.wrap(Access.initial(), 5)
+
+    assert data.unwrap(Access.initial()) == 5
+    assert Access.initial().same_as(Access.current())
+    assert isinstance(in_thread(lambda: data.unwrap(Access.initial())), captp.Contended)
+    with pytest.raises(captp.Contended):
+        holding()[1].access(lambda _: data.unwrap(Access.initial()))
+    assert holding()[1].access(lambda _: Access.access_initial(repr))[0] == "None"
 
 
 def test_what_is_in_the_initial_capsule_is_reached_by_its_access() -> None:
@@ -205,10 +216,10 @@ def test_what_is_in_the_initial_capsule_is_reached_by_its_access() -> None:
         assert access is not None
         return data.unwrap(access).add(1)
 
-    assert in_thread(lambda: Capsule.access_initial_domain(add)) == 1
-    assert Capsule.access_initial(add) == 2
+    assert in_thread(lambda: Access.access_initial_domain(add)) == 1
+    assert Access.access_initial(add) == 2
     with pytest.raises(captp.Unpassable):
-        Capsule.access_initial(lambda _: object())
+        Access.access_initial(lambda _: object())
 
 
 def test_merging_is_one_step_however_much_there_is() -> None:
