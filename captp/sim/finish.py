@@ -6,11 +6,14 @@ import gc
 import math
 from typing import Any
 
+from captp.custody.data import Data
 from captp.errors import Disconnected, HandoffFailed, RemoteFault
 from captp.model.promise import FULFILLED, PENDING, Promise
 from captp.model.ref import Far, Ref
+from captp.model.values import FrozenMap
 from captp.sim import acts, faults
 from captp.sim.shadow import Violation
+from captp.sim.things import rows
 from captp.sim.world import Handle, Node, World
 
 #: Rounds of "run everything, move everything, let time pass" that a world gets to come to rest.
@@ -88,10 +91,20 @@ def _check_result(world: World, node: Node, hid: int, handle: Handle) -> None:
     if promise._state == FULFILLED:
         if isinstance(promise._value, int) and handle.value not in (None, promise._value):
             raise Violation(f"node {node.index}: {hid} gave {promise._value}, not {handle.value}")
+        if type(promise._value) is FrozenMap and "table" in promise._value:
+            _check_table(node, hid, promise._value)
         if handle.mid is not None and not world.shadow.has_arrived(handle.mid):
             raise Violation(f"node {node.index}: {hid} has a result but never arrived")
     elif handle.is_sure and not (world.losses and isinstance(promise._value, LOST)):
         raise Violation(f"node {node.index}: {hid} broke with {promise._value!r}")
+
+
+def _check_table(node: Node, hid: int, result: FrozenMap) -> None:
+    found = result["table"]
+    # Peers that do not know it by its hash get what is in it.
+    value = found.project() if isinstance(found, Data) else found
+    if value != rows(result["a"]):
+        raise Violation(f"node {node.index}: the table of {hid} is {value}, not {rows(result['a'])}")
 
 
 def _let_go(world: World) -> None:
@@ -128,6 +141,8 @@ def _check_counts(world: World) -> None:
             known = {p: e.wire for p, e in theirs.imports.items()}
             if held != known:
                 raise Violation(f"counts differ on link {link.number}: {held} and {known}")
+            if mine.frozen.sent.keys() != theirs.frozen.known.keys():
+                raise Violation(f"frozen values differ on link {link.number}")
 
 
 def _check_empty(world: World) -> None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from captp.custody.access import Brand
+from captp.custody.capsule import Capsule
+from captp.custody.data import Data
 from captp.errors import Refused
 from captp.model.containers import List
 from captp.model.interface import Interface, method
@@ -15,6 +18,19 @@ from captp.model.promise import Promise, Resolver
 from captp.model.send import E
 from captp.model.values import Tagged
 from captp.vat.powers import sleep
+
+
+def rows(mid: int) -> tuple[int, ...]:
+    """Return what the table of a message has; many have the same."""
+    return tuple(range(mid % 5))
+
+
+def table(mid: int) -> Data[tuple[int, ...], Brand]:
+    """Return data that everybody may read, which peers that know it name by its hash."""
+    key = Capsule.create()
+    made = Data.inject(rows(mid), key)
+    key.freeze()
+    return made
 
 
 class Witness(Protocol):
@@ -154,7 +170,7 @@ class Actor(Object, Thing):
     @method
     def data(self, mid: int) -> dict[str, Any]:
         self._witness.arrived(self.name, mid)
-        return {"a": mid, "list": [mid, self], "none": None}
+        return {"a": mid, "list": [mid, self], "none": None, "table": table(mid)}
 
     @method
     def tagged(self, mid: int) -> Tagged:

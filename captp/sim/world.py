@@ -28,6 +28,9 @@ from captp.sim.wire import Listener
 
 TRANSPORT = "sim"
 
+#: One table is known by its hash, where there are five, so that others are forgotten.
+LIMITS = Limits(frozen_values=1)
+
 #: Kinds of nodes by the hints in their locators: one that speaks natively when it is dialled, one that
 #: speaks Syrup, and a client, which says nowhere where it is, so that nobody is introduced to it.
 KINDS = {"n": {"exts": "mp1", "node": "here"}, "s": {"node": "here"}, "c": {"exts": "mp1"}}
@@ -115,7 +118,7 @@ class World:
 
         # What outlives a crash: the key and the sturdyref.
         lasting = hashlib.shake_128(f"{self._seed}/{index}".encode()).digest(64)
-        peer = Peer(key=PrivateKey.from_seed(lasting[:32]), entropy=entropy, limits=Limits())
+        peer = Peer(key=PrivateKey.from_seed(lasting[:32]), entropy=entropy, limits=LIMITS)
         peer.now = self.now
         peer.locations[TRANSPORT] = PeerLocator.make(TRANSPORT, peer.designator, KINDS[self.kinds[index]])
         root = Actor(f"root{index}/{life}", NodeWitness(self, index))
