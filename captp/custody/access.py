@@ -9,9 +9,9 @@ from captp.custody import strand
 from captp.custody.faults import FaultReport
 from captp.custody.freezing import frozen
 from captp.custody.home import INITIAL, CapsuleHome, current_home, where_now
-from captp.custody.opening import Opening
+from captp.custody.opening import Opening, turning_vat
 from captp.errors import BrandMismatch, Contended, Encapsulated, UsageError
-from captp.model.faults import rebuilt
+from captp.model.faults import left
 
 __all__ = ["Access", "Brand", "inside", "run_inside"]
 
@@ -125,16 +125,19 @@ def run_inside(
 ) -> Any:
     """Run a function within a capsule, and return what ``leave`` makes of its result, still within it.
 
-    What it raises leaves as data: see ``rebuilt``.
+    What it raises leaves as data: see ``left``.
     """
     with home.opened(is_shared=is_shared) as opening:
         try:
             return leave(_finished(function(Access(home, opening), *args, **kwargs)))
-        except Exception as problem:  # user code's: none of it may leave with what it holds
-            error = rebuilt(problem, home)
+        except BaseException as problem:  # user code's: none of it may leave with what it holds
+            vat = turning_vat()
+            if vat is not None and vat.trustee.postpones(problem):
+                raise
+            error = left(problem, home)
     # Here, as what is raised while another is handled brings that along; and this frame is in its traceback,
     # where whoever catches it looks.
-    del home, opening
+    del home, opening, vat
     try:
         raise error
     finally:

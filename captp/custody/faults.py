@@ -14,7 +14,9 @@ from typing import Final
 from attrs import frozen
 
 from captp.model.faults import text_of
+from captp.model.interrupts import GROUPED, LINKS, NAMES
 from captp.model.locator import mask
+from captp.model.plain import mro_of
 
 __all__ = ["FaultLog", "FaultReport"]
 
@@ -23,6 +25,9 @@ KEPT: Final = 64
 #: Calls of a traceback, the innermost, and characters that are kept of it, the last.
 MOST_CALLS: Final = 50
 MOST_CHARS: Final = 16_384
+
+#: What the class was defined as, whatever its metaclass says.
+_NAME: Final = type.__dict__["__qualname__"].__get__
 
 
 @frozen
@@ -69,14 +74,16 @@ class FaultLog:
 
 def report_of(problem: BaseException) -> FaultReport:
     """Return what is to be known of an exception, in words, without sturdyrefs."""
+    cls, trace = type(problem), LINKS[0].__get__(problem)
     lines: list[str] = []
     with suppress(Exception):  # it asks user code for texts and names
-        lines += TracebackException(type(problem), problem, problem.__traceback__, limit=-MOST_CALLS).format()
-    return FaultReport(type(problem).__qualname__, text_of(problem), mask("".join(lines))[-MOST_CHARS:])
+        lines += TracebackException(cls, problem, trace, limit=-MOST_CALLS).format()
+    return FaultReport(_NAME(cls), text_of(problem), mask("".join(lines))[-MOST_CHARS:])
 
 
 def _drop_frames(problem: BaseException) -> None:
-    """Let go of the frames of an exception, and of those that led to it."""
+    """Let go of the frames of an exception, and of those that led to it; runs no code of theirs."""
+    trace_of, *others = LINKS
     found: list[BaseException | None] = [problem]
     seen: set[int] = set()
     while found:
@@ -84,12 +91,15 @@ def _drop_frames(problem: BaseException) -> None:
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        trace = one.__traceback__
+        trace, lines = trace_of.__get__(one), []
         while trace is not None:
             code = trace.tb_frame.f_code
-            one.add_note(f"{code.co_filename}:{trace.tb_lineno}, in {code.co_name}")
+            lines.append(f"{code.co_filename}:{trace.tb_lineno}, in {code.co_name}")
             trace = trace.tb_next
-        one.__traceback__ = None
-        found += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            found += one.exceptions
+        trace_of.__set__(one, None)
+        names = NAMES.__get__(one)
+        notes = dict.get(names, "__notes__")
+        dict.__setitem__(names, "__notes__", [*notes, *lines] if type(notes) is list else lines)
+        found += [link.__get__(one) for link in others]
+        if any(base is BaseExceptionGroup for base in mro_of(type(one))):
+            found += GROUPED.__get__(one)

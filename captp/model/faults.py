@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from captp import errors
 from captp.errors import BadClass, Broken, Encapsulated, RemoteFault, Unpassable
+from captp.model.interrupts import emptied
 from captp.model.locator import mask
 from captp.model.plain import mro_of, plain
 from captp.model.values import Fault
@@ -20,6 +21,7 @@ __all__ = [
     "Owner",
     "described",
     "from_wire",
+    "left",
     "number_of",
     "portable",
     "portable_error",
@@ -123,6 +125,17 @@ def rebuilt(exc: BaseException, owner: Owner) -> BaseException:
         return _likeness(exc)
     except Exception:  # it has what is no data, or its class's own code failed
         return _encapsulated(exc, owner)
+
+
+def left(exc: BaseException, owner: Owner) -> BaseException:
+    """Return what leaves a border in this process of what was raised: made anew, or emptied.
+
+    What is no ``Exception`` ends more than this call, and stays itself.
+    """
+    try:
+        return rebuilt(exc, owner) if issubclass(type(exc), Exception) else emptied(exc)
+    except BaseException as worse:  # of user code that was asked, or there is no memory for more
+        return emptied(worse)
 
 
 def portable(exc: BaseException, owner: Owner | None = None) -> Broken:

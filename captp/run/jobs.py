@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, overload
 
 from captp.errors import Dropped, LeakedObject, Poisoned
 from captp.model import faults
-from captp.model.faults import described, rebuilt
+from captp.model.faults import described, left
 from captp.model.trust import Call, Outcome
 
 E = TypeVar("E", bound=BaseException)
@@ -95,7 +95,7 @@ class Keep:
 
     def failed(self, problem: Exception) -> BaseException:
         """Return what the caller of a turn may have of what it raised; nobody uses a poisoned object then."""
-        error = rebuilt(problem, self.owner)
+        error = left(problem, self.owner)
         if self.poisons and self.error is None:
             self.error = described(error)
         without_locals(problem)

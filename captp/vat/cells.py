@@ -8,7 +8,7 @@ from typing import Any
 
 from captp.errors import Poisoned
 from captp.model.captures import check_captures
-from captp.model.faults import described, rebuilt
+from captp.model.faults import described, left
 from captp.model.object import Object
 from captp.model.ref import Ref
 
@@ -76,7 +76,7 @@ class Cell:
 
     def told(self, problem: Exception) -> BaseException:
         """Return what the caller of a turn may have of what it raised; nobody uses a poisoned object then."""
-        error = rebuilt(problem, self.trustee)
+        error = left(problem, self.trustee)
         if self.poisons and type(problem) is not Poisoned:
             self.poison(described(error))
         return error

@@ -15,6 +15,7 @@ from captp.model.captures import check_captures
 from captp.model.current import CURRENT_VAT, not_in_access
 from captp.model.faults import rebuilt
 from captp.model.fresh import fresh
+from captp.model.interrupts import emptied
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
@@ -163,9 +164,9 @@ class LoopTrust(Trust[T]):
                     vat.turns.check_sends(mark)
             except Exception as problem:
                 error = cell.fail(problem, mark)
-            except BaseException:
+            except BaseException as problem:
                 cell.undo(mark)
-                raise
+                error = emptied(problem)
             else:
                 trustee.in_turn = None
                 if trustee.journal:
@@ -311,9 +312,9 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
             vat.turns.check_sends(mark)
     except Exception as problem:
         error = cell.fail(problem, mark)
-    except BaseException:
+    except BaseException as problem:
         cell.undo(mark)
-        raise
+        error = emptied(problem)
     else:
         trustee.in_turn = None
         if trustee.journal:

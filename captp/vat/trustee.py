@@ -99,6 +99,10 @@ class Trustee:
         """Have the state of an object read: here all have theirs."""
         raise self._never(cold)
 
+    def postpones(self, problem: BaseException) -> bool:  # noqa: ARG002
+        """Return whether an exception is on its way to have the turn run again: here none is."""
+        return False
+
     def _never(self, cold: Object) -> InvariantBroken:
         return InvariantBroken(f"a {type(cold).__name__} is cold in a vat that stores nothing")
 

@@ -14,6 +14,7 @@ from captp.model.idents import Oid
 from captp.model.object import Object
 from captp.model.promise import Message
 from captp.vat.arrivals import Arrival, put_back
+from captp.vat.cold import Cold
 from captp.vat.heap import Heap
 from captp.vat.trustee import Trustee, restore
 
@@ -69,6 +70,10 @@ class DurableTrustee(Trustee):
         self._postponed.setdefault(cold._entry.oid, []).append(obj)
         self._warm.setdefault(obj._entry.oid, []).append(cold)
         self.warm(cold)
+
+    def postpones(self, problem: BaseException) -> bool:
+        """Return whether an exception is on its way to have the turn run again."""
+        return type(problem) is Cold
 
     def warm(self, cold: Object) -> None:
         """Have the state of an object read."""
