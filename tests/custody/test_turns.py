@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import Any, ClassVar
 
 import pytest
@@ -161,3 +162,18 @@ async def test_what_was_merged_stays_merged_where_the_turn_fails() -> None:
 
         assert await captp.E(merger).look() == (0, ())
     assert isinstance(in_thread(lambda: data.unwrap(Access.current())), captp.BrandMismatch)
+
+
+async def test_a_thread_that_a_turn_starts_is_not_in_its_capsule() -> None:
+    class Starter(captp.Object):
+        @captp.method
+        def start(self) -> tuple[str, str]:
+            context = contextvars.copy_context()
+            there = in_thread(lambda: context.run(lambda: repr(Access.current())))
+            return repr(Access.current()), there
+
+    async with captp.open_vat() as vat:
+        here, there = await captp.E(vat.export(Starter())).start()
+
+    assert here.startswith("<Access to turns#")
+    assert there.startswith("<Access to thread#")
