@@ -24,6 +24,15 @@ _READS: Final[dict[type, str]] = {
 }
 
 
+class _Unannounced:
+    """Keeps a class's ``__init_subclass__`` from its twin, which no program has defined."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        pass
+
+
 def guarded(cls: type[Object]) -> type[Object]:
     """Return the twin of a class, made when it is first asked for; of a twin, the twin itself."""
     if "_captp_plain" in cls.__dict__:
@@ -38,7 +47,7 @@ def guarded(cls: type[Object]) -> type[Object]:
         }
         names.update((name, _field(cls, name)) for name in cls._captp_fields)
         # Not the metaclass's own way of making classes: nothing of a twin is the user's.
-        twin = type.__new__(type(cls), cls.__name__, (cls,), names)
+        twin = type.__new__(type(cls), cls.__name__, (_Unannounced, cls), names)
         cls._captp_twin = twin  # type: ignore[attr-defined]
     return twin
 

@@ -272,3 +272,21 @@ def test_threads_that_open_one_capsule_by_turns_lose_nothing() -> None:
         thread.join()
 
     assert keys[0].access(lambda access: data.unwrap(access).total)[0] == 400
+
+
+def test_a_class_is_not_told_of_its_twin() -> None:
+    told: list[str] = []
+
+    class Plugin(captp.Object):
+        n: int = 0
+
+        def __init_subclass__(cls, *, label: str) -> None:
+            told.append(label)
+
+    class Counter(Plugin, label="counter"):
+        pass
+
+    data, key = holding(Counter(n=3))
+
+    assert key.access(lambda access: data.unwrap(access).n)[0] == 3
+    assert told == ["counter"]
