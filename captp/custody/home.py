@@ -21,7 +21,7 @@ from captp.custody.faults import FaultLog
 from captp.custody.guarded import contained, guard, guarded, unguard
 from captp.custody.opening import Opening, turning_vat
 from captp.errors import Contended, Frozen, InvariantBroken, NotInTurn
-from captp.model.current import OPENING
+from captp.model.current import OPENING, opening_here
 from captp.model.object import UNOWNED, Object, edges
 
 __all__ = [
@@ -160,7 +160,7 @@ class CapsuleHome:
             root.trustee.adopt(obj)
             root.trustee.first_write(obj)
             return
-        opening: Opening | None = OPENING.get()
+        opening: Opening | None = opening_here()
         if opening is not None and opening.is_shared:
             raise Contended(
                 f"a {type(obj).__name__} is in capsule {root}, which a shared password only reads;"
@@ -262,8 +262,8 @@ def in_capsule(obj: Object, root: CapsuleHome) -> bool:
 
 def current_home() -> CapsuleHome:
     """Return the capsule that runs now: an access's, that of the vat whose turn it is, or the thread's."""
-    opening: Opening | None = OPENING.get()
-    if opening is not None and opening.is_here:
+    opening: Opening | None = opening_here()
+    if opening is not None:
         root: CapsuleHome = opening.home.root()
         return root
     vat = turning_vat()

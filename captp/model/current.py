@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from captp.errors import Contended
 
-__all__ = ["CURRENT_VAT", "OPENING", "not_in_access"]
+__all__ = ["CURRENT_VAT", "OPENING", "not_in_access", "opening_here"]
 
 #: Set around each drain, never per message.
 CURRENT_VAT: Final[ContextVar[Any]] = ContextVar("captp_current_vat")
@@ -15,7 +15,17 @@ CURRENT_VAT: Final[ContextVar[Any]] = ContextVar("captp_current_vat")
 OPENING: Final[ContextVar[Any]] = ContextVar("captp_opening", default=None)
 
 
+def opening_here() -> Any:
+    """Return the innermost access under way; None if there is none.
+
+    A context that was copied within an access, as for each task that is started there, still has it when it
+    has ended.
+    """
+    opening = OPENING.get()
+    return opening if opening is not None and opening.is_here else None
+
+
 def not_in_access(what: str) -> None:
     """Raise Contended where an access to a capsule is under way: a turn runs within its vat's own."""
-    if OPENING.get() is not None:
+    if opening_here() is not None:
         raise Contended(f"this runs in an access to a capsule: {what} after it")

@@ -6,9 +6,10 @@ import contextvars
 from typing import Any, ClassVar
 
 import pytest
+import trio
 
 import captp
-from captp import Access
+from captp import Access, Capsule, Data
 from tests.custody.boxes import Account, Stock, holding
 from tests.custody.test_passwords import in_thread
 
@@ -177,3 +178,36 @@ async def test_a_thread_that_a_turn_starts_is_not_in_its_capsule() -> None:
 
     assert here.startswith("<Access to turns#")
     assert there.startswith("<Access to thread#")
+
+
+async def test_a_task_that_is_started_within_an_access_runs_turns_when_it_has_ended() -> None:
+    class Counter(captp.Object):
+        total: int = 0
+
+        @captp.method
+        def add(self) -> int:
+            self.total += 1
+            return self.total
+
+    _, key = holding()
+    totals: list[int] = []
+
+    async with captp.open_vat() as vat, trio.open_nursery() as nursery:
+
+        async def in_task() -> None:
+            totals.append(vat.export(Counter()).add.now())  # type: ignore[attr-defined]
+
+        key.access(lambda _: nursery.start_soon(in_task))
+
+    assert totals == [1]
+
+
+def test_what_is_the_thread_s_own_changes_in_a_context_copied_from_readers() -> None:
+    _, key = holding()
+    own = Data.wrap(Access.current(), Account())
+    contexts: list[contextvars.Context] = []
+
+    with key.password() as password:
+        Capsule.access_shared(password.shared(), lambda _: contexts.append(contextvars.copy_context()))
+
+    assert contexts[0].run(lambda: own.unwrap(Access.current()).add(1)) == 1
