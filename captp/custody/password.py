@@ -85,9 +85,18 @@ class Password(_Lent[K_co]):
         return home
 
     def shared(self) -> SharedPassword[K_co]:
-        """Give this password up for one that only reads, which others may use too; it is one and the same."""
+        """Give this password up for one that only reads, which others may use too; it is one and the same.
+
+        Raises Contended within an access that writes.
+        """
         if self._shared is None:
-            self._shared = SharedPassword(self._opens())
+            home = self._opens()
+            if home.is_written:
+                raise Contended(
+                    f"an access with this password writes in capsule {home}: give the password up for shared"
+                    " ones after it"
+                )
+            self._shared = SharedPassword(home)
         return self._shared
 
     def _die(self) -> None:

@@ -177,3 +177,17 @@ def test_passwords_may_nest() -> None:
         assert one.extract(outer, lambda account: account.add(1)) == 1
         assert other.extract(inner, lambda account: account.add(2)) == 2
         assert one.extract(outer, lambda account: account.add(1)) == 2
+
+
+def test_a_password_is_not_given_up_within_an_access_that_writes() -> None:
+    data, key = holding()
+
+    with key.password() as password:
+
+        def give_up(account: Account) -> int:
+            with pytest.raises(captp.Contended, match="give the password up for shared ones after it"):
+                password.shared()
+            return account.add(1)
+
+        assert data.extract(password, give_up) == 1
+        assert data.extract(password.shared(), lambda account: account.total) == 1
