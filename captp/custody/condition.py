@@ -46,7 +46,7 @@ class Condition(Generic[K]):
         line = self._line
         if guard._line is not line:
             raise UsageError(f"this guard is of {guard._line}, and the condition of {line}")
-        line.look(guard)
+        line.look_idle(guard)
         skip_gone(self._waiting)
         if not has_room(self._waiting, self._limit):
             raise Overloaded(f"{self._limit} wait for this condition already; try again later")

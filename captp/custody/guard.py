@@ -38,11 +38,11 @@ class Guard(Generic[K_co]):
         return self._line.access(self, function, args, kwargs)  # type: ignore[no-any-return]
 
     def release(self) -> None:
-        """Give the lock back; raises Contended if that is done."""
+        """Give the lock back; raises Contended if that is done, and within an access that writes."""
         self._line.release(self)
 
     def __enter__(self) -> Guard[K_co]:
-        self._line.look(self)
+        self._line.look_idle(self)
         return self
 
     def __exit__(self, _kind: Any, problem: BaseException | None, _trace: Any) -> None:

@@ -106,14 +106,14 @@ class Line:
 
     def release(self, guard: Guard[Any]) -> None:
         """Take a guard back."""
-        self.look(guard)
+        self.look_idle(guard)
         self._end(guard._ticket)
         self.undo_with(self._hold_again, guard)
         self.let_in()
 
     def leave(self, guard: Guard[Any], *, failed: bool) -> None:
         """Take a guard back at the end of its block, whatever becomes of the turn around that."""
-        ticket = self.look(guard)
+        ticket = self.look_idle(guard)
         if failed and not ticket.is_shared:
             self._poison(ticket)
         self._end(ticket)
@@ -194,6 +194,16 @@ class Line:
         if guard._ticket.stage is not Stage.HELD:
             raise Contended(f"this guard was given back: ask the {self._what} for another")
         return guard._ticket
+
+    def look_idle(self, guard: Guard[Any]) -> Ticket:
+        """Return the ticket of a guard that may be given back, or raise Contended."""
+        ticket = self.look(guard)
+        if self.home.is_written:
+            raise Contended(
+                f"an access with this guard writes in capsule {self.home}: give the {self._what} back after"
+                " it"
+            )
+        return ticket
 
     def be_here(self) -> None:
         """Raise Contended where the lock is not to be used."""

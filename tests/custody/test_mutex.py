@@ -310,3 +310,31 @@ def test_locks_and_guards_are_not_copied() -> None:
     for thing in (box.mutex, outcome(box.mutex.lock())):
         with pytest.raises(TypeError, match="copied"):
             copy.copy(thing)
+
+
+def _enter(guard: captp.Guard[Any], _: Any) -> None:
+    with guard:
+        raise AssertionError("it was entered")
+
+
+@pytest.mark.parametrize(
+    "give_back",
+    [lambda guard, _: guard.release(), _enter, lambda guard, condition: condition.wait(guard)],
+    ids=["release", "with", "wait"],
+)
+async def test_a_guard_is_not_given_back_within_an_access_that_writes(give_back: Any) -> None:
+    async with captp.open_vat() as vat:
+        box = Box(vat)
+        condition = captp.Condition(box.mutex)
+        guard = await box.mutex.lock()
+
+        def within(access: captp.Access[Any]) -> int:
+            with pytest.raises(captp.Contended, match="give the Mutex back after it"):
+                give_back(guard, condition)
+            with pytest.raises(captp.Contended, match="1 hold this Mutex and 0 wait"):
+                box.mutex.destroy()
+            return box.add(access, 1)
+
+        assert guard.access(within) == 1
+        guard.release()
+        assert box.mutex.destroy().access(box.add, 1)[0] == 2

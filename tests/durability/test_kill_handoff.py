@@ -29,9 +29,7 @@ def test_whoever_is_killed_each_introduction_works_or_breaks_with_a_clear_error(
     assert status == 0
 
 
-@pytest.mark.parametrize(
-    ("plant", "finding"), [("swapped", ", and not answered "), ("silent", "r waits: ")]
-)
+@pytest.mark.parametrize(("plant", "finding"), [("swapped", ", and not answered "), ("silent", "r waits: ")])
 def test_a_fault_that_was_planted_is_found(plant: str, finding: str) -> None:
     status, said = kill("--kills", "10", "--plant", plant)
 
