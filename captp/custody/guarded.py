@@ -6,7 +6,7 @@ field and every container asks the object's home already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from typing import Any, Final
 
 from captp.model.containers import List, Map, Set, Tracked
@@ -18,7 +18,7 @@ _READ_BY_ALL: Final = "__contains__ __eq__ __ge__ __gt__ __iter__ __le__ __len__
 #: What reads each kind of container, besides what asks already as it writes.
 _READS: Final[dict[type, str]] = {
     List: "__add__ __getitem__ __mul__ __reversed__ __rmul__ count index",
-    Map: "__getitem__ __or__ __reversed__ __ror__ get items keys values",
+    Map: "__getitem__ __or__ __reversed__ __ror__ get",
     Set: "__and__ __or__ __rand__ __ror__ __rsub__ __rxor__ __sub__ __xor__ difference intersection"
     " isdisjoint issubset issuperset symmetric_difference union",
 }
@@ -107,19 +107,71 @@ def _field(cls: type[Object], name: str) -> property:
     return property(get, field.fset)
 
 
+def _ask(container: Any) -> Any:
+    owner = container._owner()
+    if owner is not None:
+        owner._home.look(owner)
+    return container
+
+
 def _read(read: Callable[..., Any]) -> Callable[..., Any]:
     def asked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        owner = self._owner()
-        if owner is not None:
-            owner._home.look(owner)
-        return read(self, *args, **kwargs)
+        return read(_ask(self), *args, **kwargs)
 
     return asked
+
+
+class _View:
+    """Reads a map by what asks; a dict's own views would read it wherever they are carried."""
+
+    __slots__ = ()
+
+    _mapping: Any
+    #: Makes a dict's own view.
+    _own: Any
+
+    def __contains__(self, item: object) -> bool:
+        return item in type(self)._own(_ask(self._mapping))
+
+    def __iter__(self) -> Iterator[Any]:
+        return type(self)._own(_ask(self._mapping)).__iter__()  # type: ignore[no-any-return]
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(type(self)._own(_ask(self._mapping)))  # type: ignore[no-any-return]
+
+
+class _Keys(_View, KeysView[Any]):
+    __slots__ = ()
+    _own = dict.keys
+
+
+class _Values(_View, ValuesView[Any]):
+    __slots__ = ()
+    _own = dict.values
+
+
+class _Items(_View, ItemsView[Any, Any]):
+    __slots__ = ()
+    _own = dict.items
+
+
+#: What each kind has that is more than to ask first.
+_OWN: Final[dict[type, dict[str, Any]]] = {
+    # A plain list on the left would read it without asking.
+    List: {"__radd__": lambda self, other: [*other, *self] if isinstance(other, list) else NotImplemented},
+    Map: {
+        "keys": lambda self: _Keys(_ask(self)),
+        "values": lambda self: _Values(_ask(self)),
+        "items": lambda self: _Items(_ask(self)),
+    },
+    Set: {},
+}
 
 
 def _container_twin(kind: type) -> type:
     names = f"{_READ_BY_ALL} {_READS[kind]}".split()
     made: dict[str, Any] = {name: _read(getattr(kind, name)) for name in names if hasattr(kind, name)}
+    made |= _OWN[kind]
     made |= {"__slots__": (), "__module__": kind.__module__, "__hash__": None, "_captp_plain": kind}
     return type(kind.__name__, (kind,), made)
 

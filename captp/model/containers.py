@@ -92,7 +92,7 @@ class List(Tracked, list[T], Generic[T]):
         return list.pop(self, at)
 
     def remove(self, item: T) -> None:
-        del self[list.index(self, item)]
+        del self[self.index(item)]
 
     def __setitem__(self, index: Any, item: Any) -> None:
         if type(index) is slice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import operator
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,8 @@ async def test_cross_touch_raises(touch: Callable[[Account], Any], where: str) -
         lambda items: items == [1],
         lambda items: 1 in items,
         lambda items: items * 2,
+        lambda items: operator.add([], items),
+        lambda items: items.remove(2),
         lambda items: items.append(1),
         lambda items: items.sort(),
         lambda items: items.clear(),
@@ -290,3 +293,26 @@ def test_a_class_is_not_told_of_its_twin() -> None:
 
     assert key.access(lambda access: data.unwrap(access).n)[0] == 3
     assert told == ["counter"]
+
+
+@pytest.mark.parametrize("kind", ["keys", "values", "items"])
+@pytest.mark.parametrize("touch", [list, len, repr, reversed, lambda view: "a" in view])
+def test_a_view_that_was_carried_out_is_not_touched(kind: str, touch: Callable[[Any], Any]) -> None:
+    class Prices(captp.Object):
+        by_name: captp.Map[str, int]
+
+    data, key = holding(Prices(by_name={"a": 1, "b": 2}))
+    carried: list[Any] = []
+
+    def carry(access: Access[Stock]) -> tuple[list[Any], list[Any], int]:
+        carried.append(getattr(data.unwrap(access).by_name, kind)())
+        return list(carried[0]), list(reversed(carried[0])), len(carried[0])
+
+    (there, backwards, length), key = key.access(carry)
+    plain = getattr({"a": 1, "b": 2}, kind)()
+    assert (there, backwards, length) == (tuple(plain), tuple(reversed(plain)), 2)
+
+    with pytest.raises(captp.Contended):
+        touch(carried[0])
+    key.freeze()
+    assert list(carried[0]) == list(plain)
