@@ -4,8 +4,8 @@ idle --lend--> lent --give back--> idle          a password, or shared ones, are
 idle | lent --freeze--> frozen                   for good: everybody reads, nobody writes
 idle --merge--> merged                           for good: another capsule stands for it
 An access opens and closes while it is idle or lent; it is not a state of the capsule but an ``Opening``
-on the strand that runs it, so that two strands never see one another's. At most one opening that writes
-is under way, as there is one key and one password; ``readers`` counts those that only read.
+on the strand that runs it, so that two strands never see one another's. ``writers`` are of one strand, as
+there is one key and one password, but for the initial capsule, which every thread may enter.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CapsuleHome:
 
     __slots__ = (
         "__weakref__", "_parent", "brand", "faults", "is_strict", "number", "readers", "state", "trustee",
-        "writer",
+        "writers",
     )  # fmt: skip
 
     #: No write is let pass unasked: an access may have ended since the last.
@@ -71,8 +71,8 @@ class CapsuleHome:
         self.state = HomeState.IDLE
         #: Those who read now, by way of shared passwords or as it is frozen.
         self.readers: list[Opening] = []
-        #: The access that writes, while one is under way.
-        self.writer: Opening | None = None
+        #: The accesses that write, each within the one before.
+        self.writers: list[Opening] = []
         #: Whose turns run in it, when it is the capsule of a vat.
         self.trustee = trustee
         self.faults = FaultLog(keeps_live=keeps_live)
@@ -110,27 +110,22 @@ class CapsuleHome:
     @property
     def is_written(self) -> bool:
         """Whether an access that writes is under way."""
-        return self.writer is not None and self.writer.is_open
+        return bool(self.writers)
 
     @contextmanager
     def opened(self, *, is_shared: bool) -> Iterator[Opening]:
         """Run the block within this capsule."""
         opening = Opening(self, is_shared=is_shared)
-        outer, token = self.writer, OPENING.set(opening)
+        token = OPENING.set(opening)
         vat = turning_vat()
         was_away = vat is not None and vat.trustee.leave_turn()
-        if is_shared:
-            self.readers.append(opening)
-        else:
-            self.writer = opening
+        others = self.readers if is_shared else self.writers
+        others.append(opening)
         try:
             yield opening
         finally:
             opening.is_open = False
-            if is_shared:
-                self.readers.remove(opening)
-            else:
-                self.writer = outer
+            others.remove(opening)
             OPENING.reset(token)
             if vat is not None:
                 vat.trustee.is_away = was_away
@@ -212,16 +207,18 @@ class CapsuleHome:
         """Raise InvariantBroken unless what is under way fits the state."""
         if (self._parent is None) == (self.state is HomeState.MERGED):
             raise InvariantBroken(f"capsule {self} is {self.state.name}, merged into {self._parent}")
-        if self.state is HomeState.MERGED and (self.readers or self.writer):
+        if self.state is HomeState.MERGED and (self.readers or self.writers):
             raise InvariantBroken(f"capsule {self} is merged, and an access to it is under way")
-        if not all(reader.is_open and reader.is_shared for reader in self.readers):
-            raise InvariantBroken(f"capsule {self} counts a reader that has ended")
-        if self.writer is not None and (not self.writer.is_open or self.state is HomeState.FROZEN):
-            raise InvariantBroken(f"capsule {self} is {self.state.name}, and counts a writer")
+        if not all(one.is_open for one in (*self.readers, *self.writers)):
+            raise InvariantBroken(f"capsule {self} counts an access that has ended")
+        if self.writers and self.state is HomeState.FROZEN:
+            raise InvariantBroken(f"capsule {self} is frozen, and counts a writer")
+        if len({one.thread for one in self.writers}) > 1 and self is not INITIAL:
+            raise InvariantBroken(f"two strands write in capsule {self}")
 
     def dump(self) -> str:
         """Return one line: the capsule, its state, what is under way and the exceptions it keeps."""
-        now = f"{len(self.readers)} readers, {int(self.is_written)} writers, {len(self.faults)} faults"
+        now = f"{len(self.readers)} readers, {len(self.writers)} writers, {len(self.faults)} faults"
         return f"{self} {self.state.name.lower()}: {now}"
 
     def contended(self, what: str) -> Contended:

@@ -13,6 +13,7 @@ import trio
 
 import captp
 from captp import Access, Data
+from captp.custody.home import INITIAL
 from tests.custody.boxes import Account, Stock, holding
 from tests.custody.test_passwords import in_thread
 
@@ -316,3 +317,30 @@ def test_a_view_that_was_carried_out_is_not_touched(kind: str, touch: Callable[[
         touch(carried[0])
     key.freeze()
     assert list(carried[0]) == list(plain)
+
+
+def test_threads_may_be_in_the_initial_capsule_at_once_and_end_in_any_order() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def first(_: Any) -> bool:
+        inside.set()
+        return go_on.wait(10)
+
+    thread = threading.Thread(target=lambda: Access.access_initial_domain(first))
+    thread.start()
+    assert inside.wait(10)
+
+    def second(_: Any) -> str:
+        both = INITIAL.dump()
+        go_on.set()
+        thread.join()
+        return f"{both}; {INITIAL.dump()}"
+
+    texts = Access.access_initial_domain(second).split("; ")
+
+    INITIAL.check()
+    assert [text.split(", ")[1] for text in (*texts, INITIAL.dump())] == [
+        "2 writers",
+        "1 writers",
+        "0 writers",
+    ]
