@@ -82,14 +82,16 @@ class Access(Generic[K_co]):
 
         Of turns in a vat or a thread it is a report, which holds nothing alive.
 
-        The newest 64 are kept. Raises BrandMismatch for one of another capsule, and UsageError for one
-        that is not kept any more.
+        One of a capsule that was merged into this one is opened, too. The newest 64 are kept. Raises
+        BrandMismatch for one of another capsule, and UsageError for one that is not kept any more.
         """
         home = inside(self)
-        if problem.brand != repr(home):
-            raise BrandMismatch(f"this exception is of capsule {problem.brand}, and this access of {home}")
-        found = home.faults.find(problem.id)
+        found = home.faults.find(problem.brand, problem.id)
         if found is None:
+            if problem.brand != repr(home):
+                raise BrandMismatch(
+                    f"this exception is of capsule {problem.brand}, and this access of {home}"
+                )
             raise UsageError(f"exception {problem.id} of capsule {home} is not kept any more")
         return found
 

@@ -41,7 +41,7 @@ class FaultReport:
 
 
 class FaultLog:
-    """The exceptions that left a capsule as ``Encapsulated``, by their number.
+    """The exceptions that left a capsule as ``Encapsulated``, by its brand and their number.
 
     An exception holds whatever it was made with. That is the capsule's own business where users made it;
     the objects of vats and of threads go when nobody needs them, so there only a report is kept.
@@ -51,25 +51,36 @@ class FaultLog:
 
     def __init__(self, *, keeps_live: bool) -> None:
         self._keeps_live = keeps_live
-        self._kept: OrderedDict[int, BaseException | FaultReport] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], BaseException | FaultReport] = OrderedDict()
         self._last = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, problem: BaseException) -> int:
+    def keep(self, brand: str, problem: BaseException) -> int:
         """Keep an exception, or a report of it, and let go of the oldest; return its number."""
         if self._keeps_live:
             _drop_frames(problem)
         self._last += 1
-        self._kept[self._last] = problem if self._keeps_live else report_of(problem)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._add((brand, self._last), problem)
         return self._last
 
-    def find(self, number: int) -> BaseException | FaultReport | None:
-        """Return what is still kept under a number."""
-        return self._kept.get(number)
+    def find(self, brand: str, number: int) -> BaseException | FaultReport | None:
+        """Return what is still kept of a capsule under a number."""
+        return self._kept.get((brand, number))
+
+    def take_in(self, other: FaultLog) -> None:
+        """Keep what a log kept whose capsule was merged into this one's, as if it was raised now."""
+        for name, problem in other._kept.items():
+            self._add(name, problem)
+        other._kept.clear()
+
+    def _add(self, name: tuple[str, int], problem: BaseException | FaultReport) -> None:
+        if not self._keeps_live and not isinstance(problem, FaultReport):
+            problem = report_of(problem)
+        self._kept[name] = problem
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
 
 
 def report_of(problem: BaseException) -> FaultReport:

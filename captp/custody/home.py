@@ -94,7 +94,7 @@ class CapsuleHome:
     def keep(self, problem: BaseException) -> tuple[str, int]:
         """Keep an exception for accesses of this capsule; return its brand and the number."""
         root = self.root()
-        return repr(root), root.faults.keep(problem)
+        return repr(root), root.faults.keep(repr(root), problem)
 
     def merge_into(self, other: CapsuleHome) -> None:
         """Have ``other`` stand for this capsule, for good."""
@@ -102,6 +102,7 @@ class CapsuleHome:
         assert other._parent is None, "only what stands for itself takes in others"
         self.state = HomeState.MERGED
         self._parent = other
+        other.faults.take_in(self.faults)
 
     def freeze(self) -> None:
         """Let everybody read and nobody write, for good."""

@@ -17,6 +17,7 @@ import captp
 from captp.custody.faults import KEPT, MOST_CHARS, FaultLog, FaultReport, report_of
 from captp.errors import RemoteProtocolError
 from captp.run.threads import open_thread_trustee
+from tests.custody.test_passwords import in_thread
 from tests.support import Solo
 from tests.unit.model.test_faults import SECRET, OverDrawn
 
@@ -205,8 +206,8 @@ async def went(gone: weakref.ref[Any]) -> None:
 def test_a_log_keeps_the_newest_and_a_report_is_short_and_masked() -> None:
     log = FaultLog(keeps_live=True)
     for number in range(KEPT + 1):
-        assert log.keep(ValueError(number)) == number + 1
-    assert (log.find(1), len(log)) == (None, KEPT)
+        assert log.keep("B#1", ValueError(number)) == number + 1
+    assert (log.find("B#1", 1), len(log)) == (None, KEPT)
 
     def deep(depth: int) -> None:
         if depth:
@@ -220,6 +221,46 @@ def test_a_log_keeps_the_newest_and_a_report_is_short_and_masked() -> None:
     assert len(report.traceback) <= MOST_CHARS
     assert "S" * 43 not in report.traceback + report.text
     assert report.class_name == "Private"
+
+
+def stays_inside(key: captp.Key[Any]) -> captp.Encapsulated:
+    """Have something raised in a capsule that stays there."""
+
+    def fail(_: Any) -> None:
+        raise Private("a secret")
+
+    with pytest.raises(captp.Encapsulated) as raised:
+        key.access(fail)
+    return raised.value
+
+
+def test_what_stayed_inside_is_opened_after_the_capsule_was_merged() -> None:
+    one, other = captp.Capsule.create(), captp.Capsule.create()
+    first, second = stays_inside(one), stays_inside(other)
+
+    def opened(access: captp.Access[Any]) -> list[str]:
+        one.destroy()
+        return [repr(access.open(problem)) for problem in (first, second)]
+
+    texts, other = other.access(opened)
+    assert texts == ("Private('a secret')", "Private('a secret')")
+    report: Any = in_thread(lambda: other.destroy().open(first))
+    assert isinstance(report, FaultReport)
+    assert report.text == "a secret"
+
+
+def test_what_stayed_inside_is_opened_by_its_own_capsule_s_access_and_as_long_as_it_is_kept() -> None:
+    key = captp.Capsule.create()
+    problem = stays_inside(key)
+
+    with pytest.raises(captp.BrandMismatch, match=rf"of capsule {problem.brand}, and this access of"):
+        captp.Access.current().open(problem)
+    for _ in range(KEPT):
+        stays_inside(key)
+    with pytest.raises(
+        captp.UsageError, match=rf"exception 1 of capsule {problem.brand} is not kept any more"
+    ):
+        key.access(lambda access: access.open(problem))
 
 
 def test_a_program_without_capsules_loads_none_however_its_turns_fail() -> None:
