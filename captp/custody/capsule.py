@@ -9,7 +9,7 @@ from captp.custody.access import Access, Brand, run_inside
 from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome
 from captp.custody.key import Key
-from captp.custody.password import Password, SharedPassword, opened_by
+from captp.custody.password import Password, SharedPassword, opened_by, reading
 from captp.errors import UsageError
 from captp.model.containers import Tracked
 from captp.model.object import Object
@@ -78,7 +78,7 @@ class Capsule:
     ) -> R:
         """Run a function within the capsule as ``access`` does, only to read; many may, on any thread."""
         return run_inside(  # type: ignore[no-any-return]
-            _home(password, SharedPassword), function, args, kwargs, frozen, is_shared=True
+            _home(password, SharedPassword), reading(password, function), args, kwargs, frozen, is_shared=True
         )
 
     @staticmethod
@@ -91,7 +91,12 @@ class Capsule:
     ) -> R:
         """Run a function as ``access_local`` does, only to read."""
         return run_inside(  # type: ignore[no-any-return]
-            _home(password, SharedPassword), function, args, kwargs, _local_result, is_shared=True
+            _home(password, SharedPassword),
+            reading(password, function),
+            args,
+            kwargs,
+            _local_result,
+            is_shared=True,
         )
 
 

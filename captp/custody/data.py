@@ -12,7 +12,7 @@ from typing import Any, Generic, NoReturn, TypeVar, cast, final
 from captp.custody.access import Access, Brand, inside, run_inside
 from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState, in_capsule
-from captp.custody.password import Password, SharedPassword, opened_by
+from captp.custody.password import Password, SharedPassword, opened_by, reading
 from captp.errors import BrandMismatch, Contended, Frozen, Unpassable, UsageError
 from captp.model.boxed import Boxed
 from captp.model.captures import check_captures
@@ -203,8 +203,10 @@ class Data(Boxed, Generic[T, K]):
             return function(self.unwrap(access))
 
         home = self._checked(opened_by(password))
+        is_shared = type(password) is SharedPassword
+        run = reading(password, on_value) if is_shared else on_value
         try:
-            return run_inside(home, on_value, (), {}, leave, is_shared=type(password) is SharedPassword)
+            return run_inside(home, run, (), {}, leave, is_shared=is_shared)
         finally:
             # This frame is in the traceback of what is raised.
             del home

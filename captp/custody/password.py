@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Final, Generic, NoReturn, TypeVar, final
 
@@ -11,7 +12,7 @@ from captp.custody.home import CapsuleHome
 from captp.custody.opening import turning_object
 from captp.errors import Contended
 
-__all__ = ["Password", "SharedPassword", "kill", "opened_by"]
+__all__ = ["Password", "SharedPassword", "kill", "opened_by", "reading"]
 
 K_co = TypeVar("K_co", bound=Brand, covariant=True)
 
@@ -123,6 +124,20 @@ class Password(_Lent[K_co]):
 def opened_by(password: Password[Any] | SharedPassword[Any]) -> CapsuleHome:
     """Return the capsule that a password opens here and now; raises Contended if it opens none."""
     return password._opens().root()
+
+
+def reading(password: SharedPassword[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that runs another unless the password has died meanwhile.
+
+    It is counted as a reader when it looks, so that the block, which ends on another thread, either kills the
+    password before that or finds the reader.
+    """
+
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        password._opens()
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def kill(password: Password[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -191,3 +192,56 @@ def test_a_password_is_not_given_up_within_an_access_that_writes() -> None:
 
         assert data.extract(password, give_up) == 1
         assert data.extract(password.shared(), lambda account: account.total) == 1
+
+
+def read_while_the_block_ends(lines: int) -> tuple[list[str], bool]:
+    """Have a block end after a reader has run so many lines; return what happened, and if it was in between."""
+    data, key = holding()
+    paused, go_on, happened = threading.Event(), threading.Event(), list[str]()
+    left = iter(range(lines, -1, -1))
+
+    def trace(_frame: Any, event: str, _arg: Any) -> Any:
+        if event == "line" and next(left, -1) == 0:
+            happened.append("pause")
+            paused.set()
+            assert go_on.wait(10)
+        return trace
+
+    def read() -> None:
+        sys.settrace(trace)
+        try:
+            data.iter(shared, lambda _: happened.append("read"))
+        finally:
+            sys.settrace(None)
+            paused.set()
+
+    lent = key.password()
+    shared = lent.__enter__().shared()
+    thread = threading.Thread(target=in_thread, args=[read])
+    thread.start()
+    assert paused.wait(10)
+    try:
+        lent.__exit__(None, None, None)
+        happened.append("end")
+    except captp.Contended:
+        happened.append("refuse to end")
+    go_on.set()
+    thread.join()
+    return happened, "pause" in happened
+
+
+def test_nobody_begins_to_read_when_the_block_has_ended_well() -> None:
+    seen: set[tuple[str, ...]] = set()
+    lines, is_between = 0, True
+    while is_between:
+        happened, is_between = read_while_the_block_ends(lines)
+        seen.add(tuple(one for one in happened if one != "pause"))
+        lines += 1
+
+    assert seen == {
+        ("end",),
+        ("read", "end"),
+        ("refuse to end", "read"),
+        ("read", "refuse to end"),
+        ("refuse to end",),
+    }
