@@ -52,8 +52,8 @@ class CapsuleHome:
     """The home of the Objects in one capsule; asked by each of them before it is touched."""
 
     __slots__ = (
-        "__weakref__", "_parent", "brand", "faults", "is_strict", "number", "readers", "state", "trustee",
-        "writers",
+        "__weakref__", "_idle", "_parent", "brand", "faults", "is_strict", "number", "readers", "state",
+        "trustee", "writers",
     )  # fmt: skip
 
     #: No write is let pass unasked: an access may have ended since the last.
@@ -69,6 +69,8 @@ class CapsuleHome:
         self.number = next(_NUMBERS)
         self.is_strict = is_strict
         self.state = HomeState.IDLE
+        #: Empty unless it is idle: two threads may use one key at once, and one pop is one step to both.
+        self._idle = [True]
         #: Those who read now, by way of shared passwords or as it is frozen.
         self.readers: list[Opening] = []
         #: The accesses that write, each within the one before.
@@ -96,17 +98,47 @@ class CapsuleHome:
         root = self.root()
         return repr(root), root.faults.keep(repr(root), problem)
 
+    def _leave_idle(self, state: HomeState) -> bool:
+        """Change the state from idle, unless another thread does; return whether it was done here."""
+        try:
+            self._idle.pop()
+        except IndexError:
+            return False
+        self.state = state
+        return True
+
+    def _be_idle(self) -> None:
+        self.state = HomeState.IDLE
+        self._idle.append(True)
+
+    def lend(self) -> bool:
+        """Note that a password is out; return whether one may be."""
+        return self._leave_idle(HomeState.LENT) or self.state is HomeState.LENT
+
+    def take_back(self) -> None:
+        """Note that no password is out any more."""
+        if self.state is HomeState.LENT:
+            self._be_idle()
+
     def merge_into(self, other: CapsuleHome) -> None:
-        """Have ``other`` stand for this capsule, for good."""
-        assert self.state is HomeState.IDLE, self.state
+        """Have ``other`` stand for this capsule, for good; raises Frozen for a frozen one."""
         assert other._parent is None, "only what stands for itself takes in others"
-        self.state = HomeState.MERGED
+        if not self._leave_idle(HomeState.MERGED):
+            raise Frozen(f"capsule {self} is frozen, and everybody's: it cannot be merged into another")
         self._parent = other
         other.faults.take_in(self.faults)
 
     def freeze(self) -> None:
         """Let everybody read and nobody write, for good."""
+        self._idle.clear()
         self.state = HomeState.FROZEN
+
+    def freeze_unused(self) -> bool:
+        """Freeze it unless it is lent, written or merged; return whether it is frozen."""
+        # Before it is looked who writes: whoever begins to after that does not get to his first write.
+        if self._leave_idle(HomeState.FROZEN) and self.writers:
+            self._be_idle()
+        return self.state is HomeState.FROZEN
 
     @property
     def is_written(self) -> bool:

@@ -71,16 +71,14 @@ class Key(Generic[K_co]):
         Raises Frozen for a frozen capsule: ``access`` reads it, anywhere.
         """
         home = spend(self, "password()")
-        if home.state is HomeState.FROZEN:
+        if not home.lend():
             raise Frozen(f"capsule {home} is frozen, and has no passwords: key.access() reads it, anywhere")
-        home.state = HomeState.LENT
         password: Password[K_co] = Password(home)
         try:
             yield password
         finally:
             kill(password)
-            if home.state is HomeState.LENT:
-                home.state = HomeState.IDLE
+            home.take_back()
             self._held.append(home)
         if home.readers:
             raise Contended(
@@ -101,8 +99,6 @@ class Key(Generic[K_co]):
         Raises Frozen for a frozen capsule, as what everybody reads cannot get one owner.
         """
         home = spend(self, "destroy()")
-        if home.state is HomeState.FROZEN:
-            raise Frozen(f"capsule {home} is frozen, and everybody's: it cannot be merged into another")
         current = current_home()
         home.merge_into(current)
         return Access(current, None)
@@ -125,7 +121,7 @@ def spend(key: Key[Any], what: str) -> CapsuleHome:
     if home.state is HomeState.FROZEN:
         return home
     if home.state is HomeState.MERGED:
-        raise Moved(f"{_twice(key, what)}: it was merged into {home.root()}, which has a key of its own")
+        raise _merged(key, what)
     try:
         key._held.pop()
     except IndexError:
@@ -139,13 +135,20 @@ def spend(key: Key[Any], what: str) -> CapsuleHome:
 
 def _aliased(key: Key[Any], home: CapsuleHome, what: str) -> CapsuleHome:
     again = _twice(key, what)
-    if home.state is HomeState.LENT or home.is_written:
-        raise Contended(f"{again}, while what it opened is open: wait for that to end")
-    if home.is_strict:
+    is_used = home.state is HomeState.LENT or home.is_written
+    if home.is_strict and not is_used:
         raise Moved(f"{again}: use what the first use returned")
-    home.freeze()
+    if is_used or not home.freeze_unused():
+        if home.state is HomeState.MERGED:
+            raise _merged(key, what)
+        raise Contended(f"{again}, while what it opened is open: wait for that to end")
     warnings.warn(f"{again}: the capsule is frozen for good", AliasedKey, stacklevel=4)
     return home
+
+
+def _merged(key: Key[Any], what: str) -> Moved:
+    root = key._home.root()
+    return Moved(f"{_twice(key, what)}: it was merged into {root}, which has a key of its own")
 
 
 def _twice(key: Key[Any], what: str) -> str:

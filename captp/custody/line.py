@@ -311,8 +311,10 @@ class Line:
 
     def _mark(self) -> None:
         """Have the capsule say that it is lent, so that a use of the spent key does not freeze it now."""
-        if self.home.state is not HomeState.FROZEN:
-            self.home.state = HomeState.LENT if self.held else HomeState.IDLE
+        if self.held:
+            self.home.lend()
+        else:
+            self.home.take_back()
 
     def _unhold(self, guard: Guard[Any], promise: Kept[Any] | None) -> None:
         # It is given the guard so that this goes only now, when its ticket is not held any more.

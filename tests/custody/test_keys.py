@@ -13,6 +13,7 @@ import pytest
 import captp
 from captp import Access, Capsule, Data, Key
 from tests.custody.boxes import Account, Stock, holding
+from tests.custody.interleaved import outcome, waits_after
 
 
 def test_each_capsule_is_of_a_brand_of_its_own() -> None:
@@ -183,3 +184,47 @@ def test_an_async_function_is_no_access() -> None:
         key.access(waits)
     with key.password() as password, pytest.raises(captp.UsageError, match="await before or after it"):
         Capsule.access_local(password, waits)
+
+
+def by_password(key: Key[Any], data: Data[Account, Any]) -> None:
+    with key.password() as password:
+        data.iter(password, write_both)
+
+
+def by_access(key: Key[Any], data: Data[Account, Any]) -> None:
+    key.access(lambda access: write_both(data.unwrap(access)))
+
+
+def write_both(account: Account) -> None:
+    account.total = 1
+    account.log.append(1)
+
+
+@pytest.mark.filterwarnings("ignore::captp.AliasedKey")
+@pytest.mark.parametrize("first", [by_password, by_access, lambda key, _: key.destroy()])
+@pytest.mark.parametrize("second", [by_access, lambda key, _: key.freeze(), lambda key, _: key.destroy()])
+def test_a_key_that_two_threads_use_at_once_is_used_in_one_order_or_frozen(first: Any, second: Any) -> None:
+    lines, is_between = 0, True
+    while is_between:
+        data, key = holding()
+        ends: list[str] = []
+        was_frozen: list[bool] = []
+
+        def use(key: Key[Any] = key, data: Any = data, ends: list[str] = ends) -> None:
+            ends.append(outcome(lambda: first(key, data)))
+
+        def use_again(
+            key: Key[Any] = key, data: Any = data, ends: list[str] = ends, was: list[bool] = was_frozen
+        ) -> None:
+            ends.append(outcome(lambda: second(key, data)))
+            was.append(key.is_frozen)
+
+        is_between = waits_after(lines, use, use_again)
+
+        key._home.check()
+        assert set(ends) <= {"", "Contended", "Frozen", "Moved"}
+        assert [key.is_frozen] == was_frozen or key.is_frozen
+        if key.is_frozen:
+            account = data.project()
+            assert (account.total, list(account.log)) in [(0, []), (1, [1])]
+        lines += 1

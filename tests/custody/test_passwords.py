@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ import trio
 import captp
 from captp import Capsule, Password
 from tests.custody.boxes import Account, holding
+from tests.custody.interleaved import outcome, waits_after
 
 
 def in_thread(function: Callable[[], Any]) -> Any:
@@ -194,54 +194,22 @@ def test_a_password_is_not_given_up_within_an_access_that_writes() -> None:
         assert data.extract(password.shared(), lambda account: account.total) == 1
 
 
-def read_while_the_block_ends(lines: int) -> tuple[list[str], bool]:
-    """Have a block end after a reader has run so many lines; return what happened, and if it was in between."""
-    data, key = holding()
-    paused, go_on, happened = threading.Event(), threading.Event(), list[str]()
-    left = iter(range(lines, -1, -1))
-
-    def trace(_frame: Any, event: str, _arg: Any) -> Any:
-        if event == "line" and next(left, -1) == 0:
-            happened.append("pause")
-            paused.set()
-            assert go_on.wait(10)
-        return trace
-
-    def read() -> None:
-        sys.settrace(trace)
-        try:
-            data.iter(shared, lambda _: happened.append("read"))
-        finally:
-            sys.settrace(None)
-            paused.set()
-
-    lent = key.password()
-    shared = lent.__enter__().shared()
-    thread = threading.Thread(target=in_thread, args=[read])
-    thread.start()
-    assert paused.wait(10)
-    try:
-        lent.__exit__(None, None, None)
-        happened.append("end")
-    except captp.Contended:
-        happened.append("refuse to end")
-    go_on.set()
-    thread.join()
-    return happened, "pause" in happened
-
-
 def test_nobody_begins_to_read_when_the_block_has_ended_well() -> None:
     seen: set[tuple[str, ...]] = set()
     lines, is_between = 0, True
     while is_between:
-        happened, is_between = read_while_the_block_ends(lines)
-        seen.add(tuple(one for one in happened if one != "pause"))
+        data, key = holding()
+        lent, happened = key.password(), list[str]()
+        shared = lent.__enter__().shared()
+
+        def read(data: Any = data, shared: Any = shared, happened: list[str] = happened) -> None:
+            outcome(lambda: data.iter(shared, lambda _: happened.append("read")))
+
+        def end(lent: Any = lent, happened: list[str] = happened) -> None:
+            happened.append(outcome(lambda: lent.__exit__(None, None, None)) or "end")
+
+        is_between = waits_after(lines, read, end)
+        seen.add(tuple(happened))
         lines += 1
 
-    assert seen == {
-        ("end",),
-        ("read", "end"),
-        ("refuse to end", "read"),
-        ("read", "refuse to end"),
-        ("refuse to end",),
-    }
+    assert seen == {("end",), ("read", "end"), ("Contended",), ("Contended", "read"), ("read", "Contended")}
