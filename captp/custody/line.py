@@ -176,16 +176,11 @@ class Line:
             self.undo_with(ticket.uncount)
         try:
             return run_inside(self.home, function, args, kwargs, frozen, is_shared=is_shared)
-        except Exception as problem:
-            if is_shared:
-                self._freeze()
-            else:
-                self._poison(ticket)
-            # It stands in a frame that it holds, and such a ring would hold the guard until it is collected.
-            raise problem.with_traceback(None)  # noqa: B904 - it is the same
-        except BaseException:
+        except BaseException as problem:
             if not is_shared:
                 self._poison(ticket)
+            elif isinstance(problem, Exception):
+                self._freeze()
             raise
 
     def look(self, guard: Guard[Any]) -> Ticket:
