@@ -40,11 +40,13 @@ def find_leaks(data: Data[Any, Any], access: Access[Any]) -> list[str]:
 def _foreign(value: Any, home: CapsuleHome) -> Iterator[tuple[str, str]]:
     seen: set[int] = set()
     level: list[tuple[str, Any]] = [("value", value)]
-    while level and len(seen) < MOST:
+    while level:
         below: list[tuple[str, Any]] = []
         for path, one in level:
             if id(one) in seen or isinstance(one, _FREE):
                 continue
+            if len(seen) == MOST:
+                return
             seen.add(id(one))
             owner = one if isinstance(one, Object) else one._owner() if isinstance(one, Tracked) else None
             if owner is not None and owner._home is not UNOWNED and not in_capsule(owner, home):

@@ -10,6 +10,7 @@ import pytest
 import captp
 from captp import Access, Data
 from captp.testing import find_leaks
+from captp.testing.leaks import MOST
 from tests.custody.boxes import Account, Stock, holding
 
 
@@ -79,3 +80,25 @@ def test_what_is_tracked_leads_nowhere_else() -> None:
 
     assert leaks(data, key) == ()
     assert leaks(plain, plain_key) == ()
+
+
+def test_what_was_merged_is_not_foreign() -> None:
+    data, key = holding()
+    plain, plain_key = holding(Plain())
+
+    def take(access: Access[Stock]) -> tuple[str, ...]:
+        plain.unwrap(access).kept = data.unwrap(key.destroy())
+        return tuple(find_leaks(plain, access))
+
+    assert plain_key.access(take)[0] == ()
+
+
+@pytest.mark.parametrize("extra", [-1, 0])
+def test_so_many_things_are_looked_at_and_no_more(extra: int) -> None:
+    data, key = holding()
+    carried: list[Account] = []
+    key.access(lambda access: carried.append(data.unwrap(access)))
+    # With the box and the list.
+    wide, wide_key = holding(keep(Plain(), [*(object() for _ in range(MOST - 2 + extra)), *carried]))
+
+    assert len(leaks(wide, wide_key)) == -extra
