@@ -88,3 +88,40 @@ async def test_nothing_waits_within_an_access() -> None:
     async with captp.open_vat() as vat:
         with pytest.raises(captp.UsageError, match=r"apply\(\) before and after"):
             await vat.adopt(key).launch(wait)
+
+
+@pytest.mark.parametrize("kind", ["loop", "thread"])
+async def test_functions_of_a_batch_capture_nothing_that_others_may_change(kind: str) -> None:
+    _, key = holding()
+    seen: list[int] = []
+
+    async with place(kind) as trustee:
+        with pytest.raises(captp.CaptureError, match="'seen'"):
+            await trustee.adopt(key).apply_many([Call(lambda _: seen.append(1))])
+    assert seen == []
+
+
+@pytest.mark.parametrize("kind", ["loop", "thread"])
+async def test_a_payload_arrives_frozen(kind: str) -> None:
+    _, key = holding()
+
+    async with place(kind) as trustee:
+        trust = trustee.adopt(key)
+        assert await trust.apply_with(lambda _, payload: payload, [1, [2]]) == (1, (2,))
+        assert await trust.apply_with(lambda _, payload: type(payload[1]) is tuple, [1, [2]])
+
+
+@pytest.mark.parametrize("kind", ["loop", "thread"])
+async def test_what_cannot_be_tracked_is_not_read_by_a_trustee_whose_capsule_is_frozen(kind: str) -> None:
+    data, key = holding(bytearray(b"ab"))
+
+    async with place(kind) as trustee:
+        trust = trustee.adopt(key)
+        with pytest.warns(captp.AliasedKey):
+            key.freeze()
+        with pytest.raises(captp.Contended, match="a bytearray of capsule"):
+            await trust.apply(_longer, data)
+
+
+def _longer(access: Access[Stock], data: Data[bytearray, Stock]) -> None:
+    data.unwrap(access).append(1)

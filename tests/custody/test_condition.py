@@ -11,6 +11,7 @@ import trio.testing
 import captp
 from captp import Capsule, Condition, Data, Mutex
 from tests.custody.lock_model import walk
+from tests.custody.test_passwords import in_thread
 from tests.support import Solo, outcome
 
 
@@ -150,9 +151,11 @@ def test_a_turn_that_fails_has_not_waited_and_not_notified() -> None:
     waiting = store.condition.wait(outcome(store.mutex.lock()))
     guard = outcome(store.mutex.lock())
 
+    kept: list[Any] = []
+
     def fails() -> None:
         store.condition.notify()
-        store.condition.wait(guard)
+        kept.append(store.condition.wait(guard))
         raise captp.Refused("no")
 
     with pytest.raises(captp.Refused):
@@ -211,6 +214,7 @@ def test_what_is_no_use_of_a_condition_is_refused() -> None:
         store.condition.wait(guard)
     with pytest.raises(captp.UsageError, match="notify"):
         store.condition.notify(-1)
+    assert isinstance(in_thread(other.condition.notify), captp.Contended)
     guard.release()
     with pytest.raises(captp.Contended, match="given back"):
         other.condition.wait(guard)

@@ -265,3 +265,40 @@ def test_brands_are_names_and_no_permission() -> None:
 
     assert repr(one) != repr(other)
     assert repr(Data.inject(1, other)).startswith("<Data in capsule Other#")
+
+
+def test_a_container_of_another_capsule_does_not_enter() -> None:
+    data, key = holding()
+    other, other_key = holding([1])
+    taken: list[Any] = []
+    other_key.access(lambda access: taken.append(other.unwrap(access)))
+
+    with pytest.raises(captp.Contended):
+        key.access(lambda access: Data.wrap(access, taken[0]))
+    assert data is not other
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        (bytearray(b"ab"), b"ab"),
+        (memoryview(bytearray(b"ab")), b"ab"),
+        (MappingProxyType({1: [2]}), {1: (2,)}),
+        (captp.Tagged("t", [1]), captp.Tagged("t", (1,))),
+        (captp.Fault("text", {"a": [1]}), captp.Fault("text", captp.FrozenMap({"a": (1,)}))),
+    ],
+)
+def test_what_leaves_shares_nothing_with_what_stays(value: Any, left: Any) -> None:
+    came, _ = holding()[1].access(lambda _: value)
+
+    assert came == left
+    assert type(came) in {type(left), MappingProxyType}
+    assert came is not value
+
+
+def test_what_is_in_itself_does_not_leave() -> None:
+    ring: list[Any] = []
+    ring.append(ring)
+
+    with pytest.raises(captp.Unpassable, match="nested deeper than"):
+        holding()[1].access(lambda _: ring)

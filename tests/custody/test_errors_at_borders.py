@@ -105,7 +105,7 @@ async def test_what_is_data_is_caught_as_it_was_raised_behind_every_border(which
 
 
 def test_what_is_list_or_dict_is_copied() -> None:
-    rows = [1, {"a": {2}}]
+    rows = [1, {"a": {2}}, bytearray(b"ab")]
 
     def fail(_access: Any) -> None:
         raise ValueError(rows)
@@ -113,7 +113,8 @@ def test_what_is_list_or_dict_is_copied() -> None:
     with captp.Capsule.create().password() as password, pytest.raises(ValueError) as caught:  # noqa: PT011
         captp.Capsule.access(password, fail)
 
-    assert caught.value.args == ((1, captp.FrozenMap({"a": frozenset({2})})),)
+    assert caught.value.args == ((1, captp.FrozenMap({"a": frozenset({2})}), b"ab"),)
+    assert type(caught.value.args[0][2]) is bytes
 
 
 def test_what_stays_inside_tells_where_it_is_and_what_it_is_like_and_no_more() -> None:
@@ -168,6 +169,34 @@ def test_each_who_awaits_a_broken_promise_has_an_exception_of_his_own() -> None:
     with pytest.raises(captp.Encapsulated) as last:
         solo.value(promise)
     assert not hasattr(last.value, "__notes__")
+
+
+@captp.portable_error
+class Noted(captp.Broken):
+    """Has its field in one slot, named as Python allows it."""
+
+    __slots__ = "note"  # noqa: PLC0205 - that it is no tuple is the test
+
+    note: str
+
+    def __init__(self, text: str, *, note: str) -> None:
+        super().__init__(text)
+        self.note = note
+
+
+def test_each_who_awaits_has_what_is_in_slots_too() -> None:
+    class Noter(captp.Object):
+        @captp.method
+        def fail(self) -> None:
+            raise Noted("text", note="it")
+
+    solo = Solo()
+    promise = captp.E(solo.ref(Noter())).fail()
+
+    for _ in range(2):
+        with pytest.raises(Noted) as caught:
+            solo.value(promise)
+        assert caught.value.note == "it"
 
 
 def test_the_log_of_a_vat_has_the_number_that_callers_are_told() -> None:

@@ -338,3 +338,14 @@ async def test_a_guard_is_not_given_back_within_an_access_that_writes(give_back:
         assert guard.access(within) == 1
         guard.release()
         assert box.mutex.destroy().access(box.add, 1)[0] == 2
+
+
+async def test_a_vat_that_has_ended_lets_nobody_in() -> None:
+    async with captp.open_vat() as vat:
+        box, guard = await _held(vat)
+        waiting = box.mutex.lock()
+    guard.release()
+
+    assert "held" not in repr(box.mutex._line.dump())
+    assert box.mutex.destroy().access(box.add)[0] == 1
+    del waiting

@@ -100,3 +100,37 @@ async def test_what_a_failed_turn_did_with_the_lock_is_undone() -> None:
     assert guard.access(box.add) == 1
     guard.release()
     assert box.mutex.destroy().access(box.add)[0] == 2
+
+
+def test_a_lock_that_a_failed_turn_took_is_free_whoever_keeps_what_it_got() -> None:
+    solo = Solo()
+    box = Box(solo.vat)
+    kept: list[Any] = []
+
+    def fails() -> None:
+        kept.append(box.mutex.lock())
+        raise Odd
+
+    with pytest.raises(Odd):
+        solo.turn(fails)
+
+    guard = outcome(box.mutex.lock())
+    with pytest.raises(captp.Contended, match="given back"):
+        outcome(kept[0]).access(box.add)
+    assert guard.access(box.add) == 1
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), SystemExit(3)])
+async def test_what_ends_more_than_the_access_poisons_too(problem: BaseException) -> None:
+    def fail(_: Any) -> None:
+        raise problem
+
+    async with captp.open_vat() as vat:
+        box = Box(vat)
+        guard = await box.mutex.lock()
+        with pytest.raises(type(problem)):
+            guard.access(fail)
+        guard.release()
+
+        with pytest.raises(captp.Poisoned):
+            await box.mutex.lock()

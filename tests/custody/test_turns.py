@@ -11,6 +11,7 @@ import trio
 import captp
 from captp import Access, Capsule, Data
 from tests.custody.boxes import Account, Stock, holding
+from tests.custody.interleaved import outcome
 from tests.custody.test_passwords import in_thread
 
 
@@ -211,3 +212,43 @@ def test_what_is_the_thread_s_own_changes_in_a_context_copied_from_readers() -> 
         Capsule.access_shared(password.shared(), lambda _: contexts.append(contextvars.copy_context()))
 
     assert contexts[0].run(lambda: own.unwrap(Access.current()).add(1)) == 1
+
+
+async def test_a_password_that_one_object_has_in_its_turn_is_no_use_in_another_s() -> None:
+    data, key = holding()
+    lent: list[captp.Password[Any]] = []
+
+    class Lender(captp.Object):
+        @captp.method
+        async def lend(self, until: captp.Promise[None]) -> int:
+            with key.password() as password:
+                lent.append(password)
+                await until
+                return data.extract(password, lambda account: account.add(1))  # type: ignore[no-any-return]
+
+    class Borrower(captp.Object):
+        @captp.method
+        def use(self) -> str:
+            return outcome(lambda: data.extract(lent[0], lambda account: account.add(1)))
+
+    async with captp.open_vat() as vat:
+        promise, resolver = vat.promise()
+        lending = captp.E(vat.export(Lender())).lend(promise)
+        borrower = captp.E(vat.export(Borrower()))
+        assert await borrower.use() == "Contended"
+        resolver.fulfill(None)
+        assert await lending == 1
+
+
+def test_a_password_is_no_use_in_its_context_on_another_thread() -> None:
+    data, key = holding()
+    context = contextvars.copy_context()
+    lent = key.password()
+    password = context.run(lent.__enter__)
+
+    def use() -> int:
+        return context.run(data.extract, password, lambda account: account.add(1))  # type: ignore[no-any-return]
+
+    assert isinstance(in_thread(use), captp.Contended)
+    assert use() == 1
+    lent.__exit__(None, None, None)

@@ -109,3 +109,27 @@ def test_a_peer_without_the_extension_gets_the_plain_value(size: int) -> None:
     a.get(captp.E(outcome(promise)).keep(data(value)))
 
     assert root.kept[-1] == {"rows": ("x" * size, 1.5, None), "big": 2**70}
+
+
+def test_no_more_is_noted_of_a_larger_table_than_one_s_own_takes() -> None:
+    it = pair(Limits(frozen_values=2, frozen_bytes=BYTES), Limits())
+    ref, kept = shelved(it)
+    for number in range(5):
+        it.a.get(ref.keep(data(number)))
+
+    assert [type(one) for one in kept] == [captp.Data] * 5
+    assert len(it.a.sessions[0].session.tables.frozen.sent) == 2
+
+
+def test_what_is_forgotten_is_told_in_messages_that_are_small_enough() -> None:
+    limits = Limits(message_bytes=65_536, frozen_values=5_000, frozen_bytes=150_000)
+    it = pair(limits, limits)
+    ref, kept = shelved(it)
+    for first in (0, 1_000):
+        it.a.get(ref.keep([data(first + number) for number in range(1_000)]))
+    it.a.get(ref.keep(data("x" * 149_000)))
+
+    assert len(kept[-1].project()) == 149_000
+    sent, came = (link.session.tables.frozen for link in (it.net.link(it.a, it.b), it.net.link(it.b, it.a)))
+    assert [*sent.sent] == [*came.known]
+    assert len(sent.sent) < 20

@@ -16,6 +16,7 @@ from captp.errors import BadArguments, CaptureError, NoSuchMethod, Unpassable
 from captp.limits import Limits
 from captp.model.captures import check_captures
 from captp.model.passable import equal
+from captp.model.ref import Ref
 from captp.model.values import NULL, Fault, FrozenMap, Symbol, Tagged
 from tests.unit.peer.pair import Pair, outcome, pair
 from tests.unit.session.boxes import data, shelved
@@ -206,3 +207,14 @@ def test_functions_may_capture_data_and_nothing_that_it_is_in() -> None:
     check_captures(lambda: box)
     with pytest.raises(CaptureError, match="inside"):
         check_captures(lambda: inside)
+
+
+def test_what_cannot_be_tracked_stays_also_when_its_capsule_is_frozen() -> None:
+    it = pair()
+    ref, kept = shelved(it)
+    box, key = captp.Capsule.create().access(lambda access: captp.Data.wrap(access, bytearray(b"ab")))
+    key.freeze()
+
+    it.a.get(ref.keep(box))
+
+    assert isinstance(kept[-1], Ref)
