@@ -11,7 +11,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, final
 from captp.custody.access import Access, Brand, run_inside
 from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState
-from captp.custody.key import Key, spend
+from captp.custody.key import Key, spend, unspend
 from captp.errors import Moved, UsageError
 from captp.model.captures import check_captures
 from captp.model.trust import Call, Outcome, Trust
@@ -118,7 +118,12 @@ class CapsuleTrust(Trust[Access[K]]):
 
 def adopted(entrust: Callable[[Adopted], Trust[Adopted]], key: Key[K]) -> CapsuleTrust[K]:
     """Spend a key, and return the handle on its capsule, which ``entrust`` gives to a trustee."""
-    return CapsuleTrust(entrust(Adopted(spend(key, "adopt()"))))
+    home = spend(key, "adopt()")
+    try:
+        return CapsuleTrust(entrust(Adopted(home)))
+    except BaseException:
+        unspend(key, home)
+        raise
 
 
 def _run(held: Adopted, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

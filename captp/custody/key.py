@@ -16,10 +16,10 @@ from captp.custody.access import Access, Brand, run_inside
 from captp.custody.freezing import frozen
 from captp.custody.home import CapsuleHome, HomeState, current_home
 from captp.custody.password import Password, kill
-from captp.custody.place import place
-from captp.errors import AliasedKey, Contended, Frozen, Moved
+from captp.custody.place import caller, place
+from captp.errors import AliasedKey, Contended, Frozen, Moved, UsageError
 
-__all__ = ["Key", "spend"]
+__all__ = ["Key", "spend", "unspend"]
 
 K_co = TypeVar("K_co", bound=Brand, covariant=True)
 P = ParamSpec("P")
@@ -58,7 +58,7 @@ class Key(Generic[K_co]):
                 home, function, args, kwargs, frozen, is_shared=home.state is HomeState.FROZEN
             )
         except BaseException:
-            self._held.append(home)
+            unspend(self, home)
             # This frame is in the traceback of what is raised.
             del home
             raise
@@ -79,7 +79,7 @@ class Key(Generic[K_co]):
         finally:
             kill(password)
             home.take_back()
-            self._held.append(home)
+            unspend(self, home)
         if home.readers:
             raise Contended(
                 f"{len(home.readers)} readers of capsule {home} have not ended with the block that lent"
@@ -117,6 +117,8 @@ def spend(key: Key[Any], what: str) -> CapsuleHome:
     A second use freezes the capsule, or raises Moved where it is strict, or Contended while an access
     that writes is under way.
     """
+    if type(key) is not Key:
+        raise UsageError(f"{what} takes a Key, not a {type(key).__name__}: Capsule.create() makes one")
     home = key._home
     if home.state is HomeState.FROZEN:
         return home
@@ -127,10 +129,15 @@ def spend(key: Key[Any], what: str) -> CapsuleHome:
     except IndexError:
         return _aliased(key, home, what)
     if home.readers:
-        key._held.append(home)
+        unspend(key, home)
         raise Contended(f"{len(home.readers)} readers are in capsule {home}: wait for them")
     key._spent_at = f"{what} at {place()}"
     return home
+
+
+def unspend(key: Key[Any], home: CapsuleHome) -> None:
+    """Have a key be good again, as what it was spent for has ended."""
+    key._held.append(home)
 
 
 def _aliased(key: Key[Any], home: CapsuleHome, what: str) -> CapsuleHome:
@@ -142,7 +149,16 @@ def _aliased(key: Key[Any], home: CapsuleHome, what: str) -> CapsuleHome:
         if home.state is HomeState.MERGED:
             raise _merged(key, what)
         raise Contended(f"{again}, while what it opened is open: wait for that to end")
-    warnings.warn(f"{again}: the capsule is frozen for good", AliasedKey, stacklevel=4)
+    # Where that was written, as the way here has other lengths.
+    frame = caller()
+    warnings.warn_explicit(
+        f"{again}: the capsule is frozen for good",
+        AliasedKey,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
     return home
 
 

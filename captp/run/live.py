@@ -117,6 +117,9 @@ class LiveVat:
         """
         from captp.custody.adopted import adopted  # noqa: PLC0415 - a program without capsules loads none
 
+        vat = self._peer.vat
+        if vat.is_closed:
+            raise vat.closed()
         return adopted(self.entrust, key)
 
     @overload

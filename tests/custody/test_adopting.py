@@ -125,3 +125,15 @@ async def test_what_cannot_be_tracked_is_not_read_by_a_trustee_whose_capsule_is_
 
 def _longer(access: Access[Stock], data: Data[bytearray, Stock]) -> None:
     data.unwrap(access).append(1)
+
+
+@pytest.mark.parametrize("kind", ["loop", "thread"])
+async def test_a_key_is_not_lost_to_a_trustee_that_is_closed(kind: str) -> None:
+    data, key = holding()
+    async with place(kind) as trustee:
+        pass
+
+    with pytest.raises(captp.Closed):
+        trustee.adopt(key)
+
+    assert key.access(add, data, 1)[0] == 1

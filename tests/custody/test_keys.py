@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -60,15 +61,31 @@ def test_a_second_use_freezes_the_capsule_for_good() -> None:
     assert data.project().total == 3
 
 
-def test_the_warning_is_of_the_line_that_used_the_key_again() -> None:
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda key, _: key.freeze(),
+        lambda key, _: outcome(lambda: key.password().__enter__()),
+        lambda key, vat: vat.adopt(key),
+        lambda key, vat: outcome(lambda: captp.Mutex(key, vat)),
+    ],
+    ids=["freeze", "password", "adopt", "mutex"],
+)
+async def test_the_warning_is_of_the_line_that_used_the_key_again(use: Callable[..., Any]) -> None:
     _, key = holding()
-    key.access(lambda _: None)
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        key.freeze()
+    async with captp.open_vat() as vat:
+        vat.adopt(key)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            use(key, vat)
 
-    assert [warning.filename for warning in caught] == [__file__]
+    (warning,) = caught
+    line = f"test_keys.py:{warning.lineno}"
+    assert re.search(
+        rf"used by adopt\(\) at test_keys.py:\d+, and again by \w+\(\) at {line}", str(warning.message)
+    )
+    assert warning.filename == __file__
 
 
 @pytest.mark.parametrize(
