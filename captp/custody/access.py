@@ -75,6 +75,8 @@ class Access(Generic[K_co]):
 
     def same_as(self, other: Access[Any]) -> bool:
         """Whether both are for one capsule."""
+        if type(other) is not Access:
+            raise UsageError(f"same_as() takes an Access, not a {type(other).__name__}")
         return self._home.root() is other._home.root()
 
     def open(self, problem: Encapsulated) -> BaseException | FaultReport:
@@ -86,6 +88,8 @@ class Access(Generic[K_co]):
         BrandMismatch for one of another capsule, and UsageError for one that is not kept any more.
         """
         home = inside(self)
+        if not isinstance(problem, Encapsulated):
+            raise UsageError(f"open() takes an Encapsulated, not a {type(problem).__name__}")
         found = home.faults.find(problem.brand, problem.id)
         if found is None:
             if problem.brand != repr(home):
@@ -104,6 +108,8 @@ class Access(Generic[K_co]):
 
 def inside(access: Access[Any]) -> CapsuleHome:
     """Return the capsule of an access; raises Contended when its holder does not run within it."""
+    if type(access) is not Access:
+        raise UsageError(f"this takes the Access that a function is given, not a {type(access).__name__}")
     home = access._home.root()
     opening = access._opening
     if opening is not None and not opening.is_open:

@@ -165,6 +165,8 @@ class Data(Boxed, Generic[T, K]):
 
     def both(self, other: Data[S, K]) -> Data[tuple[T, S], K]:
         """Return the two as one, of a pair; both are of one capsule."""
+        if type(other) is not Data:
+            raise UsageError(f"both() takes Data, not a {type(other).__name__}")
         self._checked(other._home.root())
         return Data(self._home, _Pair(self, other))
 

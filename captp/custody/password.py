@@ -10,7 +10,7 @@ from captp.custody import strand
 from captp.custody.access import Brand
 from captp.custody.home import CapsuleHome
 from captp.custody.opening import turning_object
-from captp.errors import Contended
+from captp.errors import Contended, UsageError
 
 __all__ = ["Password", "SharedPassword", "kill", "opened_by", "reading"]
 
@@ -121,8 +121,14 @@ class Password(_Lent[K_co]):
         self._token = _HERE.set(None)
 
 
-def opened_by(password: Password[Any] | SharedPassword[Any]) -> CapsuleHome:
-    """Return the capsule that a password opens here and now; raises Contended if it opens none."""
+def opened_by(password: Any) -> CapsuleHome:
+    """Return the capsule that a password opens here and now; raises Contended if it opens none.
+
+    Raises UsageError for what is no password.
+    """
+    if not isinstance(password, _Lent):
+        name = type(password).__name__
+        raise UsageError(f"this takes a password, not a {name}: `with key.password() as password` lends one")
     return password._opens().root()
 
 

@@ -11,6 +11,7 @@ import pytest
 import captp
 from captp import Access, Capsule, Data, FrozenMap
 from tests.custody.boxes import Account, Other, Stock, holding
+from tests.support import Solo
 
 
 def test_wrap_and_unwrap() -> None:
@@ -198,6 +199,17 @@ def test_objects_of_a_vat_or_of_another_capsule_do_not_enter() -> None:
     assert data is not other
 
 
+def test_an_object_without_fields_is_in_one_capsule_too() -> None:
+    class Mark(captp.Object):
+        pass
+
+    mark = Mark()
+    holding(mark)
+
+    with pytest.raises(captp.Contended, match="a Mark is in capsule"):
+        holding(mark)
+
+
 def test_result_must_be_portable() -> None:
     data, key = holding()
 
@@ -302,3 +314,23 @@ def test_what_is_in_itself_does_not_leave() -> None:
 
     with pytest.raises(captp.Unpassable, match="nested deeper than"):
         holding()[1].access(lambda _: ring)
+
+
+@pytest.mark.parametrize(
+    ("use", "text"),
+    [
+        (lambda data, key: data.extract(key, repr), "takes a password, not a Key"),
+        (lambda data, key: data.unwrap(key), "takes the Access that a function is given, not a Key"),
+        (lambda data, key: Data.wrap(key, 1), "takes the Access that a function is given, not a Key"),
+        (lambda data, key: captp.Mutex(data, Solo().vat), r"Mutex\(\) takes a Key, not a Data"),
+        (lambda data, key: data.both(key), "both.. takes Data, not a Key"),
+        (lambda data, key: Access.current().same_as(key), "takes an Access, not a Key"),
+        (lambda data, key: Access.current().open(ValueError()), "takes an Encapsulated, not a ValueError"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_with_the_kind_that_is_wanted(use: Any, text: str) -> None:
+    data, key = holding()
+
+    with pytest.raises(captp.UsageError, match=text):
+        use(data, key)
+    assert key.access(lambda access: data.unwrap(access).add(1))[0] == 1
