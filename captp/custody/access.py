@@ -135,7 +135,7 @@ def run_inside(
 
     What it raises leaves as data: see ``left``.
     """
-    with home.opened(is_shared=is_shared) as opening:
+    with Opening(home, is_shared=is_shared) as opening:
         try:
             return leave(_finished(function(Access(home, opening), *args, **kwargs)))
         except BaseException as problem:  # user code's: none of it may leave with what it holds

@@ -10,8 +10,7 @@ there is one key and one password, but for the initial capsule, which every thre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from itertools import count
 from typing import Any, Final
@@ -21,7 +20,7 @@ from captp.custody.faults import FaultLog
 from captp.custody.guarded import contained, guard, guarded, unguard
 from captp.custody.opening import Opening, turning_vat
 from captp.errors import Contended, Frozen, InvariantBroken, NotInTurn
-from captp.model.current import OPENING, opening_here
+from captp.model.current import opening_here
 from captp.model.object import UNOWNED, Object, edges
 
 __all__ = [
@@ -144,24 +143,6 @@ class CapsuleHome:
     def is_written(self) -> bool:
         """Whether an access that writes is under way."""
         return bool(self.writers)
-
-    @contextmanager
-    def opened(self, *, is_shared: bool) -> Iterator[Opening]:
-        """Run the block within this capsule."""
-        opening = Opening(self, is_shared=is_shared)
-        token = OPENING.set(opening)
-        vat = turning_vat()
-        was_away = vat is not None and vat.trustee.leave_turn()
-        others = self.readers if is_shared else self.writers
-        others.append(opening)
-        try:
-            yield opening
-        finally:
-            opening.is_open = False
-            others.remove(opening)
-            OPENING.reset(token)
-            if vat is not None:
-                vat.trustee.is_away = was_away
 
     def look(self, obj: Object) -> None:
         """Let ``obj`` be read, or raise Contended."""

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from contextvars import Token
 from typing import Any
 
 from captp.custody import strand
-from captp.model.current import CURRENT_VAT
+from captp.model.current import CURRENT_VAT, OPENING
 
 __all__ = ["Opening", "turning_object", "turning_vat"]
 
 
 class Opening:
-    """One access under way: on one thread, in one capsule, to write or only to read."""
+    """One access: on one thread, in one capsule, to write or only to read; its block runs within that."""
 
-    __slots__ = ("home", "is_open", "is_shared", "thread")
+    __slots__ = ("_token", "_vat", "_was_away", "home", "is_open", "is_shared", "thread")
+
+    _token: Token[Any]
 
     def __init__(self, home: Any, *, is_shared: bool) -> None:
         self.home = home
         self.is_shared = is_shared
         self.is_open = True
         self.thread = strand.get_ident()
+        #: The vat whose turn it runs in, if one does.
+        self._vat = turning_vat()
+        self._was_away = False
+
+    def __enter__(self) -> Opening:
+        home = self.home
+        self._token = OPENING.set(self)
+        if self._vat is not None:
+            self._was_away = self._vat.trustee.leave_turn()
+        (home.readers if self.is_shared else home.writers).append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_open = False
+        home = self.home
+        (home.readers if self.is_shared else home.writers).remove(self)
+        OPENING.reset(self._token)
+        # Whoever keeps the access keeps this.
+        del self._token
+        vat, self._vat = self._vat, None
+        if vat is not None:
+            vat.trustee.is_away = self._was_away
 
     @property
     def is_here(self) -> bool:
