@@ -9,7 +9,7 @@ from captp.custody import strand
 from captp.custody.faults import FaultReport
 from captp.custody.freezing import frozen
 from captp.custody.home import INITIAL, CapsuleHome, current_home, where_now
-from captp.custody.opening import Opening, turning_vat
+from captp.custody.opening import Opening
 from captp.errors import BrandMismatch, Contended, Encapsulated, UsageError
 from captp.model.faults import left
 
@@ -139,13 +139,10 @@ def run_inside(
         try:
             return leave(_finished(function(Access(home, opening), *args, **kwargs)))
         except BaseException as problem:  # user code's: none of it may leave with what it holds
-            vat = turning_vat()
-            if vat is not None and vat.trustee.postpones(problem):
-                raise
             error = left(problem, home)
     # Here, as what is raised while another is handled brings that along; and this frame is in its traceback,
     # where whoever catches it looks.
-    del home, opening, vat
+    del home, opening
     try:
         raise error
     finally:

@@ -30,6 +30,7 @@ __all__ = [
     "current_home",
     "home_of",
     "in_capsule",
+    "look_between_turns",
     "thread_home",
     "where_now",
 ]
@@ -57,6 +58,8 @@ class CapsuleHome:
 
     #: No write is let pass unasked: an access may have ended since the last.
     token: Final = object()
+    #: The twins of classes ask by themselves before they are read.
+    in_turn: Final = True
     #: Objects in it stay Objects where an interface is said: only vats have references.
     reference: Final = None
     guard = staticmethod(guard)
@@ -287,6 +290,16 @@ def home_of(trustee: Any) -> CapsuleHome:
     if found is None:
         found = trustee.capsule = CapsuleHome("turns", trustee=trustee, keeps_live=False)
     return found
+
+
+def look_between_turns(trustee: Any, obj: Object) -> None:
+    """Let an object of a vat be read by the code around the vat, on its thread, or raise Contended."""
+    here = current_home()
+    if here is not thread_home() or trustee.vat.thread not in (0, strand.get_ident()):
+        raise Contended(
+            f"a {type(obj).__name__} belongs to a vat, and this runs in {here}: send it a message, or read"
+            " before what is to be known here"
+        )
 
 
 def thread_home() -> CapsuleHome:

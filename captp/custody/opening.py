@@ -14,7 +14,7 @@ __all__ = ["Opening", "turning_object", "turning_vat"]
 class Opening:
     """One access: on one thread, in one capsule, to write or only to read; its block runs within that."""
 
-    __slots__ = ("_token", "_vat", "_was_away", "home", "is_open", "is_shared", "thread")
+    __slots__ = ("_left", "_token", "home", "is_open", "is_shared", "thread")
 
     _token: Token[Any]
 
@@ -23,15 +23,15 @@ class Opening:
         self.is_shared = is_shared
         self.is_open = True
         self.thread = strand.get_ident()
-        #: The vat whose turn it runs in, if one does.
-        self._vat = turning_vat()
-        self._was_away = False
+        #: The trustee whose turn it runs in, if one does and is in no access yet.
+        self._left: Any = None
 
     def __enter__(self) -> Opening:
         home = self.home
         self._token = OPENING.set(self)
-        if self._vat is not None:
-            self._was_away = self._vat.trustee.leave_turn()
+        vat = turning_vat()
+        if vat is not None and vat.trustee.leave_turn():
+            self._left = vat.trustee
         (home.readers if self.is_shared else home.writers).append(self)
         return self
 
@@ -42,9 +42,9 @@ class Opening:
         OPENING.reset(self._token)
         # Whoever keeps the access keeps this.
         del self._token
-        vat, self._vat = self._vat, None
-        if vat is not None:
-            vat.trustee.is_away = self._was_away
+        left, self._left = self._left, None
+        if left is not None:
+            left.come_back()
 
     @property
     def is_here(self) -> bool:
@@ -55,13 +55,13 @@ class Opening:
 def turning_object() -> Any:
     """Return the object whose turn runs here, on this thread; None if none does."""
     vat = turning_vat()
-    return None if vat is None else vat.trustee.in_turn
+    return None if vat is None else vat.trustee.running
 
 
 def turning_vat() -> Any:
     """Return the vat that runs a turn here, on this thread; None if none does."""
     vat = CURRENT_VAT.get(None)
-    if vat is None or vat.trustee.in_turn is None:
+    if vat is None or vat.trustee.running is None:
         return None
     # A context may have been copied to another thread.
     return vat if vat.thread in (0, strand.get_ident()) else None

@@ -39,6 +39,8 @@ class Unowned:
     reference: Final = None
     adopt: Final = None
     guard: Final = None
+    #: Reads are let pass unasked.
+    in_turn: Final = True
 
     def first_write(self, obj: Object) -> None:
         """Let the write pass."""
@@ -59,7 +61,12 @@ UNOWNED: Final = Unowned()
 _PLAIN_NAMES: Final = frozenset({"int", "str", "bytes", "bool", "float", "None", None, "object"})
 
 # The generated names have a prefix that no field can have: fields never start with an underscore.
-_GET = "def _captp_get_{name}(_captp_self):\n    return _captp_self._f_{name}\n"
+_GET = """
+def _captp_get_{name}(_captp_self):
+    if _captp_self._home.in_turn is None:
+        _captp_self._home.look(_captp_self)
+    return _captp_self._f_{name}
+"""
 
 _SET = """
 def _captp_set_{name}(_captp_self, _captp_value):

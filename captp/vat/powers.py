@@ -180,6 +180,6 @@ def _check_seconds(seconds: Any) -> None:
 
 def _current(what: str) -> Any:
     vat = CURRENT_VAT.get(None)
-    if vat is None or vat.trustee.in_turn is None:
+    if vat is None or vat.trustee.running is None:
         raise UsageError(f"captp.{what}() works inside the methods of a vat's objects")
     return vat

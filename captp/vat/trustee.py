@@ -1,6 +1,6 @@
 """The loop trustee: home of objects, keeper of the undo journal; one turn at a time, no lock.
 
-idle --enter--> in turn --commit | roll back--> idle.
+idle --enter--> in turn --commit | roll back--> idle; in turn --an access opens--> away --it ends--> in turn.
 ``token`` is what an object written in this turn carries; it is replaced after each turn that wrote,
 so "first write of this turn" is one identity test. Journal entries are undone last first.
 """
@@ -34,20 +34,20 @@ class TurnStep(Protocol):
 class Trustee:
     """Owns objects and runs their turns, inline in the vat's loop."""
 
-    #: What a vat owns is read without being asked for.
+    #: A container does not ask before it is read, as the field does that it is in.
     guard: Final = None
 
-    __slots__ = ("_entered", "capsule", "heap", "in_turn", "is_away", "journal", "steps", "token", "vat")
+    __slots__ = ("_entered", "away", "capsule", "heap", "in_turn", "journal", "steps", "token", "vat")
 
     def __init__(self, vat: Any, heap: Heap) -> None:
         self.vat = vat
         self.heap = heap
         #: What its turns run within, when a capsule has asked.
         self.capsule: Any = None
-        #: The object whose turn runs.
+        #: The object whose turn runs; then its vat's objects are read without a word.
         self.in_turn: Object | None = None
-        #: Whether the turn that runs is within an access to a capsule, where nothing of the vat changes.
-        self.is_away = False
+        #: The object whose turn is within an access to a capsule, where nothing of the vat is touched.
+        self.away: Object | None = None
         #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
         self.steps: tuple[TurnStep, ...] = ()
         self._entered: list[TurnStep] = []
@@ -61,16 +61,29 @@ class Trustee:
 
         return home_of(self).keep(problem)
 
+    @property
+    def running(self) -> Object | None:
+        """The object whose turn runs, in an access to a capsule or not."""
+        return self.away if self.in_turn is None else self.in_turn
+
+    def look(self, obj: Object) -> None:
+        """Let ``obj`` be read where no turn of its vat runs, or raise Contended."""
+        # Late, as most vats are read in their turns only.
+        from captp.custody.home import look_between_turns  # noqa: PLC0415
+
+        look_between_turns(self, obj)
+
     def first_write(self, obj: Object) -> None:
         """Journal the state of ``obj`` before its first write in this turn."""
         if self.in_turn is None:
             name = type(obj).__name__
+            if self.away is not None:
+                raise Contended(
+                    f"{name} belongs to a vat, and this is in a capsule: change it after the access"
+                )
             raise NotInTurn(
                 f"{name} belongs to a vat and changes only inside its own methods; send it a message"
             )
-        if self.is_away:
-            name = type(obj).__name__
-            raise Contended(f"{name} belongs to a vat, and this is in a capsule: change it after the access")
         entry = obj._entry
         version = entry.version
         self.journal.append((restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]
@@ -79,11 +92,17 @@ class Trustee:
         entry.version = version + 1
 
     def leave_turn(self) -> bool:
-        """Have nothing written while the turn is in an access; return whether it was in one already."""
-        was_away, self.is_away = self.is_away, True
+        """Have nothing touched while the turn is in an access; return whether it was in none before."""
+        if self.in_turn is None:
+            return False
+        self.away, self.in_turn = self.in_turn, None
         # What was written before in this turn is asked about again.
         self.token = object()
-        return was_away
+        return True
+
+    def come_back(self) -> None:
+        """Go on with the turn after the access."""
+        self.in_turn, self.away = self.away, None
 
     def container_write(self, owner: Object, undo: Callable[..., Any], args: Any) -> None:
         """Journal the inverse of one change to a container in the state of ``owner``."""
@@ -98,10 +117,6 @@ class Trustee:
     def warm(self, cold: Object) -> None:
         """Have the state of an object read: here all have theirs."""
         raise self._never(cold)
-
-    def postpones(self, problem: BaseException) -> bool:  # noqa: ARG002
-        """Return whether an exception is on its way to have the turn run again: here none is."""
-        return False
 
     def _never(self, cold: Object) -> InvariantBroken:
         return InvariantBroken(f"a {type(cold).__name__} is cold in a vat that stores nothing")
@@ -131,7 +146,7 @@ class Trustee:
 
     def on_roll_back(self, undo: Callable[..., Any], *args: Any) -> None:
         """Add something to undo with the turn that runs now; outside a turn it is forgotten."""
-        if self.in_turn is not None:
+        if self.running is not None:
             self.journal.append((undo, args))
 
     def roll_back(self) -> None:

@@ -173,7 +173,7 @@ class Vat:
             self.want(promise)
         if self.turns.fiber_runs:
             return hand_over(promise)
-        if self.parker is None or self.trustee.in_turn is not None:
+        if self.parker is None or self.trustee.running is not None:
             raise UsageError("a promise is awaited in an async method, or in a task under open_vat()")
         return self.parker(promise)
 
@@ -204,7 +204,7 @@ class Vat:
 
     def spill(self) -> None:
         """Let a caller outside any turn that sends a lot send a part now, so that both ends work."""
-        if not self.runs and self.trustee.in_turn is None:
+        if not self.runs and self.trustee.running is None:
             self.flusher()
 
     def reference(self, obj: Object, interface: type | None = None) -> Ref:
@@ -282,7 +282,7 @@ class Vat:
         self.queues.check()
         self.heap.check()
         self.latches.check()
-        if self.trustee.in_turn is not None or self.trustee.journal:
+        if self.trustee.running is not None or self.trustee.journal:
             raise InvariantBroken("a turn was left open")
         for fiber in self.turns.fibers:
             if fiber.waiting_for is None and fiber not in self.local.messages:

@@ -14,7 +14,6 @@ from captp.model.idents import Oid
 from captp.model.object import Object
 from captp.model.promise import Message
 from captp.vat.arrivals import Arrival, put_back
-from captp.vat.cold import Cold
 from captp.vat.heap import Heap
 from captp.vat.trustee import Trustee, restore
 
@@ -56,7 +55,7 @@ class DurableTrustee(Trustee):
         self.has_room = True
 
     def first_write(self, obj: Object) -> None:
-        if not self.has_room and self.in_turn is not None:
+        if not self.has_room and self.running is not None:
             raise Overloaded(
                 "storage-full: the disk of this vat is full; nothing is written until there is room"
             )
@@ -70,10 +69,6 @@ class DurableTrustee(Trustee):
         self._postponed.setdefault(cold._entry.oid, []).append(obj)
         self._warm.setdefault(obj._entry.oid, []).append(cold)
         self.warm(cold)
-
-    def postpones(self, problem: BaseException) -> bool:
-        """Return whether an exception is on its way to have the turn run again."""
-        return type(problem) is Cold
 
     def warm(self, cold: Object) -> None:
         """Have the state of an object read."""

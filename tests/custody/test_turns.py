@@ -100,9 +100,13 @@ class Till(captp.Object):
 
         def both(access: Access[Stock]) -> None:
             self.data.unwrap(access).add(1)
-            self.total += 1
+            self.total = 2
 
         self.keys[0].access(both)
+
+    @captp.method
+    def peep(self) -> int:
+        return self.keys[0].access(lambda _access: self.total)[0]  # type: ignore[no-any-return]
 
     @captp.method
     def after(self) -> int:
@@ -252,3 +256,48 @@ def test_a_password_is_no_use_in_its_context_on_another_thread() -> None:
     assert isinstance(in_thread(use), captp.Contended)
     assert use() == 1
     lent.__exit__(None, None, None)
+
+
+async def test_an_object_of_a_vat_is_not_read_within_an_access() -> None:
+    Till.data, key = holding()
+    Till.keys = [key]
+
+    async with captp.open_vat() as vat:
+        till = Till()
+        ref = vat.export(till)
+        with pytest.raises(captp.RemoteFault, match="a Till belongs to a vat, and this runs in Stock#"):
+            await captp.E(ref).peep()
+        with pytest.raises(captp.Contended, match="a Till belongs to a vat, and this runs in Stock#"):
+            key.access(lambda _access: till.total)
+
+        assert await captp.E(ref).after() == 6
+
+
+async def test_an_object_of_a_vat_is_not_read_from_another_vats_turn_or_thread() -> None:
+    theirs = Till()
+
+    class Reader(captp.Object):
+        @captp.method
+        def peep(self) -> int:
+            return theirs.total
+
+    async with captp.open_vat() as vat, captp.open_vat() as other:
+        vat.export(theirs)
+        reader = other.export(Reader())
+        with pytest.raises(captp.RemoteFault, match="a Till belongs to a vat, and this runs in turns#"):
+            await captp.E(reader).peep()
+        refused = in_thread(lambda: theirs.total)
+
+        assert isinstance(refused, captp.Contended)
+        assert "and this runs in thread#" in str(refused)
+
+
+async def test_the_code_around_a_vat_reads_its_objects_between_turns() -> None:
+    Till.data, key = holding()
+    Till.keys = [key]
+
+    async with captp.open_vat() as vat:
+        till = Till()
+        await captp.E(vat.export(till)).after()
+
+        assert till.total == 6
