@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from captp.custody.adopted import CapsuleTrust as CapsuleTrust
     from captp.custody.capsule import Capsule as Capsule
     from captp.custody.condition import Condition as Condition
+    from captp.custody.context.arena import Arena as Arena
+    from captp.custody.context.arena import Index as Index
+    from captp.custody.context.bind import bind as bind
+    from captp.custody.context.cap import Borrow as Borrow
+    from captp.custody.context.cap import Cap as Cap
+    from captp.custody.context.needs import needs as needs
+    from captp.custody.context.needs import tie as tie
     from captp.custody.data import Data as Data
     from captp.custody.ivar import Ivar as Ivar
     from captp.custody.key import Key as Key
@@ -31,6 +38,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         BadLocator as BadLocator,
+    )
+    from captp.errors import (
+        BorrowConflict as BorrowConflict,
     )
     from captp.errors import (
         BorrowEscape as BorrowEscape,
@@ -82,6 +92,9 @@ if TYPE_CHECKING:
     )
     from captp.errors import (
         LeakedObject as LeakedObject,
+    )
+    from captp.errors import (
+        MissingContext as MissingContext,
     )
     from captp.errors import (
         Moved as Moved,
@@ -153,6 +166,9 @@ if TYPE_CHECKING:
         Unreachable as Unreachable,
     )
     from captp.errors import (
+        UnsizeError as UnsizeError,
+    )
+    from captp.errors import (
         UsageError as UsageError,
     )
     from captp.errors import (
@@ -211,6 +227,10 @@ _HOMES = {
     "captp.custody.adopted": "CapsuleTrust",
     "captp.custody.capsule": "Capsule",
     "captp.custody.condition": "Condition",
+    "captp.custody.context.arena": "Arena Index",
+    "captp.custody.context.bind": "bind",
+    "captp.custody.context.cap": "Borrow Cap",
+    "captp.custody.context.needs": "needs tie",
     "captp.custody.data": "Data",
     "captp.custody.ivar": "Ivar",
     "captp.custody.key": "Key",
@@ -218,12 +238,12 @@ _HOMES = {
     "captp.custody.password": "Password",
     "captp.custody.rwlock": "RwLock",
     "captp.cycles": "Cycles",
-    "captp.errors": "AliasedKey BadArguments BadClass BadLocator BorrowEscape BrandMismatch Broken"
-    " BrokenTrustee Cancelled CaptureError Closed Contended Deadlock Disconnected Dropped"
-    " Encapsulated Error ForeignAwait Frozen HandoffFailed LeakedObject Moved NoSuchMethod"
+    "captp.errors": "AliasedKey BadArguments BadClass BadLocator BorrowConflict BorrowEscape BrandMismatch"
+    " Broken BrokenTrustee Cancelled CaptureError Closed Contended Deadlock Disconnected Dropped"
+    " Encapsulated Error ForeignAwait Frozen HandoffFailed LeakedObject MissingContext Moved NoSuchMethod"
     " NotDurable NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused"
     " RemoteFault StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull"
-    " StoreTooNew StoreUnusable Timeout Unpassable Unreachable UsageError WrongPeer",
+    " StoreTooNew StoreUnusable Timeout Unpassable Unreachable UnsizeError UsageError WrongPeer",
     "captp.limits": "Limits",
     "captp.model.containers": "List Map Set",
     "captp.model.faults": "portable_error",

@@ -197,6 +197,18 @@ class BorrowEscape(UsageError):
     """A borrowed reference was kept, passed on or used beyond the call it was lent for."""
 
 
+class BorrowConflict(UsageError):
+    """A bound value was borrowed while another borrow excludes it, or changed where it is only read."""
+
+
+class MissingContext(UsageError):
+    """A capability was asked for where nothing binds it, or not so that it may be changed."""
+
+
+class UnsizeError(UsageError):
+    """An object became a reference although one of its methods needs context that a caller cannot give."""
+
+
 class Dropped(Error):
     """A handle was used after it was given back."""
 

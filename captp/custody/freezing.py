@@ -58,6 +58,6 @@ def frozen(value: Any, *, keeps_objects: bool = False, depth: int = 0) -> Any:
         return bytes(value)
     if isinstance(value, _HANDLES):
         return value
-    if keeps_objects and isinstance(value, Object):
+    if keeps_objects and issubclass(kind, Object):
         return value
     raise Unpassable(f"a {kind.__qualname__} cannot leave its capsule: {_ADVICE}")

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar, Token
-from typing import Any, Final, Generic, NoReturn, TypeVar, final
+from typing import Any, Generic, NoReturn, TypeVar, final
 
-from captp.custody import strand
 from captp.custody.access import Brand
 from captp.custody.home import CapsuleHome
-from captp.custody.opening import turning_object
+from captp.custody.spot import Spot
 from captp.errors import Contended, UsageError
 
 __all__ = ["Password", "SharedPassword", "kill", "opened_by", "reading"]
 
 K_co = TypeVar("K_co", bound=Brand, covariant=True)
-
-#: Its value says nothing. What was set in one context can only be reset there, and each task and each thread
-#: has a context of its own: that tells whether a password is where it was lent.
-_HERE: Final[ContextVar[None]] = ContextVar("captp_here")
 
 
 class _Lent(Generic[K_co]):
@@ -63,17 +57,14 @@ class Password(_Lent[K_co]):
     lent --shared()--> given up for shared ones --block ends--> dead; lent --block ends--> dead.
     """
 
-    __slots__ = ("_shared", "_thread", "_token", "_turn")
+    __slots__ = ("_shared", "_spot")
 
     Shared = SharedPassword
 
     def __init__(self, home: CapsuleHome) -> None:
         super().__init__(home)
         self._shared: SharedPassword[K_co] | None = None
-        self._thread = strand.get_ident()
-        #: The object in whose turn it was lent: a fiber's steps are turns on it, whichever task runs them.
-        self._turn = turning_object()
-        self._token: Token[None] = _HERE.set(None)
+        self._spot = Spot()
 
     def _opens(self) -> CapsuleHome:
         home = super()._opens()
@@ -82,7 +73,11 @@ class Password(_Lent[K_co]):
                 f"this password of capsule {home} was given up for shared ones, which only read, and there is"
                 " no way back in this block"
             )
-        self._be_here()
+        if not self._spot.is_here():
+            raise Contended(
+                f"this password of capsule {home} was lent to another task or thread; a shared one may be"
+                " used there"
+            )
         return home
 
     def shared(self) -> SharedPassword[K_co]:
@@ -104,21 +99,6 @@ class Password(_Lent[K_co]):
         super()._die()
         if self._shared is not None:
             self._shared._die()
-
-    def _be_here(self) -> None:
-        turn = turning_object()
-        if turn is not None and turn is self._turn:
-            return
-        try:
-            if turn is not self._turn or self._thread != strand.get_ident():
-                raise ValueError
-            _HERE.reset(self._token)
-        except (ValueError, RuntimeError):
-            raise Contended(
-                f"this password of capsule {self._home} was lent to another task or thread; a shared one may"
-                " be used there"
-            ) from None
-        self._token = _HERE.set(None)
 
 
 def opened_by(password: Any) -> CapsuleHome:

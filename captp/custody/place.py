@@ -1,4 +1,4 @@
-"""Where the user's code is that called: the first frame that is not ours."""
+"""Where the user's code is that called: the first frame that is not ours, put into words when asked for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from pathlib import PurePath
 from types import FrameType
 from typing import Final
 
-__all__ = ["caller", "place"]
+__all__ = ["Place", "caller", "here", "place"]
 
-#: This room, and what passes keys on to it.
-_OURS: Final = ("captp.custody.", "captp.run.")
+_OURS: Final = ("captp.custody.", "captp.model.", "captp.run.", "captp.vat.")
+
+
+class Place:
+    """One step of a function; it holds the code and not the frame, whose variables would live on."""
+
+    __slots__ = ("_code", "_step")
+
+    def __init__(self, frame: FrameType) -> None:
+        self._code = frame.f_code
+        self._step = frame.f_lasti
+
+    def __str__(self) -> str:
+        lines = (line for start, end, line in self._code.co_lines() if start <= self._step < end)
+        return f"{PurePath(self._code.co_filename).name}:{next(lines, None) or self._code.co_firstlineno}"
 
 
 def caller() -> FrameType:
@@ -21,10 +34,14 @@ def caller() -> FrameType:
     return frame
 
 
+def here() -> Place:
+    """Return where this room was called."""
+    return Place(caller())
+
+
 def place() -> str:
     """Return the file's name and the line that called into this room."""
-    frame = caller()
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return str(here())
 
 
 def _is_ours(module: str) -> bool:

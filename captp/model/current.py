@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import Context, ContextVar
 from typing import Any, Final
 
 from captp.errors import Contended
 
-__all__ = ["CURRENT_VAT", "OPENING", "not_in_access", "opening_here"]
+__all__ = ["CAPS", "CURRENT_VAT", "OPENING", "alone", "not_in_access", "opening_here"]
 
 #: Set around each drain, never per message.
 CURRENT_VAT: Final[ContextVar[Any]] = ContextVar("captp_current_vat")
 #: The innermost access under way; the rooms below know only whether there is one.
 OPENING: Final[ContextVar[Any]] = ContextVar("captp_opening", default=None)
+#: The names of all contextual capabilities. Where there are some, each turn runs in a context of its own.
+CAPS: Final[set[str]] = set()
+
+
+def alone(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``fn``, to run in an empty context each time: what an earlier run left open it does not find."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return Context().run(fn, *args, **kwargs)
+
+    return run
 
 
 def opening_here() -> Any:

@@ -153,7 +153,8 @@ class Row:
         self.thunk: Callable[[Any, tuple[Any, ...], dict[str, Any] | None], Any] | None = None
         #: How parameters and the result are held, where they are not shared.
         self.modes = modes_of(function)
-        self.needs: tuple[str, ...] = ()
+        #: What its context must have, as captp.needs declares.
+        self.needs: tuple[Any, ...] = getattr(function, "_captp_needs", ())
 
 
 class InterfaceMeta(type):
@@ -185,7 +186,9 @@ def collect_rows(cls: type, namespace: dict[str, Any]) -> dict[str | None, Row]:
     for name, value in namespace.items():
         if isinstance(value, Method):
             _check_mark(cls, name, value)
-            rows[selector_of(name)] = Row(value, cls)
+            row = Row(value, cls)
+            _check_carried(row, rows.get(row.selector))
+            rows[row.selector] = row
         elif selector_of(name) in rows:
             raise BadClass(
                 f"{cls.__name__}.{name} overrides a method of {rows[selector_of(name)].owner.__name__}:"
@@ -209,6 +212,17 @@ def _check_mark(cls: type, name: str, mark: Method[..., Any]) -> None:
         mark.function.__annotations__.get("return", "")
     ):
         raise BadClass(f"{where}: streams are not there yet; return a list or take a callback object")
+
+
+def _check_carried(row: Row, before: Row | None) -> None:
+    """Raise BadClass unless callers, who see a method as it was first declared, give it what it takes."""
+    taken, given = ({n for n in r.needs if n.is_carried} if r else set() for r in (row, before))
+    if before is not None and taken != given:
+        mine, theirs = (", ".join(sorted(map(repr, part))) or "nothing" for part in (taken, given))
+        raise BadClass(
+            f"{row.owner.__name__}.{row.name} needs {mine}, and as {before.owner.__name__} has it, {theirs}:"
+            " callers give what is declared where they see it, so declare both alike"
+        )
 
 
 class Interface(metaclass=InterfaceMeta):

@@ -118,6 +118,8 @@ class ObjectMeta(InterfaceMeta):
     _captp_fields: dict[str, Field]
     _captp_missing: str
     _captp_own_init: bool
+    #: Methods with what they need of their context and no caller can give.
+    _captp_unmet: tuple[tuple[Row, Any], ...]
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
@@ -146,7 +148,8 @@ class ObjectMeta(InterfaceMeta):
         for mark_name, mark in marks.items():
             mark.name = mark_name
         unmarked = {k: v for k, v in namespace.items() if k not in marks}
-        cls._captp_rows = collect_rows(cls, {**unmarked, **marks})
+        cls._captp_rows = rows = collect_rows(cls, {**unmarked, **marks})
+        cls._captp_unmet = tuple([(r, n) for r in rows.values() for n in r.needs if not n.is_carried])
         cls._captp_views = None
         for mark_name in marks:
             _check_and_wrap(cls, cls._captp_rows[selector_of(mark_name)])

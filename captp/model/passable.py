@@ -69,7 +69,7 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         if not value._crosses:
             raise Unpassable("a promise for what stays in its vat: await it, and send what you make of that")
         return value
-    if isinstance(value, Object):
+    if issubclass(kind, Object):
         return home.reference(value)
     if isinstance(value, dict):
         return _struct(value, home, depth)
@@ -86,6 +86,11 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         return freeze(tuple(value), home, depth)
     if isinstance(value, Boxed):
         return value
+    if hasattr(kind, "_captp_is_view"):
+        # What is only read is copied as any argument is; an Object's reference would let others change it.
+        if isinstance(value, list | tuple):
+            return freeze(tuple(value), home, depth)
+        raise Unpassable(f"a view of a {value.__class__.__name__} cannot cross a border; {_FIXES}")
     raise Unpassable(f"a {_name(kind)} cannot cross a border; {_FIXES}")
 
 

@@ -23,7 +23,8 @@ _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def modes_of(function: Callable[..., Any]) -> dict[str, Mode]:
     """Return how a method's parameters are held, and its result as ``return``; left out: shared."""
     annotations = getattr(function, "__annotations__", {})
-    found = {name: _mode_of(a, function, name) for name, a in annotations.items()}
+    body = inspect.unwrap(function)
+    found = {name: _mode_of(a, body, name) for name, a in annotations.items()}
     modes = {name: mode for name, mode in found.items() if mode is not None}
     if modes.get("return") in (Mode.BORROWED, Mode.EXCLUSIVE):
         raise BadClass(f"{function.__qualname__}: a result is shared or captp.Unique, it cannot be borrowed")

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, overload
 
 from captp.errors import Dropped, LeakedObject, Poisoned
 from captp.model import faults
+from captp.model.current import CAPS, alone
 from captp.model.faults import described, left
 from captp.model.trust import Call, Outcome
 
@@ -179,7 +180,8 @@ class Job:
             self.error = keep.poisoned()
             return 1
         try:
-            self.value = self.fn(keep.target, *self.args, **self.kwargs)
+            fn = alone(self.fn) if CAPS else self.fn
+            self.value = fn(keep.target, *self.args, **self.kwargs)
             if self.value is keep.target:
                 self.value = None
                 _leaked()
@@ -260,7 +262,8 @@ class Many(Job):
             if self.is_off:
                 break
             if call is not last:
-                last, fn, args, kwargs = call, call.fn, call.args, call.kwargs
+                last, args, kwargs = call, call.args, call.kwargs
+                fn = alone(call.fn) if CAPS else call.fn
                 count = 2 if kwargs else len(args)
                 if count == 1:
                     argument = args[0]

@@ -12,6 +12,7 @@ import types
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from contextvars import Context
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -310,7 +311,9 @@ class Pump:
 
     def _call(self, output: Call) -> None:
         promise = weakref.ref(output.promise)
-        self.nursery.start_soon(run_outside, self.peer.vat, promise, output.function, output.args)
+        # Not in the context of whoever happens to flush: what that has bound is not the method's to find.
+        start = Context().run
+        start(self.nursery.start_soon, run_outside, self.peer.vat, promise, output.function, output.args)
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:

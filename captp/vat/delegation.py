@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from captp.errors import Dropped, LeakedObject, NotNow, Overloaded, Reentrant, UsageError
 from captp.model.captures import check_captures
-from captp.model.current import CURRENT_VAT, not_in_access
+from captp.model.current import CAPS, CURRENT_VAT, not_in_access
 from captp.model.faults import rebuilt
 from captp.model.fresh import fresh
 from captp.model.interrupts import emptied
@@ -157,7 +157,10 @@ class LoopTrust(Trust[T]):
             mark = len(vat.outbox)
             trustee.in_turn = cell.obj
             try:
-                value = fn(cell.target, *args, **kwargs) if kwargs else fn(cell.target, *args)  # type: ignore[call-arg]
+                if CAPS:
+                    value = vat.context.copy().run(fn, cell.target, *args, **kwargs)
+                else:
+                    value = fn(cell.target, *args, **kwargs) if kwargs else fn(cell.target, *args)  # type: ignore[call-arg]
                 if type(value) not in ATOMS:
                     value = checked(value, cell.target, cell.obj)
                 if vat.awake:
@@ -171,7 +174,7 @@ class LoopTrust(Trust[T]):
                 trustee.in_turn = None
                 if trustee.journal:
                     trustee.commit()
-                return value
+                return value  # type: ignore[no-any-return]
             # Here, as what is raised while another is handled brings that along; and this frame is in its
             # traceback, where whoever catches it looks.
             del cell, vat, trustee
@@ -305,7 +308,10 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     mark = len(vat.outbox)
     trustee.in_turn = cell.obj
     try:
-        value = fn(cell.target, *args, **kwargs)
+        if CAPS:
+            value = vat.context.copy().run(fn, cell.target, *args, **kwargs)
+        else:
+            value = fn(cell.target, *args, **kwargs)
         if type(value) not in ATOMS:
             value = checked(value, cell.target, cell.obj)
         if vat.awake:

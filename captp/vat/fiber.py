@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
+from contextvars import Context
+from inspect import unwrap
 from typing import Any, Final
 
 from captp.errors import ForeignAwait
@@ -31,6 +33,7 @@ class Fiber:
     __slots__ = (
         "__weakref__",
         "cancelled",
+        "context",
         "coro",
         "latched",
         "obj",
@@ -51,6 +54,8 @@ class Fiber:
         self.coro = coro
         self.obj = obj
         self.row = row
+        #: What its steps run in; None where it began before there was any contextual capability.
+        self.context: Context | None = None
         self.result_id = id(promise)
         self.result = None if promise is None else _watch(promise, self, dropped)
         self.latched = False
@@ -106,7 +111,7 @@ def explained(problem: BaseException, row: Row) -> BaseException:
     if type(problem) is not RuntimeError or str(problem) != _NO_TASK:
         return problem
     # A delegated function may be none of Python's.
-    code = getattr(row.function, "__code__", None)
+    code = getattr(unwrap(row.function), "__code__", None)
     trace, line = problem.__traceback__, None
     while trace is not None:
         if trace.tb_frame.f_code is code:

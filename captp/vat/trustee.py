@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from captp.errors import Contended, InvariantBroken, NotInTurn, UsageError
+from captp.errors import Contended, InvariantBroken, NotInTurn, UnsizeError, UsageError
 from captp.model.containers import Tracked
 from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
@@ -199,6 +199,8 @@ class Trustee:
 
     def reference(self, obj: Object, interface: type | None = None) -> Ref:
         """Return the one reference to ``obj`` under ``interface``; own it first if nobody does."""
+        if type(obj)._captp_unmet:
+            raise UnsizeError(_unmet(type(obj)))
         if obj._home is not self:
             self.adopt(obj)
         if obj._entry.sole:
@@ -207,6 +209,14 @@ class Trustee:
                 f"this {name} has one owner, and no other reference: its owner may captp.share() it"
             )
         return view(self.vat, obj, ref_class(interface or shown_as(type(obj))))
+
+
+def _unmet(cls: type[Object]) -> str:
+    row, need = cls._captp_unmet[0]
+    return (
+        f"{cls.__name__}.{row.name}() needs {need!r}, which who sends it a message cannot give: bind it in"
+        f" the method, or have callers give it, @captp.needs({need!r}, carry=True)"
+    )
 
 
 def restore(obj: Object, state: tuple[Any, ...], entry: HeapEntry, version: int, dirty: bool) -> None:

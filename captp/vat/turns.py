@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import Any
 
 from captp.errors import BorrowEscape, Broken, Cancelled, Moved, NoSuchMethod, Overloaded
 from captp.limits import Limits
+from captp.model.current import CAPS
 from captp.model.faults import number_of, portable
 from captp.model.guards import as_interface, compile_thunk
 from captp.model.interface import Row
@@ -60,6 +62,8 @@ class Turns:
         try:
             if trustee.steps:
                 value = self._run_in_steps(obj, row, args, kwargs)
+            elif CAPS:
+                value = self.vat.context.copy().run(row.thunk or compile_thunk(row), obj, args, kwargs)
             else:
                 value = (row.thunk or compile_thunk(row))(obj, args, kwargs)
             if type(value) not in ATOMS:
@@ -78,7 +82,7 @@ class Turns:
         self, obj: Object, row: Row, args: tuple[Any, ...], kwargs: dict[str, Any] | None
     ) -> Any:
         self.trustee.enter(obj, row)
-        value = (row.thunk or compile_thunk(row))(obj, args, kwargs)
+        value = self.vat.context.copy().run(row.thunk or compile_thunk(row), obj, args, kwargs)
         value = self.result(row, value)
         self.trustee.leave(obj, row, committed=True)
         return value
@@ -126,15 +130,17 @@ class Turns:
     def _start(self, obj: Object, row: Row, message: Message) -> None:
         """Run the first step; only a fiber that waits becomes an entry of its own."""
         promise = message.promise
+        context = self.vat.context.copy() if CAPS else None
         try:
             coro = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
         except Exception as problem:
             self._roll_back(len(self.vat.outbox), obj, row, problem, promise)
             return
-        waits_for = self._advance(coro, obj, row, promise, cancels=False)
+        waits_for = self._advance(coro, obj, row, promise, context=context, cancels=False)
         if waits_for is None:
             return
         fiber = Fiber(coro, obj, row, promise, self.vat.dropped.append)
+        fiber.context = context
         self.fibers[fiber] = None
         self._results[fiber.result_id] = fiber
         if row.latch:
@@ -145,12 +151,16 @@ class Turns:
     def step(self, fiber: Fiber) -> None:
         """Run the next step of a fiber that was woken or cancelled."""
         promise = fiber.promise()
+        if CAPS and fiber.context is None:
+            fiber.context = self.vat.context.copy()
         cancels = fiber.cancelled and fiber.waiting_for is None
         if cancels:
             fiber.cancelled = False
         waits_for = None
         try:
-            waits_for = self._advance(fiber.coro, fiber.obj, fiber.row, promise, cancels=cancels)
+            waits_for = self._advance(
+                fiber.coro, fiber.obj, fiber.row, promise, context=fiber.context, cancels=cancels
+            )
         finally:
             # Also when an interrupt flies through: the object must not stay latched for good.
             if waits_for is None:
@@ -218,7 +228,14 @@ class Turns:
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem, None))
 
     def _advance(
-        self, coro: Any, obj: Object, row: Row, promise: Promise[Any] | None, *, cancels: bool
+        self,
+        coro: Any,
+        obj: Object,
+        row: Row,
+        promise: Promise[Any] | None,
+        *,
+        context: Context | None,
+        cancels: bool,
     ) -> Promise[Any] | None:
         """Run one step as a turn; return the promise it waits for, None when it has finished."""
         thrown: BaseException | None = None
@@ -235,7 +252,12 @@ class Turns:
                 trustee.enter(obj, row)
             try:
                 while True:
-                    waits_for = coro.send(None) if thrown is None else coro.throw(thrown)
+                    if context is None:
+                        waits_for = coro.send(None) if thrown is None else coro.throw(thrown)
+                    elif thrown is None:
+                        waits_for = context.run(coro.send, None)
+                    else:
+                        waits_for = context.run(coro.throw, thrown)
                     if isinstance(waits_for, Promise) and waits_for._home is self.vat:
                         break
                     thrown = foreign_await(row, line_of(coro))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from typing import Any, Final
 
 from captp.errors import Broken, Closed, InvariantBroken, UsageError
 from captp.limits import Limits
+from captp.model.current import CURRENT_VAT
 from captp.model.faults import portable
 from captp.model.holding import release
 from captp.model.object import Object
@@ -94,6 +96,9 @@ class Vat:
         #: Delegated calls that may still run at once before a checkpoint, and how a driver makes one.
         self.budget = BUDGET
         self.is_closed = False
+        #: Empty but for the vat: where there are contextual capabilities, each turn runs in a copy of it.
+        self.context = Context()
+        self.context.run(CURRENT_VAT.set, self)
         #: The thread that drives it, as its driver says; 0 where there is but one.
         self.thread = 0
         self.pause: Callable[[], Awaitable[None]] = _no_pause

@@ -1,0 +1,106 @@
+"""Declared needs: what a function asks of its context is asked before its body runs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast, final
+
+from attrs import frozen
+
+from captp.custody.context.cap import Borrow, GroupTerm, Term, missing
+from captp.custody.place import here
+from captp.errors import UsageError
+from captp.model.interface import Method
+
+__all__ = ["Need", "needs", "tie"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+@frozen
+class Need:
+    """One capability that a function asks for, and whether callers over a border are to give it."""
+
+    term: Term[Any]
+    is_carried: bool
+
+    def look(self) -> None:
+        """Raise MissingContext unless it is bound here, so that it can be used as is said."""
+        binding = self.term.cap._captp_binding()
+        if binding is None:
+            raise missing(self.term, here())
+        if self.term.is_mut and not binding.may_change():
+            raise binding.refusal("mut", here())
+
+    def __repr__(self) -> str:
+        return f"{self.term!r}{', carried' if self.is_carried else ''}"
+
+
+def needs(
+    *terms: Term[Any] | GroupTerm[*tuple[Any, ...]], carry: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare what a function needs of its context, ``@captp.needs(People.mut, Pets.ref)``.
+
+    It raises MissingContext before its body runs where that is not bound. With ``carry``, below
+    ``@captp.method``, a caller over a border gives it: see ``docs/explanation/context.md``.
+    """
+    flat: list[Term[Any]] = []
+    for term in terms:
+        flat += term.terms if isinstance(term, GroupTerm) else (term,)
+    if not all(isinstance(term, Term) for term in flat):
+        raise UsageError("needs() takes People.ref or People.mut, and the like of groups")
+    asked = tuple([Need(term, carry) for term in flat])
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        if isinstance(function, Method):
+            raise UsageError(f"{function.function.__qualname__}(): put @captp.needs below @captp.method")
+        return _with_needs(function, (*getattr(function, "_captp_needs", ()), *asked))
+
+    return declare
+
+
+def _with_needs(function: Callable[P, R], asked: tuple[Need, ...]) -> Callable[P, R]:
+    body: Any = getattr(function, "_captp_body", function)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        for need in asked:
+            need.look()
+        return body(*args, **kwargs)
+
+    async def run_later(*args: Any, **kwargs: Any) -> Any:
+        for need in asked:
+            need.look()
+        return await body(*args, **kwargs)
+
+    made: Any = functools.wraps(body)(run_later if inspect.iscoroutinefunction(body) else run)
+    made._captp_needs = asked
+    made._captp_body = body
+    return cast("Callable[P, R]", made)
+
+
+def tie(term: Term[Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare that what a function returns is good as long as what is read of a capability now.
+
+    With ``.mut`` the function returns ``People.mut()``, or what that ``.map(...)`` gives, to be used by a
+    ``with`` block; with ``.ref`` it returns a value that is in what is bound, and its caller gets a view.
+    """
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            result = function(*args, **kwargs)
+            if isinstance(result, Borrow):
+                return cast("R", result)
+            if term.is_mut:
+                raise UsageError(
+                    f"{function.__qualname__}() is tied to {term!r}: return {term!r}() or {term!r}().map(...)"
+                )
+            return cast("R", term.found(here()).tied(result))
+
+        return run
+
+    return declare
