@@ -27,6 +27,8 @@ def check_captures(function: Any) -> None:
 
     Globals are not looked at: they are the module's, and everybody's.
     """
+    # What captp.needs puts around it is ours.
+    function = getattr(function, "_captp_body", function)
     if isinstance(function, partial):
         raise CaptureError("a partial captures its arguments: give them to apply() behind the function")
     if isinstance(function, BuiltinFunctionType):

@@ -49,10 +49,13 @@ def compile_thunk(row: Row) -> Callable[[Any, tuple[Any, ...], dict[str, Any] | 
     if terms:
         hints = {name: hint for name, hint in hints.items() if name not in terms}
     simple = all(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
-    row.thunk = _fast(row, parameters, hints) if simple else _slow(row, parameters, hints)
+    thunk = _fast(row, parameters, hints) if simple else _slow(row, parameters, hints)
     if terms:
-        row.thunk = with_terms(row, row.thunk, _interfaces(row, terms), ref_class)
-    return row.thunk
+        thunk = with_terms(row, thunk, _interfaces(row, terms), ref_class)
+    if row.carried is not None:
+        thunk = row.carried.receive(thunk, is_fiber=row.is_fiber)
+    row.thunk = thunk
+    return thunk
 
 
 def _interfaces(row: Row, terms: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,7 @@ class Row:
     """One method in a class's frozen table, with what dispatch needs compiled at first use."""
 
     __slots__ = (
+        "carried",
         "doc",
         "function",
         "is_fiber",
@@ -155,6 +156,8 @@ class Row:
         self.modes = modes_of(function)
         #: What its context must have, as captp.needs declares.
         self.needs: tuple[Any, ...] = getattr(function, "_captp_needs", ())
+        #: Gives and takes what callers have of it; None where they give nothing.
+        self.carried: Any = getattr(function, "_captp_carried", None)
 
 
 class InterfaceMeta(type):

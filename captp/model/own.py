@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from captp.errors import BorrowEscape, Broken, Moved, UsageError
 from captp.model.faults import to_wire
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Reference, Settlement
+from captp.model.promise import BROKEN, ENDED, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import HOLDS, Far, Ref, settled
 
 T = TypeVar("T")
@@ -292,6 +292,7 @@ class Sole(Hold):
 
 
 HOLDS.update((Lent, Sole))
+ENDED.update((Lent, Sole))
 
 
 def give_back(message: Message) -> None:

@@ -278,6 +278,10 @@ def fulfilled(home: Any, value: Any) -> Promise[Any]:
     return promise
 
 
+#: The classes of waiters that hear at once, by ``end()``, and not from the driver.
+ENDED: Final[set[type]] = set()
+
+
 def add_waiter(promise: Promise[Any], waiter: Any) -> int:
     """Add one waiter, kept in order of arrival; return how many there are."""
     waiters = promise._waiters

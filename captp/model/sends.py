@@ -60,6 +60,8 @@ def _make_class(
             _check(row, signature, args, kwargs)
             if row.modes:
                 args, kwargs = on_their_way(row, args, kwargs)
+            if row.carried is not None:
+                return row.carried.send(ref, row.selector, args, kwargs, promise_class())
             return ref._home.send(ref, row.selector, args, kwargs or None, promise_class())
 
         def only(self, /, *args: Any, **kwargs: Any) -> None:
@@ -67,20 +69,29 @@ def _make_class(
             _check(row, signature, args, kwargs)
             if row.modes:
                 args, kwargs = on_their_way(row, args, kwargs)
-            ref._home.send_only(ref, row.selector, args, kwargs or None)
+            if row.carried is not None:
+                row.carried.send_only(ref, row.selector, args, kwargs)
+            else:
+                ref._home.send_only(ref, row.selector, args, kwargs or None)
 
         def now(self, /, *args: Any, **kwargs: Any) -> Any:
             ref = self._ref
             _check(row, signature, args, kwargs)
             if row.modes:
                 args, kwargs = on_their_way(row, args, kwargs)
+            if row.carried is not None:
+                return row.carried.call_now(ref, row.selector, args, kwargs, promise_class())
             return ref._home.call_now(ref, row.selector, args, kwargs or None)
 
         def __repr__(self) -> str:
             return f"<send {row.name}{signature} of {self._ref!r}>"
 
     BoundSend.__name__ = BoundSend.__qualname__ = row.name
-    if not row.modes and all(p.kind is _PLAIN and p.default is p.empty for p in parameters):
+    if (
+        not row.modes
+        and row.carried is None
+        and all(p.kind is _PLAIN and p.default is p.empty for p in parameters)
+    ):
         given = [p.name for p in parameters]
         source = _FAST.format(
             params=", ".join(given), selector=row.selector, tuple="".join(f"{n}, " for n in given)

@@ -134,7 +134,12 @@ class ThreadTrust(Trust[T]):
         ``window`` calls of this loop are unanswered, or ``max_inflight`` of all clients.
         """
         check(fn, args, kwargs)
-        return await self._run(fn, args, kwargs)  # type: ignore[no-any-return]
+        carried: Any = getattr(fn, "_captp_carried", None)
+        if carried is None:
+            return await self._run(fn, args, kwargs)  # type: ignore[no-any-return]
+        # Copies, as this side goes on while the thread runs, also where it is called off.
+        with carried.given(fn, copies=True) as given:
+            return await self._run(given, args, kwargs)  # type: ignore[no-any-return]
 
     async def _run(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         job = Job(self._hold.get(), self._trustee._client(), fn, args, kwargs)

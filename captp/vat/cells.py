@@ -56,12 +56,16 @@ class Cell:
         #: Keeps the object alive, and is what queued calls are sent to.
         self.ref = ref
 
-    def check(self, fn: Callable[..., Any]) -> None:
-        """Raise CaptureError for a function that brings along what others may change."""
+    def check(self, fn: Callable[..., Any]) -> bool:
+        """Return whether a function can run as it is: it is given no context of its caller's.
+
+        Raises CaptureError for one that brings along what others may change.
+        """
         check_captures(fn)
         if type(fn) is FunctionType and not fn.__closure__:
             # It captures nothing, now and ever: what a closure has may be another thing next time.
             self.checked = fn
+        return not hasattr(fn, "_captp_carried")
 
     def fail(self, problem: Exception, mark: int) -> BaseException:
         """Undo the turn that raised, and return what its caller may have of that."""

@@ -150,8 +150,8 @@ class LoopTrust(Trust[T]):
                 continue
             vat.budget -= 1
             # What follows is _turn(), in place: to call it would cost a quarter more.
-            if fn is not cell.checked:
-                cell.check(fn)
+            if fn is not cell.checked and not cell.check(fn):
+                break
             if CURRENT_VAT.get(None) is not vat:
                 CURRENT_VAT.set(vat)
             mark = len(vat.outbox)
@@ -255,6 +255,16 @@ class LoopTrust(Trust[T]):
 
     async def _queued(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, is_fiber: bool = False
+    ) -> Any:
+        carried: Any = getattr(fn, "_captp_carried", None)
+        if carried is None:
+            return await self._sent(fn, args, kwargs, is_fiber=is_fiber)
+        # A fiber that is called off may have a step to go: what it has to change is a copy.
+        with carried.given(fn, copies=is_fiber) as given:
+            return await self._sent(given, args, kwargs, is_fiber=is_fiber)
+
+    async def _sent(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, is_fiber: bool
     ) -> Any:
         cell = self._cell or _dropped()
         call, promise = _send(cell, fn, args, kwargs, is_fiber=is_fiber)

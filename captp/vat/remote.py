@@ -212,7 +212,13 @@ class FarTrust(Trust[T]):
 
     def _send(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Promise[Any]:
         ref: Any = self._held()
-        sent: Promise[Any] = ref._home.send(ref, *self._prepared(fn, args, kwargs))
+        selector, args, named, kind = self._prepared(fn, args, kwargs)
+        row = self._row(fn)
+        sent: Promise[Any]
+        if row is not None and row.carried is not None:
+            sent = row.carried.send(ref, selector, args, named or {}, kind)
+        else:
+            sent = ref._home.send(ref, selector, args, named, kind)
         return sent
 
     def _prepared(

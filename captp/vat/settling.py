@@ -13,6 +13,7 @@ from captp.model.passable import ATOMS
 from captp.model.plan import MANY
 from captp.model.promise import (
     BROKEN,
+    ENDED,
     FULFILLED,
     PENDING,
     Message,
@@ -23,7 +24,7 @@ from captp.model.promise import (
     add_waiter,
     take_waiters,
 )
-from captp.model.ref import HOLDS, Ref
+from captp.model.ref import Ref
 from captp.model.values import Tagged
 from captp.model.weight import SIZED, weight_of
 from captp.vat.effects import Shortened, Want, Watch
@@ -41,7 +42,8 @@ class Leader:
 
 
 #: What may wait for a promise that is no promise, and not one waiter of the driver's either.
-_SPECIAL: Final = frozenset({list, Message, Fiber, Watch, Leader, *HOLDS})
+_SPECIAL: Final = ENDED
+_SPECIAL.update((list, Message, Fiber, Watch, Leader))
 
 
 class Settling:
@@ -140,12 +142,12 @@ class Settling:
                     if waiter.waiting_for is promise:
                         waiter.waiting_for = None
                         self.vat.admit(self.vat.local, waiter)
-                elif kind in HOLDS:
-                    waiter.end()
                 elif kind is Watch:
                     self.vat.outbox.append(Watch(waiter.promise, promise))
                 elif kind is Leader:
                     continue
+                elif kind in ENDED:
+                    waiter.end()
                 elif not isinstance(waiter, Promise):
                     self.woken.append(waiter)
                 elif waiter._state == PENDING:

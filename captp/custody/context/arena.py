@@ -74,7 +74,7 @@ class Arena(Generic[T]):
 
     def __init__(self) -> None:
         self._values: list[Any] = []
-        #: By slot: how often it was filled; even where it is empty.
+        #: By slot: how often it was filled or emptied; even where it is empty.
         self._generations: list[int] = []
         self._free: list[int] = []
 
@@ -110,6 +110,16 @@ class Arena(Generic[T]):
         for slot, (generation, value) in enumerate(zip(self._generations, self._values, strict=True)):
             if generation % 2:
                 yield Index(slot, generation, type(value)), value
+
+    def _captp_slots(self) -> list[tuple[int, Any]]:
+        """Return all that there is to know: by slot, how often it was filled or emptied, and its value."""
+        return list(zip(self._generations, self._values, strict=True))
+
+    def _captp_fill(self, slots: list[tuple[int, Any]]) -> None:
+        """Be as the arena that has these slots."""
+        self._generations = [generation for generation, _ in slots]
+        self._values = [value for _, value in slots]
+        self._free = [slot for slot, (generation, _) in enumerate(slots) if not generation % 2]
 
     def __getitem__(self, index: Index[T]) -> T:
         if index not in self:

@@ -101,10 +101,9 @@ class Binding:
         self.stamp.spoil(BorrowConflict, (f"it was given to {to}, to be changed, at", here))
         return self.value
 
-    def come_back(self, value: Any) -> None:
-        """Have the value again, as whoever had it left it."""
+    def come_back(self) -> None:
+        """Have the value again."""
         self.lent_to = ""
-        self.value = value
         self.end_write()
 
     def _take(self, here: Place, mode: str) -> None:

@@ -5,39 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast, final
+from typing import Any, ParamSpec, TypeVar, cast
 
-from attrs import frozen
-
-from captp.custody.context.cap import Borrow, GroupTerm, Term, missing
+from captp.custody.context.cap import Borrow, GroupTerm, Term
+from captp.custody.context.carry import Carried
+from captp.custody.context.need import Need
 from captp.custody.place import here
 from captp.errors import UsageError
 from captp.model.interface import Method
 
-__all__ = ["Need", "needs", "tie"]
+__all__ = ["needs", "tie"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@final
-@frozen
-class Need:
-    """One capability that a function asks for, and whether callers over a border are to give it."""
-
-    term: Term[Any]
-    is_carried: bool
-
-    def look(self) -> None:
-        """Raise MissingContext unless it is bound here, so that it can be used as is said."""
-        binding = self.term.cap._captp_binding()
-        if binding is None:
-            raise missing(self.term, here())
-        if self.term.is_mut and not binding.may_change():
-            raise binding.refusal("mut", here())
-
-    def __repr__(self) -> str:
-        return f"{self.term!r}{', carried' if self.is_carried else ''}"
 
 
 def needs(
@@ -78,6 +58,9 @@ def _with_needs(function: Callable[P, R], asked: tuple[Need, ...]) -> Callable[P
 
     made: Any = functools.wraps(body)(run_later if inspect.iscoroutinefunction(body) else run)
     made._captp_needs = asked
+    carried = tuple([need for need in asked if need.is_carried])
+    if carried:
+        made._captp_carried = Carried(body.__qualname__, carried)
     made._captp_body = body
     return cast("Callable[P, R]", made)
 
