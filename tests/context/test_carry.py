@@ -385,7 +385,7 @@ async def test_context_across_trustees(kind: str) -> None:
 
 async def refused(trust: Any) -> None:
     with pytest.raises(
-        (captp.MissingContext, captp.BorrowConflict), match="by another task|has it to change"
+        (captp.MissingContext, captp.BorrowConflict), match=r"by another task|has it to change"
     ):
         await trust.apply(enter, "child")
 
