@@ -1,0 +1,404 @@
+"""What names stand for over the whole program: globals, imports, re-exports, classes and annotations."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from captp.check import ir
+from captp.check.classes import ClassInfo, bases_of
+from captp.check.engine import Activation, Engine
+from captp.check.run import Run
+from captp.check.values import (
+    NONE,
+    NOTHING,
+    PLAIN,
+    UNKNOWN,
+    AliasVal,
+    Box,
+    ClassVal,
+    Ext,
+    FuncVal,
+    Inst,
+    LibInst,
+    Made,
+    ModuleVal,
+    PromVal,
+    RefVal,
+    Simple,
+    TypeVarVal,
+    Value,
+    evolve,
+    one,
+)
+
+__all__ = ["LIBRARY", "annotated", "class_info", "class_value", "global_value", "instance_of", "module_attr"]
+
+#: What the checker knows of captp: these names, wherever in the package they come from.
+LIBRARY: Final = frozenset(
+    [
+        "Arena",
+        "Borrowed",
+        "Call",
+        "Cap",
+        "E",
+        "Exclusive",
+        "Index",
+        "Interface",
+        "List",
+        "LiveVat",
+        "Map",
+        "Object",
+        "Promise",
+        "Recorder",
+        "Reference",
+        "Resolver",
+        "Set",
+        "Trust",
+        "Unique",
+        "bind",
+        "connect",
+        "enliven",
+        "later",
+        "lend",
+        "make_unique",
+        "method",
+        "near",
+        "needs",
+        "open_vat",
+        "outside",
+        "share",
+        "sleep",
+        "tie",
+        "trust",
+        "within",
+        "send_durable",
+        "same",
+        "select",
+        "Capsule",
+        "Key",
+        "Password",
+        "Access",
+        "Data",
+        "Mutex",
+        "RwLock",
+        "Ivar",
+        "Condition",
+    ]
+)
+_PLAIN: Final = frozenset(
+    ("int", "float", "str", "bytes", "bool", "complex", "object_", "range", "bytearray")
+)
+_BOXES: Final = {
+    "list": "list",
+    "List": "list",
+    "Sequence": "list",
+    "Iterable": "list",
+    "Iterator": "list",
+    "Collection": "list",
+    "set": "set",
+    "Set": "set",
+    "frozenset": "frozenset",
+    "dict": "dict",
+    "Dict": "dict",
+    "Mapping": "dict",
+    "Map": "dict",
+    "tuple": "tuple",
+    "Tuple": "tuple",
+    "deque": "list",
+    "defaultdict": "dict",
+}
+
+
+def library_path(path: str) -> str:
+    """Return the public path of a thing of captp, which may be named by its home."""
+    head, _, name = path.rpartition(".")
+    if name in LIBRARY and (head == "captp" or head.startswith("captp.")):
+        return f"captp.{name}"
+    return path
+
+
+# Globals.
+
+
+def module_attr(engine: Engine, module: str, attr: str, reader: Activation | None) -> Value:
+    """Return what ``module.attr`` is."""
+    path = library_path(f"{module}.{attr}")
+    if path.startswith("captp.") and path[6:] in LIBRARY:
+        return one(Ext(path))
+    if module in engine.modules:
+        found = global_value(engine, module, attr, reader, is_own=False)
+        if found:
+            return found
+        if f"{module}.{attr}" in engine.modules:
+            return one(ModuleVal(f"{module}.{attr}"))
+        return UNKNOWN
+    if f"{module}.{attr}" in engine.modules or any(m.startswith(f"{module}.") for m in engine.modules):
+        return one(ModuleVal(f"{module}.{attr}"))
+    return one(Ext(path))
+
+
+def global_value(
+    engine: Engine, module: str, name: str, reader: Activation | None, *, is_own: bool = True
+) -> Value:
+    """Return what a module's global may be, wherever the module gives it a value."""
+    key = (module, name)
+    written = engine.read(("g", *key), reader)
+    cached = engine.globals.get(key)
+    if cached is None:
+        if key in engine.resolving:
+            return written or UNKNOWN
+        engine.resolving.add(key)
+        try:
+            cached = _resolve(engine, module, name)
+        finally:
+            engine.resolving.discard(key)
+        engine.globals[key] = cached
+    value = cached | written
+    if not value and is_own:
+        return one(Ext(f"builtins.{name}"))
+    return value
+
+
+def _resolve(engine: Engine, module: str, name: str) -> Value:
+    table = engine.bindings.get(module)
+    if table is None:
+        table = engine.bindings[module] = {}
+        _collect(engine.modules[module].body, table)
+    found = NOTHING
+    run = scratch(engine, module)
+    for kind, *rest in table.get(name, ()):
+        if kind == "import":
+            source, attr = rest
+            if attr is None:
+                known = source in engine.modules
+                found |= one(ModuleVal(source) if known or _is_package(engine, source) else Ext(source))
+            elif (source, attr) != (module, name):
+                found |= module_attr(engine, source, attr, run.act)
+        elif kind == "value":
+            found |= run.expr(rest[0])
+        elif kind == "annotation":
+            found |= annotated(run, rest[0])
+        else:
+            found |= UNKNOWN
+    if not found:
+        for source in table.get("*", ()):
+            if source[1] in engine.modules and source[1] != module:
+                found |= global_value(engine, source[1], name, run.act, is_own=False)
+    return found
+
+
+def _is_package(engine: Engine, name: str) -> bool:
+    return any(module.startswith(f"{name}.") for module in engine.modules)
+
+
+def scratch(engine: Engine, module: str) -> Run:
+    """Return a run in a module's scope that has no effects."""
+    return Run(engine, engine.module_activation(module), is_muted=True)
+
+
+def _collect(block: ir.Block, table: dict[str, list[Any]]) -> None:
+    for stmt in block:
+        if isinstance(stmt, ir.Assign):
+            for target in stmt.targets:
+                _bind(target, stmt, table)
+        elif isinstance(stmt, ir.Import):
+            for bound, source, attr in stmt.names:
+                table.setdefault(bound, []).append(("import", source, attr))
+        elif isinstance(stmt, ir.Branch):
+            _collect(stmt.then, table)
+            _collect(stmt.orelse, table)
+        elif isinstance(stmt, ir.Loop):
+            if stmt.target is not None:
+                _bind(stmt.target, None, table)
+            _collect(stmt.body, table)
+            _collect(stmt.orelse, table)
+        elif isinstance(stmt, ir.With):
+            if stmt.target is not None:
+                _bind(stmt.target, None, table)
+            _collect(stmt.body, table)
+        elif isinstance(stmt, ir.Try):
+            for part in (stmt.body, *stmt.handlers, stmt.orelse, stmt.final):
+                _collect(part, table)
+
+
+def _bind(target: ir.Expr, stmt: ir.Assign | None, table: dict[str, list[Any]]) -> None:
+    if isinstance(target, ir.Name):
+        if stmt is not None and stmt.value is not None and not stmt.is_augmented:
+            entry: Any = ("value", stmt.value)
+        elif stmt is not None and stmt.annotation is not None:
+            entry = ("annotation", stmt.annotation)
+        else:
+            entry = ("unknown",)
+        table.setdefault(target.name, []).append(entry)
+    elif isinstance(target, ir.Unpack):
+        for part in target.targets:
+            _bind(part, None, table)
+    elif isinstance(target, ir.Splat):
+        _bind(target.target, None, table)
+
+
+# Classes.
+
+
+def class_info(engine: Engine, cls: ir.ClassDef, frame: Activation) -> ClassInfo:
+    """Return a class with its bases resolved."""
+    info = engine.classes.get(cls)
+    if info is None:
+        info = engine.classes[cls] = ClassInfo(cls, frame)
+        run = Run(engine, frame, is_muted=True)
+        bases, outside, parameters = [], [], []
+        for base, path, args in bases_of([run.expr(base) for base in cls.bases]):
+            if base is not None:
+                bases.append(base)
+                info.base_args[base] = args
+            else:
+                outside.append(path)
+            parameters += [
+                a.name
+                for value in args
+                for a in value
+                if isinstance(a, TypeVarVal) and a.name not in parameters
+            ]
+        info.bases, info.outside, info.parameters = tuple(bases), tuple(outside), tuple(parameters)
+        for decorator in cls.decorators:
+            for atom in run.expr(decorator):
+                if isinstance(atom, Ext) and atom.path.endswith(".runtime_checkable"):
+                    info.is_runtime = True
+    return info
+
+
+def class_value(engine: Engine, info: ClassInfo, name: str, reader: Activation | None) -> Value:
+    """Return what a class's own body, or that of a base, gives the attribute ``name``."""
+    owner = info.owner_of(name)
+    if owner is None:
+        return NOTHING
+    value = owner.attrs.get(name)
+    if value is None:
+        key = (owner, name)
+        if key in engine.resolving:
+            return UNKNOWN
+        engine.resolving.add(key)
+        try:
+            run = class_run(engine, owner)
+            value = NOTHING
+            for expr in owner.ir.attrs.get(name, ()):
+                for atom in run.expr(expr):
+                    value |= one(evolve(atom, owner=owner) if isinstance(atom, FuncVal) else atom)
+        finally:
+            engine.resolving.discard(key)
+        owner.attrs[name] = value
+    return value | engine.read(("class", owner, name), reader)
+
+
+def class_run(engine: Engine, info: ClassInfo) -> Run:
+    """Return a run in the scope of a class's body that has no effects."""
+    assert info.ir.scope is not None
+    act = Activation(info.ir.scope, info.frame, {}, {}, owner=info)
+    return Run(engine, act, is_muted=True)
+
+
+# Annotations.
+
+
+def annotated(run: Run, annotation: ir.Expr | None) -> Value:
+    """Return what a variable with this annotation holds."""
+    if annotation is None:
+        return UNKNOWN
+    was, run.is_muted = run.is_muted, True
+    try:
+        return instance_of(run, run.expr(annotation))
+    finally:
+        run.is_muted = was
+
+
+def instance_of(run: Run, value: Value) -> Value:
+    """Return what is an instance of a type that may be any of these."""
+    found: set[Any] = set()
+    for atom in value:
+        found |= _instance(run, atom)
+    return frozenset(found) or UNKNOWN
+
+
+def _instance(run: Run, atom: Any) -> Value:
+    if isinstance(atom, ClassVal):
+        cls: ClassInfo = atom.cls
+        if cls.is_interface:
+            return one(RefVal(cls))
+        if cls.is_protocol:
+            return UNKNOWN
+        return one(Inst(cls, atom.args))
+    if isinstance(atom, Simple):
+        return NONE if atom.kind == "none" else UNKNOWN
+    if isinstance(atom, TypeVarVal):
+        return run.act.types.get(atom.name, UNKNOWN)
+    if isinstance(atom, Ext):
+        return _outside(atom.path, ())
+    if isinstance(atom, AliasVal) and isinstance(atom.base, Ext):
+        return _alias(run, atom.base.path, atom.args)
+    return UNKNOWN
+
+
+def _outside(path: str, args: tuple[Value, ...]) -> Value:
+    head, _, name = path.rpartition(".")
+    if head == "captp":
+        return _library(name, args)
+    if head == "builtins" and name in _PLAIN:
+        return PLAIN
+    if name in _BOXES:
+        elem = args[-1] if args else UNKNOWN
+        if name in ("tuple", "Tuple") and args:
+            elem = frozenset().union(*args)
+        return one(Box(_BOXES[name], elem))
+    if name in ("Any", "object", "Callable", "Awaitable", "Coroutine", "Self", "Never"):
+        return UNKNOWN
+    return one(Made(path)) if name[:1].isupper() else UNKNOWN
+
+
+def _library(name: str, args: tuple[Value, ...]) -> Value:
+    if name in _BOXES:
+        return one(Box(_BOXES[name], args[-1] if args else UNKNOWN))
+    if name in ("Reference", "Interface"):
+        return one(RefVal(None))
+    if name == "Promise":
+        return one(PromVal(args[0] if args else UNKNOWN))
+    if name in ("Object", "Recorder", "Call"):
+        return UNKNOWN
+    return one(LibInst(name, args))
+
+
+def _alias(run: Run, path: str, args: tuple[Value, ...]) -> Value:
+    head, _, name = path.rpartition(".")
+    if name in ("Optional", "Union"):
+        inner = instance_of(run, frozenset().union(*args))
+        return inner | NONE if name == "Optional" else inner
+    if name in ("Annotated", "Final", "ClassVar", "Required", "NotRequired") and args:
+        return instance_of(run, args[0])
+    if name in ("type", "Type") and args:
+        return _classes(run, args[0])
+    if head == "captp" and name in ("Unique", "Borrowed", "Exclusive") and args:
+        inner = instance_of(run, args[0])
+        mode = "borrowed" if name == "Borrowed" else "unique"
+        return frozenset(
+            evolve(_as_reference(a), mode=mode) if isinstance(_as_reference(a), RefVal) else a for a in inner
+        ) or one(RefVal(None, mode))
+    return _outside(path, tuple(instance_of(run, a) for a in args))
+
+
+def _as_reference(atom: Any) -> Any:
+    """Return a reference for what is one under a term: objects cross as references."""
+    if isinstance(atom, Inst) and atom.cls.is_object:
+        return RefVal(atom.cls)
+    if isinstance(atom, Simple) and atom.kind == "unknown":
+        return RefVal(None)
+    return atom
+
+
+def _classes(run: Run, value: Value) -> Value:
+    found: set[Any] = set()
+    for atom in value:
+        if isinstance(atom, TypeVarVal):
+            for inst in run.act.types.get(atom.name, NOTHING):
+                found.add(ClassVal(inst.cls, inst.args) if isinstance(inst, Inst) else Simple("unknown"))
+        else:
+            found.add(atom)
+    return frozenset(found) or UNKNOWN
