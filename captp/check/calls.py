@@ -9,7 +9,7 @@ from captp.check.attributes import attribute, field_key, types_of
 from captp.check.classes import ClassInfo
 from captp.check.engine import Need
 from captp.check.functions import invoke
-from captp.check.library import outside
+from captp.check.library import decorate, outside
 from captp.check.names import annotated, class_run, class_value
 from captp.check.ownership import cross
 from captp.check.run import Run
@@ -25,6 +25,7 @@ from captp.check.values import (
     CapMode,
     CapVal,
     ClassVal,
+    Deco,
     EVal,
     Ext,
     FuncVal,
@@ -190,7 +191,8 @@ def _modes(run: Run, scope: Run | None, func: FuncVal | None) -> dict[str, str]:
 
 def _promised(run: Run, ref: RefVal, says: Value, at: ir.At) -> Value:
     if not any(isinstance(atom, RefVal) for atom in says):
-        return one(PromVal(says))
+        hidden = str(ref.id[1]) if ref.id is not None and ref.id[0] == "field" else ""
+        return one(PromVal(says, hidden))
     found: set[Atom] = set()
     for atom in says:
         if not isinstance(atom, RefVal):
@@ -218,6 +220,7 @@ _CALLS: dict[type, Any] = {
     Inst: _inst,
     Hidden: lambda run, hidden, args, kwargs, at: _inst(run, hidden.inst, args, kwargs, at),
     CapMode: _mode,
+    Deco: lambda run, deco, args, kwargs, at: decorate(run, args[0], deco=deco) if args else UNKNOWN,
     LibMethod: _method,
     EVal: _e,
     SendVal: _send,

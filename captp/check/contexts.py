@@ -140,6 +140,13 @@ def leave(run: Run, before: State, value: Value, at: ir.At, *, is_async: bool) -
             continue
         if cap in unbound and not any(b.cap == cap for b in before.bound):
             state.ended[id] = run.step(at, f"the binding of {run.cap_name(cap)} ends with this block")
+    for cap in unbound:
+        # What was seen of the binding outside is as it was.
+        state.fresh.update({id: cap for id, other in before.fresh.items() if other == cap})
+        if cap in before.changed:
+            state.changed[cap] = before.changed[cap]
+        else:
+            state.changed.pop(cap, None)
     for held in released:
         for id in list(run.act_made):
             if id[0] == "view" and id[2:] == _at(held):

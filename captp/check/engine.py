@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from captp.check import ir
 from captp.check.classes import ClassInfo
-from captp.check.finding import Finding, Step
+from captp.check.finding import Finding, Place, Step
 from captp.check.state import Trail
 from captp.check.values import NOTHING, UNKNOWN, FuncVal, Id, RefVal, Value, ViewVal, bounded
 
@@ -56,6 +56,8 @@ class Summary:
     result: Value = NOTHING
     yielded: Value = NOTHING
     needs: dict[tuple[str, str], Need] = field(factory=dict)
+    #: Of a module, whose needs nobody can meet: each place that has one.
+    missing: dict[tuple[str, str, Place], Need] = field(factory=dict)
     moved: dict[Id, Trail] = field(factory=dict)
     used: dict[Id, Trail] = field(factory=dict)
     foreign: Trail = ()

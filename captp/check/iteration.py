@@ -40,6 +40,16 @@ def as_data(run: Run, value: Value, at: ir.At, how: str) -> None:
     if value and all(isinstance(a, PromVal) for a in value):
         atom: Any = next(iter(value))
         if isinstance(atom, PromVal):
+            if atom.field:
+                run.report(
+                    "CAP503",
+                    at,
+                    f"the field {atom.field!r} is annotated with an Interface, so that it holds a reference to the"
+                    f" Object that was assigned: its calls give promises, and one is {how}",
+                    (),
+                    "await it, or annotate the field with the Object's class",
+                )
+                return
             run.report(
                 "CAP504",
                 at,

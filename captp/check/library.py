@@ -64,7 +64,6 @@ _TRANSPARENT = frozenset(
     [
         "functools.lru_cache",
         "functools.cache",
-        "functools.wraps",
         "functools.total_ordering",
         "typing.final",
         "typing.override",
@@ -353,6 +352,7 @@ _HANDLERS: dict[str, Any] = {
     "captp.within": lambda _run, args, _kwargs, _at: args[1] if len(args) > 1 else UNKNOWN,
     "captp.sleep": lambda *_: one(PromVal(NONE)),
     "functools.partial": _partial,
+    "functools.wraps": lambda *_: one(Ext("typing.final")),
     "contextlib.contextmanager": _decorator("context"),
     "contextlib.asynccontextmanager": _decorator("context"),
     "pytest.fixture": _decorator("fixture"),

@@ -32,12 +32,17 @@ def missing(engine: Engine) -> list[Finding]:
     """Report needs of modules, and of functions that nobody calls and that start the program."""
     found: list[Finding] = []
     for act in list(engine.memo.values()):
-        is_module = act.function.kind == "module"
-        if not is_module and act.callers:
-            continue
-        for cap, mode, need in _strongest(engine, act):
-            if is_module or need.root is not None:
-                found.append(_missing(engine, act, cap, mode, need))
+        if act.function.kind == "module":
+            places = act.summary.missing
+            for (cap, mode, place), need in places.items():
+                if mode == "mut" or (cap, "mut", place) not in places:
+                    found.append(_missing(engine, act, cap, mode, need))
+        elif not act.callers:
+            found += [
+                _missing(engine, act, cap, mode, need)
+                for cap, mode, need in _strongest(engine, act)
+                if need.root is not None
+            ]
     return found
 
 

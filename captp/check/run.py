@@ -124,8 +124,9 @@ class Run:
                 found = bind
                 depth = number
                 break
-        if need.is_access:
-            self._conflicts(cap, mode, need, at, depth if found is not None else -1)
+        has_conflict = need.is_access and self._conflicts(
+            cap, mode, need, at, depth if found is not None else -1
+        )
         if found is None:
             self._ask(cap, mode, need)
         elif found.mode == "ref" and mode == "mut":
@@ -137,13 +138,15 @@ class Run:
                 (found.step, *need.trail),
                 f"bind {self.cap_name(cap, 'mut')}, or read only",
             )
-        if need.is_access and mode == "mut":
+        if need.is_access and mode == "mut" and not has_conflict:
             self.state.changed[cap] = need.trail
             for id in [id for id, other in self.state.fresh.items() if other == cap]:
                 del self.state.fresh[id]
 
     def _ask(self, cap: str, mode: str, need: Need) -> None:
         key = (cap, mode)
+        if self.function.kind == "module":
+            self.summary.missing.setdefault((cap, mode, need.trail[0].place), need)
         old = self.summary.needs.get(key)
         if old is None or (len(need.trail), not need.is_access) < (len(old.trail), not old.is_access):
             is_access = need.is_access or (old is not None and old.is_access)
@@ -152,7 +155,8 @@ class Run:
         elif need.is_access and not old.is_access:
             self.summary.needs[key] = Need(old.trail, is_access=True, root=old.root)
 
-    def _conflicts(self, cap: str, mode: str, need: Need, at: ir.At, bound_at: int) -> None:
+    def _conflicts(self, cap: str, mode: str, need: Need, at: ir.At, bound_at: int) -> bool:
+        has_conflict = False
         for held in self.state.held:
             if held.cap != cap or (held.mode == "ref" and mode == "ref"):
                 continue
@@ -166,6 +170,8 @@ class Run:
                 (held.step, *need.trail),
                 f"end the borrow of {self.cap_name(cap)} first, or pass what it gave as an argument",
             )
+            has_conflict = True
+        return has_conflict
 
     def bind(self, items: list[tuple[str, str]], at: ir.At) -> None:
         for cap, mode in items:

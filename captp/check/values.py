@@ -197,7 +197,10 @@ class RefVal(Atom):
 
 @frozen(cache_hash=True)
 class PromVal(Atom):
+    """A promise; ``field`` is the one that had the reference, if an Object was assigned to that."""
+
     inner: Value
+    field: str = ""
 
 
 @frozen(cache_hash=True)
