@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -18,17 +19,23 @@ __all__ = ["Finding", "Place", "Step", "check"]
 
 def check(what: Iterable[str] | Mapping[str, str]) -> list[Finding]:
     """Return the findings in the files under some paths, or in texts by path; they are one program."""
+    limit, collects = sys.getrecursionlimit(), gc.isenabled()
+    sys.setrecursionlimit(max(limit, FRAMES))
+    gc.disable()  # a tree of a whole program has few circles, and much that is looked at for them
+    try:
+        return _check(what)
+    finally:
+        sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
+
+
+def _check(what: Iterable[str] | Mapping[str, str]) -> list[Finding]:
     problems: list[Finding] = []
     if isinstance(what, Mapping):
         sources = parse(what, on_disk=False)
     else:
         texts, problems = read(what)
         sources = parse(texts, on_disk=True)
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, FRAMES))
-    try:
-        found = in_order(analyse(sources))
-    finally:
-        sys.setrecursionlimit(limit)
     problems += [source.problem for source in sources if source.problem is not None]
-    return in_order([*problems, *waive(found, sources)])
+    return in_order([*problems, *waive(in_order(analyse(sources)), sources)])

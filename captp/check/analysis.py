@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
@@ -16,6 +15,7 @@ from captp.check.finding import Finding
 from captp.check.functions import activation, generic
 from captp.check.lower import lower
 from captp.check.names import annotated, class_run, class_value, module_attr
+from captp.check.relevance import relevant
 from captp.check.roots import launched_finding, method_findings, missing, test_findings
 from captp.check.run import Run
 from captp.check.sources import Source
@@ -49,11 +49,12 @@ class Rules:
     imported: Any = None
 
 
-def analyse(sources: Iterable[Source]) -> list[Finding]:
+def analyse(sources: list[Source]) -> list[Finding]:
     """Return every finding in a program, as often as it is found."""
     modules = {s.module: lower(s.tree, s.module, s.path) for s in sources if s.tree is not None}
     engine = Engine(modules, evaluate)
     engine.rules = Rules(launched=_launched, imported=_imported)
+    engine.relevant = relevant(sources)
     for module in modules.values():
         _name_things(engine, module)
     for name in modules:
@@ -80,7 +81,7 @@ def evaluate(engine: Engine, act: Activation) -> None:
     _declared(run, act)
     if not act.summary.same(summary):
         for caller in act.callers:
-            engine.spoil(caller)
+            caller.is_dirty = True
     act.summary = summary
     act.findings = run.findings
     act.is_dirty = False

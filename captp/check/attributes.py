@@ -241,7 +241,9 @@ def _of_function(_run: Run, _func: Any, _name: str, _at: ir.At) -> Value:
 def _of_parameter(run: Run, parameter: TypeVarVal, name: str, at: ir.At) -> Value:
     found: set[Any] = set()
     for atom in run.act.types.get(parameter.name, UNKNOWN):
-        found |= _of_class(run, ClassVal(atom.cls, atom.args), name, at) if isinstance(atom, Inst) else UNKNOWN
+        found |= (
+            _of_class(run, ClassVal(atom.cls, atom.args), name, at) if isinstance(atom, Inst) else UNKNOWN
+        )
     return frozenset(found)
 
 

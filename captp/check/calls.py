@@ -220,7 +220,7 @@ _CALLS: dict[type, Any] = {
     Inst: _inst,
     Hidden: lambda run, hidden, args, kwargs, at: _inst(run, hidden.inst, args, kwargs, at),
     CapMode: _mode,
-    Deco: lambda run, deco, args, kwargs, at: decorate(run, args[0], deco=deco) if args else UNKNOWN,
+    Deco: lambda run, deco, args, *_: decorate(run, args[0], deco=deco) if args else UNKNOWN,
     LibMethod: _method,
     EVal: _e,
     SendVal: _send,

@@ -60,7 +60,7 @@ CODES: Final = {
     ),
     "CAP301": Code(
         "conflicting borrows",
-        "A capability is borrowed to be changed while it is borrowed already, or a view is used after a change,"
+        "A capability is borrowed to be changed while it is borrowed, or a view is used after a change,"
         " or something is changed through a shared borrow.",
         "At run time this is BorrowConflict, or a view that shows what is no longer so.",
         """
@@ -76,7 +76,7 @@ for index in list(People.get()):
     "CAP302": Code(
         "an object that needs context becomes a reference",
         "A method that is marked @captp.method needs a capability that it neither binds nor carries.",
-        "Who calls it by reference has no context for it: at run time the object is refused with UnsizeError.",
+        "Who calls it by reference has no context for it: at run time it is refused with UnsizeError.",
         """
 class Desk(captp.Object):
     @captp.method
@@ -124,7 +124,7 @@ print(name)
     ),
     "CAP305": Code(
         "generic context",
-        "A capability is made for a type parameter, for Any, or for a Protocol that is not checked at run time.",
+        "A capability is made for a type parameter, for Any, or for a Protocol that run time cannot check.",
         "Nothing can tell whether what is bound to it is what its users expect.",
         'Thing = captp.Cap("Thing", T)',
         'Thing = captp.Cap("Thing", Person)',
@@ -190,7 +190,7 @@ class Queue(captp.Object):
     ),
     "CAP501": Code(
         "a capture that a trustee refuses",
-        "A function for a trustee captures what others may change: a list, an object, a bound method, a partial.",
+        "A function for a trustee captures what others may change: a list, an object, a method, a partial.",
         "Two trustees could share it; the call raises CaptureError.",
         """
 seen = []
@@ -216,7 +216,7 @@ async def wait(self) -> None:
     "CAP503": Code(
         "an Object behind an Interface annotation",
         "A variable or a parameter is annotated with an Interface, holds the Object itself, and is called.",
-        "The call runs at once and gives a value, where the annotation says that it sends and gives a promise.",
+        "The call runs at once and gives a value, where the annotation says that it gives a promise.",
         """
 account: Account = Purse()
 total = await account.deposit(1)
@@ -228,7 +228,7 @@ total = await account.deposit(1)
     ),
     "CAP504": Code(
         "a far reference called as near",
-        "The result of a call of a reference is used as a value without await, or .now() is asked of what is far.",
+        "The result of a call of a reference is used as a value, or .now() is asked of what is far.",
         "It is a promise until it is awaited: computing with it raises, and comparing it is never true.",
         "if account.balance() > 10: ...",
         "if await account.balance() > 10: ...",

@@ -15,14 +15,34 @@ from captp.check import ir
 from captp.check.classes import ClassInfo
 from captp.check.finding import Finding, Place, Step
 from captp.check.state import Trail
-from captp.check.values import NOTHING, UNKNOWN, FuncVal, Id, RefVal, Value, ViewVal, bounded
+from captp.check.values import (
+    NOTHING,
+    UNKNOWN,
+    BindCtx,
+    Bound,
+    CapMode,
+    CapVal,
+    ClassVal,
+    FuncVal,
+    Hidden,
+    Id,
+    Inst,
+    PartialVal,
+    PromVal,
+    RefVal,
+    Value,
+    ViewVal,
+    bounded,
+)
 
 __all__ = ["Activation", "CapInfo", "Engine", "Need", "Summary"]
 
-#: Kinds of arguments that one function is evaluated for; further ones are one kind, of which nothing is known.
+#: Kinds of arguments that one function is evaluated for; of further ones nothing is known.
 CONTEXTS = 24
-#: As many, once there are several for each function.
-FEW = 2
+#: As many, where no argument has behaviour of its own, and once there are very many.
+SOME = 3
+FEW = 1
+BUDGET = 20_000
 #: How often one that calls itself is evaluated, and how often what read what was written later.
 ROUNDS = 4
 SETTLING = 8
@@ -121,11 +141,12 @@ class Engine:
         self.resolving: set[Any] = set()
         self.bindings: dict[str, dict[str, list[Any]]] = {}
         self.depth = 0
+        #: Modules that have to do with capabilities, or with modules that have.
+        self.relevant: set[str] = set()
         self.round = 1
-        #: Activations after which functions get few kinds of arguments each.
-        self.budget = 500
         #: Types of parameters, and capabilities of views by their ids.
         self.types: dict[ir.Param, Value] = {}
+        self.says: dict[ir.Param, Value] = {}
         self.views: dict[Id, str] = {}
         #: Marked methods that were evaluated as others reach them.
         self.rooted: set[ir.Function] = set()
@@ -153,16 +174,7 @@ class Engine:
         new = bounded(old | value)
         self.store[key] = new
         for reader in self.readers.get(key, ()):
-            self.spoil(reader)
-
-    def spoil(self, activation: Activation) -> None:
-        """Have an activation and all that depend on it evaluated anew."""
-        stack = [activation]
-        while stack:
-            part = stack.pop()
-            if not part.is_dirty:
-                part.is_dirty = True
-                stack += part.callers
+            reader.is_dirty = True
 
     # Activations.
 
@@ -187,11 +199,12 @@ class Engine:
         found = self.memo.get(key)
         if found is None:
             count = self.contexts.get(function, 0)
-            if count >= (CONTEXTS if len(self.memo) < self.budget else FEW):
+            most = self._kinds(params)
+            if count >= most:
                 params = {name: _widened(value) for name, value in params.items()}
                 key = (function, func.frame, tuple(params.values()), tuple(types.items()))
                 found = self.memo.get(key)
-                if (found is None and count >= 2 * CONTEXTS) or len(self.memo) >= self.budget:
+                if found is None and (count >= 2 * most):
                     params = dict.fromkeys(params, UNKNOWN)
                     key = (function, func.frame, tuple(params.values()), ())
                     found = self.memo.get(key)
@@ -203,6 +216,33 @@ class Engine:
             found.callers.add(caller)
         self.run(found)
         return found
+
+    def _kinds(self, params: dict[str, Value]) -> int:
+        """Return how many kinds of arguments a function is evaluated for, of which these are one."""
+        if len(self.memo) >= BUDGET:
+            return FEW
+        return max((self._matters(atom) for value in params.values() for atom in value), default=FEW)
+
+    def _matters(self, atom: Any) -> int:
+        if isinstance(atom, Inst):
+            if atom.cls.ir.module in self.relevant:
+                return CONTEXTS
+            return max((self._matters(part) for value in atom.key for part in value), default=FEW)
+        if isinstance(atom, FuncVal):
+            if atom.function.module in self.relevant:
+                return CONTEXTS
+            return SOME if atom.function.free else FEW
+        if isinstance(atom, Bound):
+            return max(self._matters(atom.func), self._matters(atom.receiver))
+        if isinstance(atom, ClassVal):
+            return CONTEXTS if atom.cls.ir.module in self.relevant else FEW
+        if isinstance(atom, RefVal):
+            return CONTEXTS if atom.mode != "shared" else FEW
+        if isinstance(atom, PromVal):
+            return SOME if atom.inner != UNKNOWN else FEW
+        if isinstance(atom, PartialVal):
+            return SOME
+        return CONTEXTS if isinstance(atom, _MATTERS) else FEW
 
     def run(self, activation: Activation) -> None:
         """Evaluate an activation that is not known; one that calls itself until it is stable."""
@@ -235,6 +275,10 @@ class Engine:
             self.round += 1
             for activation in dirty:
                 self.run(activation)
+
+
+#: Which of these a function gets decides what it does.
+_MATTERS = (CapVal, CapMode, BindCtx, ViewVal, Hidden)
 
 
 def _widened(value: Value) -> Value:

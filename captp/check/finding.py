@@ -43,7 +43,7 @@ class Finding:
     def fingerprint(self) -> str:
         """What it is known by while lines move: the code, the file, the function and the text."""
         text = re.sub(r"\bline \d+", "line", self.message)
-        whole = "\0".join((self.code, self.place.path, self.function, text))
+        whole = f"{self.code}\0{self.place.path}\0{self.function}\0{text}"
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 

@@ -153,11 +153,7 @@ def _fit(
         return value if value is not None else UNKNOWN
     if value is not None:
         _infer(_type(run, scope, param), value, types)
-    kept, scope.act.types = scope.act.types, {**outer_types, **types}
-    try:
-        says = annotated(scope, param.annotation)
-    finally:
-        scope.act.types = kept
+    says = _says(run, scope, param, {**outer_types, **types})
     function = func.function
     name = ("param", function.path, *function.at, param.name)
     says = frozenset(evolve(a, id=name) if isinstance(a, RefVal) and a.mode != "shared" else a for a in says)
@@ -190,6 +186,19 @@ def _fit(
                 )
             found.add(atom)
     return frozenset(found)
+
+
+def _says(run: Run, scope: Run, param: ir.Param, types: dict[str, Value]) -> Value:
+    if types:
+        kept, scope.act.types = scope.act.types, types
+        try:
+            return annotated(scope, param.annotation)
+        finally:
+            scope.act.types = kept
+    known = run.engine.says.get(param)
+    if known is None:
+        known = run.engine.says[param] = annotated(scope, param.annotation)
+    return known
 
 
 def _met(run: Run, inst: Inst, says: Value, at: ir.At, *, is_method: bool) -> Value:
@@ -347,7 +356,7 @@ def in_child(run: Run, act: Activation, at: ir.At) -> None:
             run.report(
                 "CAP303",
                 at,
-                f"{run.cap_name(cap, 'mut')} is needed in a task of its own, which inherits bindings for reading"
+                f"{run.cap_name(cap, 'mut')} is needed in a task of its own, which inherits it for reading"
                 f" only ({path})",
                 steps,
                 f"bind {run.cap_name(cap, 'mut')} inside the task, or change it before or after",

@@ -44,7 +44,7 @@ def as_data(run: Run, value: Value, at: ir.At, how: str) -> None:
                 run.report(
                     "CAP503",
                     at,
-                    f"the field {atom.field!r} is annotated with an Interface, so that it holds a reference to the"
+                    f"the field {atom.field!r} has an Interface's annotation, and so a reference to the"
                     f" Object that was assigned: its calls give promises, and one is {how}",
                     (),
                     "await it, or annotate the field with the Object's class",
@@ -121,7 +121,7 @@ def kept_view(run: Run, value: Value, at: ir.At, where: str) -> None:
             run.report(
                 "CAP304",
                 at,
-                f"what {run.cap_name(atom.cap, atom.mode)} gave is kept in {where}, which outlives the borrow",
+                f"what {run.cap_name(atom.cap, atom.mode)} gave is kept in {where}, which outlives it",
                 (),
                 "keep an index, or take what you need out of it as plain data",
             )

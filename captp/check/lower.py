@@ -134,7 +134,8 @@ class Statements(Expressions):
         ]
         body = self.block(node.body)
         for at, item, target in reversed(items):
-            body = [ir.With(at, item, target, body, isinstance(node, ast.AsyncWith))]
+            outer: ir.Block = [ir.With(at, item, target, body, isinstance(node, ast.AsyncWith))]
+            body = outer
         out += body
 
     def _try(self, node: ast.Try | ast.TryStar, out: ir.Block) -> None:

@@ -87,7 +87,7 @@ def _of_method(engine: Engine, act: Activation, func: FuncVal, info: Any) -> lis
         run.report(
             "CAP302",
             func.function.at,
-            f"{name}() can be called by reference, and needs {run.cap_name(cap, mode)}, which is not bound then"
+            f"{name}() is reachable by reference, and needs {run.cap_name(cap, mode)}, which nobody binds"
             f" ({_path(need, f'{name}()')})",
             need.trail,
             f"bind {run.cap_name(cap, mode)} inside it, or declare"
@@ -108,7 +108,7 @@ def launched_finding(run: Run, act: Activation) -> None:
     run.findings[key] = Finding(
         "CAP502",
         place,
-        f"{act.function.qualname}() runs as a fiber of a vat, which waits for promises only: it {trail[-1].text}",
+        f"{act.function.qualname}() runs as a fiber, which waits for promises only: it {trail[-1].text}",
         trail,
         act.function.qualname,
         "use captp.sleep() for time, and captp.outside() for everything outside the vat",

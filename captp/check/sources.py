@@ -39,13 +39,14 @@ class Source:
 
     path: str
     module: str
+    text: str
     tree: ast.Module | None
     waivers: tuple[Waiver, ...]
     problem: Finding | None
 
 
 def read(paths: Iterable[str]) -> tuple[dict[str, str], list[Finding]]:
-    """Read all Python files under ``paths``; return their texts, and a finding for each that is unreadable."""
+    """Read all Python files under ``paths``; return texts, and a finding for each that is unreadable."""
     texts: dict[str, str] = {}
     problems: list[Finding] = []
     for path in dict.fromkeys(part for given in paths for part in _files(given)):
@@ -84,7 +85,7 @@ def parse(texts: Mapping[str, str], *, on_disk: bool) -> list[Source]:
             problem = _unreadable(
                 path, line, getattr(error, "offset", 1) or 1, getattr(error, "msg", str(error))
             )
-        sources.append(Source(path, module, tree, tuple(_waivers(text)), problem))
+        sources.append(Source(path, module, text, tree, tuple(_waivers(text)), problem))
     return sources
 
 

@@ -141,7 +141,8 @@ def _assign(run: Run, stmt: ir.Assign) -> None:
 
 def _augmented(run: Run, stmt: ir.Assign, value: Value) -> Value:
     name = stmt.targets[0]
-    assert isinstance(name, ir.Name) and isinstance(stmt.value, ir.Op)
+    assert isinstance(name, ir.Name)
+    assert isinstance(stmt.value, ir.Op)
     was, run.is_muted = run.is_muted, True
     old = run.expr(name)
     run.is_muted = was
@@ -212,9 +213,9 @@ def _returned_views(run: Run, value: Value, at: ir.At) -> None:
         run.report(
             "CAP304",
             at,
-            f"what {run.cap_name(view.cap, view.mode)} gave is returned, and nothing says how long it is good for",
+            f"what {run.cap_name(view.cap, view.mode)} gave is returned, and nothing says for how long",
             (),
-            f"mark the function @captp.tie({run.cap_name(view.cap, view.mode)}), or return plain data or an index",
+            f"mark it @captp.tie({run.cap_name(view.cap, view.mode)}), or return plain data or an index",
         )
         return
 

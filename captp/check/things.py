@@ -1,4 +1,4 @@
-"""Methods of what is no object of the program: containers, capabilities, arenas, trustees, vats, nurseries."""
+"""Methods of what is no object of the program: containers, capabilities, arenas, trustees and vats."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def look(run: Run, view: ViewVal, at: ir.At, trail: Trail = ()) -> None:
             run.report(
                 "CAP301",
                 at,
-                f"a view of {run.cap_name(view.cap)} is used after {run.cap_name(view.cap, 'mut')} was borrowed",
+                f"a view of {run.cap_name(view.cap)} is used after that was borrowed to be changed",
                 (*changed, *trail),
                 "read it again after the change",
             )

@@ -19,7 +19,7 @@ def sources(program: Path) -> dict[str, str]:
 
 
 def expected(texts: dict[str, str]) -> set[tuple[str, int, str]]:
-    """Return path, line and code of each ``# expect:`` comment; one that stands alone is for the next line."""
+    """Return what ``# expect:`` comments say; one that stands alone is for the next line."""
     found = set()
     for path, text in texts.items():
         for number, line in enumerate(text.splitlines(), 1):

@@ -1,0 +1,50 @@
+"""Which modules have to do with capabilities: those that make some, and all that import one of these.
+
+Only what comes from such modules can need context, so only that is told apart from call to call.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Final
+
+from captp.check.sources import Source
+
+__all__ = ["relevant"]
+
+_MAKES: Final = re.compile(r"=\s*(?:\w+\s*\.\s*)*Cap\s*\(|import\s.*\bCap\s+as\b")
+
+
+def relevant(sources: list[Source]) -> set[str]:
+    """Return the names of the modules that capabilities may reach."""
+    found = {source.module for source in sources if _MAKES.search(source.text)}
+    if not found:
+        return found
+    imports = {source.module: _imports(source) for source in sources if source.tree is not None}
+    while True:
+        more = {module for module, names in imports.items() if module not in found and names & found}
+        if not more:
+            return found
+        found |= more
+
+
+def _imports(source: Source) -> set[str]:
+    """Return every module that one imports, and each that a name from it may be."""
+    names: set[str] = set()
+    assert source.tree is not None
+    package = source.module.split(".")
+    if not source.path.endswith("__init__.py"):
+        package = package[:-1]
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names.add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package[: len(package) - node.level + 1]
+                base = ".".join([*parts, *([base] if base else [])])
+            names.add(base)
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
