@@ -123,7 +123,7 @@ def _declared(run: Run, inst: Inst, name: str, declared: Any, stored: Value) -> 
         if was_object:
             return frozenset(evolve(a, id=("field", name)) if isinstance(a, RefVal) else a for a in says)
         return says
-    value = frozenset(evolve(a, key=field_key(inst, name)) if isinstance(a, Box) else a for a in says)
+    value = frozenset(evolve(a, key=("in field", inst, name)) if isinstance(a, Box) else a for a in says)
     known = frozenset(a for a in stored if not (isinstance(a, Simple) and a.kind != "none"))
     return known if known and not (known <= {*_NONES}) else value
 

@@ -67,7 +67,7 @@ def _has_box(value: Value) -> bool:
 
 
 def _global_box(atom: Any, module: str, name: str) -> Any:
-    return Box(atom.kind, atom.elem, ("g", module, name), None) if isinstance(atom, Box) else atom
+    return Box(atom.kind, atom.elem, ("in global", module, name), None) if isinstance(atom, Box) else atom
 
 
 def _attr(run: Run, node: ir.Attr) -> Value:

@@ -105,11 +105,11 @@ def put(run: Run, box: Box, value: Value, at: ir.At) -> None:
     if not isinstance(box.key, tuple) or run.is_muted:
         return
     run.engine.write(box.key, value)
-    if box.key[0] == "f":
+    if box.key[0] == "in field":
         inst = box.key[1]
         keep(run, value, at, f"{inst.cls.name}.{box.key[2]}", is_state=inst.cls.is_object)
         kept_view(run, value, at, f"{inst.cls.name}.{box.key[2]}")
-    elif box.key[0] == "g":
+    elif box.key[0] == "in global":
         keep(run, value, at, f"the global {box.key[2]}", is_state=False)
         kept_view(run, value, at, f"the global {box.key[2]}")
 

@@ -54,7 +54,7 @@ def outside(run: Run, path: str, types: tuple[Value, ...], args: Args, kwargs: K
     if path in _TRANSPARENT or path.startswith(("pytest.", "hypothesis.")):
         return args[0] if len(args) == 1 and any(isinstance(a, _DEFINED) for a in args[0]) else one(Ext(path))
     head, _, name = path.rpartition(".")
-    if head == "captp" and name in ("Index", "Arena"):
+    if head == "captp" and name in ("Index", "Arena", "Resolver"):
         return one(LibInst(name, tuple(instance_of(run, t) for t in types)))
     return one(Made(path, tuple(args)))
 
@@ -104,7 +104,9 @@ def decorate(run: Run, value: Value, kind: str = "", deco: Deco | None = None) -
 
 def _decorator(kind: str) -> Any:
     def handle(run: Run, args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
-        return decorate(run, args[0], kind) if args else one(Ext(_PATHS[kind]))
+        if args:
+            return decorate(run, args[0], kind)
+        return one(Ext(_PATHS[kind])) if kind in _PATHS else UNKNOWN
 
     return handle
 
@@ -181,6 +183,8 @@ def _tie(_run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
 def _make_unique(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
     id = run.id(at, "unique")
     run.state.moved.pop(id, None)
+    if args:
+        escape(run, args[0], at, "is to be made unique")
     ref = next((a for a in args[0] if isinstance(a, RefVal)), RefVal(None)) if args else RefVal(None)
     return one(PromVal(one(RefVal(ref.iface, "unique", id, ref.is_far))))
 
@@ -305,6 +309,8 @@ def _alone(why: str) -> Any:
     def handle(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
         if args:
             escape(run, args[0], at, "is captured by a function that runs later")
+            for value in args[1:]:
+                escape(run, value, at, "is given to what runs later")
             run_apart(run, args[0], args[1:], at, "alone", why)
         return one(PromVal(UNKNOWN))
 

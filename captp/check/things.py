@@ -250,6 +250,12 @@ def _vat(run: Run, _inst: LibInst, name: str, args: Args, _kwargs: Kwargs, _at: 
     return UNKNOWN
 
 
+def _resolver(run: Run, _inst: LibInst, name: str, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
+    if name == "fulfill" and args:
+        escape(run, args[0], at, "fulfills a promise")
+    return NONE
+
+
 def _shown(cls: Any) -> Any:
     """Return what references to an object show: its one interface, or all its methods."""
     interfaces = [part for part in cls.mro() if part.is_interface]
@@ -294,6 +300,7 @@ _LIBRARY: dict[str, Any] = {
     "Trust": _trust,
     "LiveVat": _vat,
     "Trustee": _vat,
+    "Resolver": _resolver,
 }
 _OWNERS: dict[type, Any] = {
     Box: _box,
