@@ -190,6 +190,8 @@ def _modes(run: Run, scope: Run | None, func: FuncVal | None) -> dict[str, str]:
 
 
 def _promised(run: Run, ref: RefVal, says: Value, at: ir.At) -> Value:
+    # A promise of a promise is one: awaiting it goes all the way.
+    says = frozenset(part for atom in says for part in (atom.inner if isinstance(atom, PromVal) else (atom,)))
     if not any(isinstance(atom, RefVal) for atom in says):
         hidden = str(ref.id[1]) if ref.id is not None and ref.id[0] == "field" else ""
         return one(PromVal(says, hidden))

@@ -33,7 +33,8 @@ _NURSERIES = {"trio.open_nursery": "trio.Nursery", "anyio.create_task_group": "t
 def is_scope(value: Value) -> bool:
     """Tell whether leaving the block undoes bindings and borrows that began in it."""
     return any(
-        isinstance(a, (BindCtx, GuardVal, Started)) or (isinstance(a, Made) and a.path.endswith("ExitStack"))
+        isinstance(a, (BindCtx, GuardVal, Started, Inst))
+        or (isinstance(a, Made) and a.path.endswith("ExitStack"))
         for a in value
     )
 

@@ -45,7 +45,7 @@ FEW = 1
 BUDGET = 20_000
 #: How often one that calls itself is evaluated, and how often what read what was written later.
 ROUNDS = 4
-SETTLING = 8
+SETTLING = 6
 #: Calls within calls that are followed at once; deeper ones are evaluated afterwards, and their callers anew.
 DEEPEST = 40
 
@@ -84,6 +84,8 @@ class Summary:
     #: Bindings and borrows at the first yield, for context managers.
     bound: tuple[Any, ...] = ()
     held: tuple[Any, ...] = ()
+    #: Bindings that are not undone when it returns.
+    left: tuple[Any, ...] = ()
     returns: bool = False
 
     def same(self, other: Summary) -> bool:
@@ -95,6 +97,7 @@ class Summary:
             and self.used.keys() == other.used.keys()
             and bool(self.foreign) == bool(other.foreign)
             and len(self.bound) == len(other.bound)
+            and len(self.left) == len(other.left)
             and self.returns == other.returns
         )
 

@@ -38,6 +38,9 @@ __all__ = ["EXPRESSIONS", "branch_test", "narrow"]
 _WORDS = {"arith": "computed with", "compare": "compared", "equal": "compared", "format": "formatted as text"}
 
 
+_GETATTR = one(Ext("builtins.getattr"))
+
+
 def _const(_run: Run, node: ir.Const) -> Value:
     if node.kind == "none":
         return NONE
@@ -76,6 +79,8 @@ def _attr(run: Run, node: ir.Attr) -> Value:
 
 def _call(run: Run, node: ir.Call) -> Value:
     func = run.expr(node.func)
+    if func == _GETATTR and len(node.args) > 1 and isinstance(node.args[1], ir.Const):
+        return attribute(run, run.expr(node.args[0]), str(node.args[1].value), node.at)
     args: list[Value] = []
     for arg in node.args:
         if isinstance(arg, ir.Starred):

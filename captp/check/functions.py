@@ -310,6 +310,8 @@ def settle(run: Run, act: Activation, at: ir.At) -> None:
         return
     summary = act.summary
     name = _name(act)
+    for bind in summary.left:
+        run.state.bound = (*run.state.bound, evolve(bind, step=run.step(at, bind.step.text)))
     for (cap, mode), need in list(summary.needs.items()):
         trail = (run.step(at, f"calls {name}"), *need.trail)
         run.need(cap, mode, Need(trail, need.is_access, need.root), at)

@@ -309,6 +309,8 @@ class Function:
     names: set[str] = field(factory=set)
     #: Those of them that functions inside it use.
     captured: set[str] = field(factory=set)
+    #: Names that functions inside it assign.
+    rebound: set[str] = field(factory=set)
     #: Names that it or a function inside it uses of functions around it.
     free: dict[str, Function] = field(factory=dict)
     #: The class whose body it stands in, and the function around it.

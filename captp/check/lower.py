@@ -91,6 +91,12 @@ class Statements(Expressions):
             base = ".".join([*package, *([node.module] if node.module else [])])
         out.append(ir.Import(self.at(node), [(a.asname or a.name, base, a.name) for a in node.names]))
 
+    def _nonlocal(self, node: ast.Nonlocal, _out: ir.Block) -> None:
+        for name in node.names:
+            home = self.name(self.at(node), name).home
+            if home is not None:
+                home.rebound.add(name)
+
     # Compound statements.
 
     def _if_else(self, node: ast.If, out: ir.Block) -> None:
@@ -237,6 +243,7 @@ _STATEMENTS = {
     ast.Assert: Statements._assert,
     ast.Import: Statements._import,
     ast.ImportFrom: Statements._import_from,
+    ast.Nonlocal: Statements._nonlocal,
     ast.If: Statements._if_else,
     ast.For: Statements._for,
     ast.AsyncFor: Statements._for,

@@ -72,6 +72,7 @@ class Run:
             self.exits.append(self.state)
         end = join(self.exits)
         self.summary.result = self.results or (NOTHING if not end.is_alive else self.results)
+        self.summary.left = end.bound
         start = self.act.summary
         for id, moved in end.moved.items():
             self.summary.moved[id] = moved.trail
@@ -219,6 +220,9 @@ class Run:
     def variable(self, name: ir.Name) -> Value:
         """Return what a variable of this function or of one around it may be."""
         home = name.home
+        if home is self.function and name.name in home.rebound:
+            own = self.state.env.get(name.name, NOTHING)
+            return (own | self.engine.read(("v", self.act, name.name), self.act)) or UNKNOWN
         if home is self.function:
             return self.state.env.get(name.name, UNKNOWN if self.is_muted else NOTHING) or UNKNOWN
         frame = self.frame_of(home)

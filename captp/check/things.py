@@ -19,6 +19,7 @@ from captp.check.values import (
     NOTHING,
     PLAIN,
     UNKNOWN,
+    BindCtx,
     Box,
     CapMode,
     CapVal,
@@ -114,6 +115,15 @@ def _cap(run: Run, cap: CapVal, name: str, _args: Args, _kwargs: Kwargs, at: ir.
     if name != "get":
         return UNKNOWN
     return _get(run, cap.caps, None, at)
+
+
+def _context(run: Run, ctx: BindCtx, name: str, _args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
+    if name == "__enter__":
+        enter(run, one(ctx), at, is_async=False)
+    elif name == "__exit__":
+        caps = {cap for item in ctx.items for cap in item.caps}
+        run.state.bound = tuple(bind for bind in run.state.bound if bind.cap not in caps)
+    return NONE
 
 
 def _get(run: Run, caps: tuple[str, ...], shown: Value | None, at: ir.At) -> Value:
@@ -305,6 +315,7 @@ _LIBRARY: dict[str, Any] = {
 _OWNERS: dict[type, Any] = {
     Box: _box,
     ViewVal: _view,
+    BindCtx: _context,
     CapVal: _cap,
     CapMode: _mode,
     LibInst: _lib,
