@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from captp.check import ir
+from captp.check.annotations import annotated
 from captp.check.attributes import attribute
 from captp.check.calls import call
 from captp.check.engine import Activation, Engine, Need
@@ -14,7 +15,7 @@ from captp.check.expressions import EXPRESSIONS
 from captp.check.finding import Finding
 from captp.check.functions import activation, generic
 from captp.check.lower import lower
-from captp.check.names import annotated, class_run, class_value, module_attr
+from captp.check.names import class_run, class_value, module_attr
 from captp.check.relevance import relevant
 from captp.check.roots import launched_finding, method_findings, missing, test_findings
 from captp.check.run import Run

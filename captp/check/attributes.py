@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import annotated
 from captp.check.classes import ClassInfo
-from captp.check.names import annotated, class_run, class_value, library_path, module_attr
+from captp.check.names import class_run, class_value, library_path, module_attr
 from captp.check.run import Run
 from captp.check.values import (
     NOTHING,

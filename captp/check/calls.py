@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import annotated
 from captp.check.attributes import attribute, field_key, types_of
 from captp.check.classes import ClassInfo
 from captp.check.engine import Need
 from captp.check.functions import invoke
 from captp.check.library import decorate, outside
-from captp.check.names import annotated, class_run, class_value
+from captp.check.names import class_run, class_value
 from captp.check.ownership import cross
 from captp.check.run import Run
 from captp.check.things import method

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import instance_of
 from captp.check.attributes import attribute
 from captp.check.functions import start
 from captp.check.iteration import as_data, elements, touch
-from captp.check.names import class_info, class_value, global_value, instance_of
+from captp.check.names import class_info, class_value, global_value
 from captp.check.run import Run
 from captp.check.things import index_of
 from captp.check.values import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import annotated
 from captp.check.attributes import types_of
 from captp.check.engine import Activation, Need
-from captp.check.names import annotated
 from captp.check.run import Run
 from captp.check.state import Trail
 from captp.check.values import (
@@ -251,6 +251,7 @@ def result_of(run: Run, act: Activation, func: FuncVal, at: ir.At) -> Value:
         result = NONE if act.summary.returns else UNKNOWN
     if function.returns is not None:
         result = _declared(run, act, func, result, at)
+    result = _own(run, act, result, at)
     if func.marks.tie and not run.is_muted:
         tied: set[Any] = set()
         for cap, mode in func.marks.tie:
@@ -264,6 +265,25 @@ def result_of(run: Run, act: Activation, func: FuncVal, at: ir.At) -> Value:
         if isinstance(atom, ViewVal) and atom.id not in run.act_made and atom.id in act.made:
             made_view(run, atom)
     return result
+
+
+def _own(run: Run, act: Activation, result: Value, at: ir.At) -> Value:
+    """Return a result whose unique references, where the call made them, are those of this call."""
+    if not any(isinstance(a, (RefVal, PromVal)) for a in result):
+        return result
+    given = {a.id for value in act.params.values() for a in value if isinstance(a, RefVal)}
+    found: set[Any] = set()
+    for atom in result:
+        if isinstance(atom, PromVal):
+            atom = evolve(atom, inner=_own(run, act, atom.inner, at))
+        elif isinstance(atom, RefVal) and atom.mode == "unique" and atom.id not in given:
+            id = run.id(at, "unique")
+            run.state.moved.pop(id, None)
+            if atom.id in act.summary.moved:
+                run.move(id, act.summary.moved[atom.id])
+            atom = evolve(atom, id=id)
+        found.add(atom)
+    return frozenset(found)
 
 
 def made_view(run: Run, view: ViewVal) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import instance_of
 from captp.check.builtin import BUILTINS
 from captp.check.engine import CapInfo, Need
 from captp.check.functions import activation, in_child, settle, without_context
-from captp.check.names import instance_of
 from captp.check.ownership import escape
 from captp.check.run import Run
 from captp.check.values import (

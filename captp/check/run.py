@@ -220,7 +220,7 @@ class Run:
     def variable(self, name: ir.Name) -> Value:
         """Return what a variable of this function or of one around it may be."""
         home = name.home
-        if home is self.function and name.name in home.rebound:
+        if home is not None and home is self.function and name.name in home.rebound:
             own = self.state.env.get(name.name, NOTHING)
             return (own | self.engine.read(("v", self.act, name.name), self.act)) or UNKNOWN
         if home is self.function:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import annotated
 from captp.check.attributes import attribute, field_key
 from captp.check.contexts import enter, is_scope, leave
 from captp.check.expressions import branch_test, narrow
 from captp.check.iteration import elements, kept_view, put, touch
-from captp.check.names import annotated
 from captp.check.ownership import escape, keep
 from captp.check.run import Run
 from captp.check.state import State, join

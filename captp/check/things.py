@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from captp.check import ir
+from captp.check.annotations import instance_of
 from captp.check.captures import check_captures
 from captp.check.contexts import borrow, enter
 from captp.check.engine import Need
 from captp.check.functions import made_view
 from captp.check.iteration import elements, put
 from captp.check.library import run_apart
-from captp.check.names import class_value, instance_of
+from captp.check.names import class_value
 from captp.check.ownership import escape
 from captp.check.run import Run
 from captp.check.values import (
