@@ -25,7 +25,7 @@ captp: live Python objects shared between hosts that do not trust each other
   captp gc                              show what the daemon's vats do about garbage in cycles
   captp why TARGET                      tell why the daemon keeps an object
   captp call TARGET METHOD [ARG ...]    call a method of a name, a .cap file, or -
-  captp check PATH ...                  read programs, and say what is wrong with their context and borrows
+  captp check PATH ...                  say what is wrong with context and borrows in a program
 
   captp new captp.examples.bank:Vault --name bank
   captp share bank --out bank.cap
