@@ -28,7 +28,7 @@ class Place:
 
 def caller() -> FrameType:
     """Return the frame of whoever called into this room."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(2)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return frame
@@ -41,7 +41,7 @@ def here() -> Place:
 
 def place() -> str:
     """Return the file's name and the line that called into this room."""
-    return str(here())
+    return str(Place(caller()))
 
 
 def _is_ours(module: str) -> bool:

@@ -127,14 +127,16 @@ class View:
         value = value_of(self)
         if hasattr(type(value), "__next__"):
             _refuse_write(self, ", which iterating would use up,")
-        own = _own(value, "__iter__")
+        kind: Any = type(value)
+        own = _own(kind, "__iter__")
         return _views(own(self) if own else iter(value), self._captp_stamp)
 
     def __reversed__(self) -> Iterator[Any]:
         return _views(reversed(value_of(self)), self._captp_stamp)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        own = _own(value_of(self), "__call__")
+        kind: Any = type(value_of(self))
+        own = _own(kind, "__call__")
         return own(self, *args, **kwargs) if own else _refuse_write(self, "(...)")
 
     def __dir__(self) -> list[str]:
@@ -249,11 +251,12 @@ def _reader(view: View, name: str) -> Callable[..., Any]:
     return read
 
 
-def _own(value: Any, name: str) -> Callable[..., Any] | None:
+@lru_cache(maxsize=4096)
+def _own(kind: type, name: str) -> Callable[..., Any] | None:
     """Return a special method that is written in Python, and not known only to read."""
-    if name in getattr(type(value), "_captp_reads", ()):
+    if name in getattr(kind, "_captp_reads", ()):
         return None
-    found = next((c.__dict__[name] for c in type(value).__mro__ if name in c.__dict__), None)
+    found = next((c.__dict__[name] for c in kind.__mro__ if name in c.__dict__), None)
     return found if isinstance(found, types.FunctionType) else None
 
 
@@ -263,11 +266,15 @@ def _fields_of(kind: type) -> Any:
 
 def _special(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
     def special(self: View, *args: Any) -> Any:
-        value = value_of(self)
-        own = _own(value, name)
+        stamp = self._captp_stamp
+        if stamp.problem is not None:
+            stamp.refuse()
+        value = self._captp_value
+        kind: Any = type(value)
+        own = _own(kind, name)
         if own is not None:
             return own(self, *args)
-        return view_of(act(value, *map(value_of, args)), self._captp_stamp)
+        return view_of(act(value, *map(value_of, args)), stamp)
 
     special.__name__ = name
     return special
