@@ -138,6 +138,18 @@ def test_a_view_outlives_no_binding() -> None:
             late()
 
 
+def test_what_a_borrow_gave_is_good_in_its_block() -> None:
+    people, ann, _bob = two()
+    with captp.bind(People.mut(people)):
+        with People.ref() as arena:  # the borrow
+            person = arena[ann]
+            assert person.name == "ann"
+        expected = f"the block is over that borrowed it at {HERE}:{line('# the borrow')}"
+        for late in (lambda: person.name, lambda: len(arena)):
+            with pytest.raises(captp.BorrowConflict, match=expected):
+                late()
+
+
 def test_a_borrow_is_used_once_and_is_good_in_its_block() -> None:
     with captp.bind(Words.mut([])):
         borrow = Words.mut()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from captp.custody.context.views import Root, Stamp, is_atom, is_view, view_of
+from captp.custody.context.views import Root, Stamp, is_atom, is_view, shown_by, view_of
 from captp.custody.place import Place
 from captp.custody.spot import Spot
 from captp.errors import BorrowConflict, InvariantBroken, MissingContext, UsageError
@@ -29,7 +29,8 @@ class Binding:
         self.value = value
         self.is_mut = is_mut
         self.place = place
-        self.readers: list[Place] = []
+        #: Where each borrow began that reads, and the stamp of what it gave.
+        self.readers: dict[Place, Stamp] = {}
         self.writer: Place | None = None
         #: Who has it, in words, while it is carried away.
         self.lent_to = ""
@@ -61,7 +62,7 @@ class Binding:
                 f"{what}: it is bound to be read only, at {self.place}; bind it with {self.cap}.mut(...)"
             )
         if self.readers:
-            return BorrowConflict(f"{what}: it is being read since {self.readers[-1]}; end that first")
+            return BorrowConflict(f"{what}: it is being read since {[*self.readers][-1]}; end that first")
         return MissingContext(
             f"{what}: it was bound at {self.place} by another task, which alone may change it; bind a value"
             " of this task's own, or let that task do it"
@@ -75,12 +76,12 @@ class Binding:
         """Begin to read; return the view. Raises BorrowConflict, and MissingContext after its block."""
         if self.writer is not None or self.is_over:
             raise self.refusal("ref", here)
-        self.readers.append(here)
-        return self.shown()
+        stamp = self.readers[here] = Stamp(self.cap)
+        return view_of(self.value, stamp)
 
     def end_read(self, here: Place) -> None:
-        """End what ``read`` began."""
-        self.readers.remove(here)
+        """End what ``read`` began, and what it gave."""
+        self.readers.pop(here).spoil(BorrowConflict, ("the block is over that borrowed it at", here))
 
     def write(self, here: Place) -> Any:
         """Begin to change; return the value. Raises BorrowConflict and MissingContext."""
@@ -120,11 +121,13 @@ class Binding:
     def end(self) -> None:
         """Have nobody borrow it any more: its block is over."""
         self.is_over = True
+        for stamp in self.readers.values():
+            stamp.spoil(MissingContext, ("the block is over that bound it at", self.place))
         self.stamp.spoil(MissingContext, ("the block is over that bound it at", self.place))
 
     def tied(self, value: Any) -> Any:
         """Return a view of ``value`` that is good as long as what is read of this binding now."""
-        return view_of(value, self.stamp)
+        return view_of(shown_by(value), self.stamp)
 
     def check(self) -> None:
         """Raise InvariantBroken unless the borrows fit one another."""

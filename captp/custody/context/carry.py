@@ -111,6 +111,8 @@ class Carried:
                     value = binding.lend(f"{self._name}()", place)
                     loans.append(_Loan(need, binding))
                 else:
+                    binding.read(place)
+                    binding.end_read(place)
                     value = binding.value if copies else binding.shown()
                 bounds.append(Bound(need.term, _copied(need, value) if copies else value))
             yield _with_bounds(fn, bounds)
@@ -132,8 +134,9 @@ class Carried:
                     value = binding.lend(f"{self._name}()", place)
                     loans.append(_Loan(need, binding))
                 else:
-                    value = binding.read(place)
+                    binding.read(place)
                     binding.end_read(place)
+                    value = binding.value
                 given[name] = _given(need, value, vat)
         except BaseException:
             _take_back(loans)

@@ -76,7 +76,7 @@ def tie(term: Term[Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             result = function(*args, **kwargs)
-            if isinstance(result, Borrow):
+            if type(result) is Borrow:
                 return cast("R", result)
             if term.is_mut:
                 raise UsageError(

@@ -20,7 +20,7 @@ from captp.model.passable import ATOMS
 from captp.model.promise import Reference
 from captp.model.trust import Trust
 
-__all__ = ["Root", "Stamp", "View", "is_atom", "is_view", "value_of", "view_of"]
+__all__ = ["Root", "Stamp", "View", "is_atom", "is_view", "shown_by", "value_of", "view_of"]
 
 #: Nothing can be written through them, or they are handles, which send.
 _AS_THEY_ARE: Final = (
@@ -212,6 +212,11 @@ def is_atom(kind: type) -> bool:
 def is_view(value: Any) -> bool:
     """Return whether a value is a view, which passes for what it shows."""
     return issubclass(type(value), View)
+
+
+def shown_by(view: Any) -> Any:
+    """Return what a view shows, out of date or not; anything else as it is."""
+    return view._captp_value if is_view(view) else view
 
 
 def value_of(view: Any) -> Any:
