@@ -77,7 +77,7 @@ def tie(term: Term[Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             result = function(*args, **kwargs)
             if type(result) is Borrow:
-                return cast("R", result)
+                return result
             if term.is_mut:
                 raise UsageError(
                     f"{function.__qualname__}() is tied to {term!r}: return {term!r}() or {term!r}().map(...)"
