@@ -7,7 +7,9 @@ from pathlib import PurePath
 from types import FrameType
 from typing import Final
 
-__all__ = ["Place", "caller", "here", "place"]
+from captp.model.codegen import GENERATED
+
+__all__ = ["Place", "caller", "here", "place", "way_here"]
 
 _OURS: Final = ("captp.custody.", "captp.model.", "captp.run.", "captp.vat.")
 
@@ -39,9 +41,26 @@ def here() -> Place:
     return Place(caller())
 
 
+def way_here() -> tuple[Place, Place]:
+    """Return where this room was called, and where the program's own code on the way there begins."""
+    inner = outer = caller()
+    while outer.f_back is not None and _is_program(outer.f_back):
+        outer = outer.f_back
+    return Place(inner), Place(outer)
+
+
 def place() -> str:
     """Return the file's name and the line that called into this room."""
     return str(Place(caller()))
+
+
+def _is_program(frame: FrameType) -> bool:
+    """Return whether a frame is of the program that calls us, and not of what runs it."""
+    module, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+    if file == GENERATED or "site-packages" in file or _is_ours(module):
+        return False
+    top = module.partition(".")[0]
+    return top == "__main__" or top not in sys.stdlib_module_names
 
 
 def _is_ours(module: str) -> bool:

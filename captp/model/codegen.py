@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+#: The file that the functions made here name as theirs.
+GENERATED: Final = "<captp generated>"
 
 
 def compile_functions(source: str, names: dict[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -15,5 +18,5 @@ def compile_functions(source: str, names: dict[str, Any]) -> dict[str, Callable[
     came over a wire.
     """
     before = {*names, "__builtins__"}
-    exec(compile(source, "<captp generated>", "exec"), names)  # noqa: S102
+    exec(compile(source, GENERATED, "exec"), names)  # noqa: S102
     return {k: v for k, v in names.items() if k not in before}

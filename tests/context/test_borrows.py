@@ -26,6 +26,33 @@ def test_nothing_is_bound() -> None:
         bool(Number.get() > 3)
 
 
+def test_what_is_missing_is_told_with_the_line_that_leads_there() -> None:
+    def insert() -> None:
+        Words.get()[0]  # the need
+
+    def program() -> None:
+        insert()  # the root
+
+    import threading
+
+    problems: list[captp.MissingContext] = []
+
+    def run() -> None:
+        try:
+            program()
+        except captp.MissingContext as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert (
+        f"needed at {HERE}:{line('# the need')}, and nothing binds it on the way there from {HERE}:"
+        in str(problems[0])
+    )
+
+
 def test_bind_in_scope() -> None:
     outer, inner = ["outer"], ["inner"]
 

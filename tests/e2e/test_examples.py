@@ -42,7 +42,7 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
 
 def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
     assert sorted(EXAMPLES) == [
-        *("bank", "capsules", "errors", "fetch_and_add", "introduction", "rooms", "round_trips")
+        *("bank", "capsules", "errors", "fetch_and_add", "introduction", "rooms", "round_trips", "social_graph")
     ]
     for name in EXAMPLES:
         assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
@@ -54,6 +54,20 @@ def test_the_bank_shows_a_short_session() -> None:
     assert where.startswith("the bank is at ocapn://")
     assert ".tls/s/****?" in where
     assert session == ["ada has 100", "refused: amount must be positive", "ada did: deposit 100"]
+
+
+def test_the_social_graph_is_the_same_wherever_it_is_changed() -> None:
+    *said, proposed, corrected = run("social_graph")
+
+    assert said == [
+        "Ann's cat was pet by Dot, a member of Climbers",
+        "Dot's cat was pet by Ann, a member of Readers",
+        "Ann's cat was pet by Cid, a member of Climbers",
+        "Dot's cat was pet by Bob, a member of Readers",
+        *(f"{place}: the same world" for place in ("here", "loop", "thread", "process")),
+    ]
+    assert proposed == "as proposed: CAP301 Pets is changed through a shared borrow"
+    assert corrected == "corrected: accepted"
 
 
 def test_nothing_slips_out_of_a_capsule() -> None:

@@ -24,7 +24,7 @@ from captp.custody.context.binding import Binding
 from captp.custody.context.views import View
 from captp.custody.freezing import frozen
 from captp.custody.opening import turning_vat
-from captp.custody.place import Place, here
+from captp.custody.place import Place, here, way_here
 from captp.errors import BorrowConflict, MissingContext, UsageError
 from captp.model.current import CAPS
 
@@ -73,7 +73,7 @@ class Borrow(Generic[T]):
         if self._binding is not None:
             raise BorrowConflict(f"{self!r} is in use since {self._place}: ask for another one")
         place = here()
-        binding = self._term.found(place)
+        binding = self._term.found()
         value = binding.write(place) if self._term.is_mut else binding.read(place)
         self._binding, self._place = binding, place
         if self._pick is None:
@@ -126,11 +126,11 @@ class Term(Generic[T]):
         with Borrow[T](self) as value:
             return frozen(function(value))  # type: ignore[no-any-return]
 
-    def found(self, place: Place) -> Binding:
+    def found(self) -> Binding:
         """Return the innermost binding; raises MissingContext where there is none."""
         binding = self.cap._captp_binding()
         if binding is None:
-            raise missing(self, place)
+            raise missing(self)
         return binding
 
     def __repr__(self) -> str:
@@ -240,8 +240,10 @@ class GroupTerm(Generic[*Ts]):
         return tuple([term(value) for term, value in zip(self.terms, given, strict=True)])
 
 
-def missing(term: Term[Any], place: Place) -> MissingContext:
+def missing(term: Term[Any]) -> MissingContext:
     """Return the error for a capability that nothing binds."""
+    place, root = way_here()
+    way = "there" if str(root) == str(place) else f"on the way there from {root}"
     vat = turning_vat()
     why = (
         f"bind it around this call, `with captp.bind({term!r}(...)):`"
@@ -249,7 +251,7 @@ def missing(term: Term[Any], place: Place) -> MissingContext:
         else "a turn inherits nothing from who sent the message: bind it in the method, or have callers"
         f" give it, @captp.needs({term!r}, carry=True)"
     )
-    return MissingContext(f"{term!r} is needed at {place}, and nothing binds it there: {why}")
+    return MissingContext(f"{term!r} is needed at {place}, and nothing binds it {way}: {why}")
 
 
 class Nothing(View):
@@ -264,7 +266,7 @@ class Nothing(View):
 
         @property
         def _captp_stamp(self) -> NoReturn:
-            raise missing(self._captp_cap.ref, here())
+            raise missing(self._captp_cap.ref)
 
 
 def _class_of(annotation: Any, name: str) -> type:

@@ -106,7 +106,7 @@ class Carried:
         try:
             for need in self._needs.values():
                 need.look()
-                binding = need.term.found(place)
+                binding = need.term.found()
                 if need.term.is_mut:
                     value = binding.lend(f"{self._name}()", place)
                     loans.append(_Loan(need, binding))
@@ -129,7 +129,7 @@ class Carried:
         try:
             for name, need in self._needs.items():
                 need.look()
-                binding = need.term.found(place)
+                binding = need.term.found()
                 if need.term.is_mut:
                     value = binding.lend(f"{self._name}()", place)
                     loans.append(_Loan(need, binding))

@@ -24,7 +24,7 @@ class Need:
         """Raise MissingContext unless it is bound here, so that it can be used as is said."""
         binding = self.term.cap._captp_binding()
         if binding is None:
-            raise missing(self.term, here())
+            raise missing(self.term)
         if self.term.is_mut and not binding.may_change():
             raise binding.refusal("mut", here())
 

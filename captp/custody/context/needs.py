@@ -10,7 +10,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 from captp.custody.context.cap import Borrow, GroupTerm, Term
 from captp.custody.context.carry import Carried
 from captp.custody.context.need import Need
-from captp.custody.place import here
 from captp.errors import UsageError
 from captp.model.interface import Method
 
@@ -82,7 +81,7 @@ def tie(term: Term[Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 raise UsageError(
                     f"{function.__qualname__}() is tied to {term!r}: return {term!r}() or {term!r}().map(...)"
                 )
-            return cast("R", term.found(here()).tied(result))
+            return cast("R", term.found().tied(result))
 
         return run
 
