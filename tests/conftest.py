@@ -122,6 +122,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _settled() -> Iterator[None]:
+    """Have the collector pass over what earlier modules left alive, such as what they were first to load."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     CANARY.shown += [(f"{report.nodeid} ({name})", text) for name, text in report.sections]
     if report.failed:

@@ -42,7 +42,16 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
 
 def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
     assert sorted(EXAMPLES) == [
-        *("bank", "capsules", "errors", "fetch_and_add", "introduction", "rooms", "round_trips", "social_graph")
+        *(
+            "bank",
+            "capsules",
+            "errors",
+            "fetch_and_add",
+            "introduction",
+            "rooms",
+            "round_trips",
+            "social_graph",
+        )
     ]
     for name in EXAMPLES:
         assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
