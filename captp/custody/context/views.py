@@ -11,7 +11,9 @@ import operator
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from captp.custody.place import here
@@ -25,7 +27,7 @@ __all__ = ["Root", "Stamp", "View", "is_atom", "is_view", "shown_by", "value_of"
 #: Nothing can be written through them, or they are handles, which send.
 _AS_THEY_ARE: Final = (
     float, complex, range, slice, enum.Enum, type, Reference, Trust,
-    types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.GenericAlias,
+    types.FunctionType, types.ModuleType, types.GenericAlias,
 )  # fmt: skip
 #: The like, of modules that this one does not import.
 _BY_NAME: Final = frozenset(
@@ -47,6 +49,11 @@ _READ_NAMES: Final[dict[type, str]] = {
     bytearray: "count decode endswith find hex index startswith",
     type({}.keys()): "isdisjoint",
     type({}.items()): "isdisjoint",
+    types.MappingProxyType: "copy get items keys values",
+    # Classes of one's own that derive of these may have more, and these themselves nothing that writes.
+    str: " ".join(dir(str)),
+    bytes: " ".join(dir(bytes)),
+    int: " ".join(dir(int)),
 }
 _READS: Final = {kind: frozenset(names.split()) for kind, names in _READ_NAMES.items()}
 
@@ -100,15 +107,20 @@ class View:
         if name in getattr(kind, "_captp_reads", ()):
             return _reader(self, name)
         base = _container(kind)
-        if base is not None and hasattr(base, name):
-            return _reader(self, name) if name in _READS[base] else _refuse_write(self, f".{name}()")
-        found = next((c.__dict__[name] for c in kind.__mro__ if name in c.__dict__), None)
+        if base is not None and not hasattr(base, name):
+            base = None
+        if base is not None and name not in _READS[base]:
+            _refuse_write(self, f".{name}()")
+        found = _found(kind, name)
         if type(found) is types.FunctionType:
             return types.MethodType(found, self)
-        if type(found) is property and found.fget is not None and name not in _fields_of(kind):
-            return found.fget(self)
+        if base is not None:
+            return _reader(self, name)
         if isinstance(found, types.MethodDescriptorType | types.WrapperDescriptorType):
             _refuse_write(self, f".{name}()")
+        compute = _computing(kind, name, found)
+        if compute is not None and (type(found) is property or name not in getattr(value, "__dict__", ())):
+            return compute(self)
         return view_of(getattr(value, name), self._captp_stamp)
 
     def __setattr__(self, name: str, _value: Any) -> None:
@@ -132,7 +144,10 @@ class View:
         return _views(own(self) if own else iter(value), self._captp_stamp)
 
     def __reversed__(self) -> Iterator[Any]:
-        return _views(reversed(value_of(self)), self._captp_stamp)
+        value = value_of(self)
+        kind: Any = type(value)
+        own = _own(kind, "__reversed__")
+        return _views(own(self) if own else reversed(value), self._captp_stamp)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         kind: Any = type(value_of(self))
@@ -190,6 +205,10 @@ def view_of(value: Any, stamp: Stamp) -> Any:
         return tuple([view_of(part, stamp) for part in value])
     if kind is types.MethodType:
         return types.MethodType(value.__func__, view_of(value.__self__, stamp))
+    if kind is types.BuiltinFunctionType and (
+        value.__self__ is None or isinstance(value.__self__, type | types.ModuleType)
+    ):
+        return value
     return View(value, stamp)
 
 
@@ -256,17 +275,66 @@ def _reader(view: View, name: str) -> Callable[..., Any]:
     return read
 
 
+def _found(kind: type, name: str) -> Any:
+    return next((c.__dict__[name] for c in kind.__mro__ if name in c.__dict__), None)
+
+
 @lru_cache(maxsize=4096)
 def _own(kind: type, name: str) -> Callable[..., Any] | None:
-    """Return a special method that is written in Python, and not known only to read."""
+    """Return what a special method does where that runs Python code which is not known only to read."""
     if name in getattr(kind, "_captp_reads", ()):
         return None
-    found = next((c.__dict__[name] for c in kind.__mro__ if name in c.__dict__), None)
-    return found if isinstance(found, types.FunctionType) else None
+    found = _found(kind, name)
+    if isinstance(found, types.FunctionType):
+        return found
+    if name == "__getitem__" and issubclass(kind, dict) and hasattr(kind, "__missing__"):
+        return _item
+    instead, act = _INSTEAD.get(name, ("", None))
+    is_own = found is None or found is object.__dict__.get(name)
+    return act if is_own and act is not None and _own(kind, instead) is not None else None
 
 
-def _fields_of(kind: type) -> Any:
-    return getattr(kind, "_captp_fields", ())
+def _computing(kind: Any, name: str, found: Any) -> Callable[[View], Any] | None:
+    """Return Python code that gives an attribute of a view; None where it is what the value has."""
+    if type(found) is property:
+        return None if name in getattr(kind, "_captp_fields", ()) else found.fget
+    if type(found) is cached_property:
+        # Called as it is, it would keep its result in the value.
+        return found.func
+    if isinstance(_found(type(found), "__get__"), types.FunctionType):
+        return lambda view: found.__get__(view, kind)
+    own = _own(kind, "__getattr__") if found is None else None
+    return None if own is None else lambda view: own(view, name)
+
+
+def _item(view: View, key: Any) -> Any:
+    """Return an item of a dict that has something for a missing one, which may be an item that it makes."""
+    value, asked = value_of(view), value_of(key)
+    if asked in value:
+        return view_of(value[asked], view._captp_stamp)
+    kind: Any = type(value)
+    own = _own(kind, "__missing__")
+    return own(view, key) if own else _refuse_write(view, "[...]")
+
+
+def _by_index(view: Any) -> Iterator[Any]:
+    with suppress(IndexError):
+        for at in count():
+            yield view[at]
+
+
+#: What a special method does that a class has not: by way of another one.
+_INSTEAD: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
+    "__bool__": ("__len__", lambda view: len(view) > 0),
+    "__contains__": ("__iter__", lambda view, item: any(one is item or one == item for one in view)),
+    "__float__": ("__index__", lambda view: float(operator.index(view))),
+    "__format__": ("__str__", object.__format__),
+    "__int__": ("__index__", operator.index),
+    "__iter__": ("__getitem__", _by_index),
+    "__ne__": ("__eq__", object.__ne__),
+    "__reversed__": ("__getitem__", lambda view: (view[at] for at in range(len(view) - 1, -1, -1))),
+    "__str__": ("__repr__", object.__str__),
+}
 
 
 def _special(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
@@ -283,6 +351,14 @@ def _special(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
 
     special.__name__ = name
     return special
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    def in_place(self: View, _other: Any) -> Any:
+        # Without this Python would make a new value, and leave this one silently as it was.
+        return _refuse_write(self, f".{name}()") if hasattr(value_of(self), name) else NotImplemented
+
+    return in_place
 
 
 def _turned(act: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -308,3 +384,4 @@ for _name, _act in _SPECIAL.items():
 for _name, _act in _BINARY.items():
     setattr(View, f"__{_name}__", _special(f"__{_name}__", _act))
     setattr(View, f"__r{_name}__", _special(f"__r{_name}__", _turned(_act)))
+    setattr(View, f"__i{_name}__", _in_place(f"__i{_name}__"))
