@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import PurePath
-from types import FrameType
-from typing import Final
+from types import CodeType, FrameType
+from typing import Any, Final
 
 from captp.model.codegen import GENERATED
 
-__all__ = ["Place", "caller", "here", "place", "way_here"]
+__all__ = ["Place", "caller", "here", "here_or_in", "place", "way_here"]
 
 _OURS: Final = ("captp.custody.", "captp.model.", "captp.run.", "captp.vat.")
 
@@ -19,9 +19,9 @@ class Place:
 
     __slots__ = ("_code", "_step")
 
-    def __init__(self, frame: FrameType) -> None:
-        self._code = frame.f_code
-        self._step = frame.f_lasti
+    def __init__(self, code: CodeType, step: int) -> None:
+        self._code = code
+        self._step = step
 
     def __str__(self) -> str:
         lines = (line for start, end, line in self._code.co_lines() if start <= self._step < end)
@@ -38,20 +38,38 @@ def caller() -> FrameType:
 
 def here() -> Place:
     """Return where this room was called."""
-    return Place(caller())
+    return _of(caller())
 
 
-def way_here() -> tuple[Place, Place]:
-    """Return where this room was called, and where the program's own code on the way there begins."""
+def here_or_in(function: Any) -> Place:
+    """Return where this room was called; of a function that a vat calls, where it begins."""
+    frame = caller()
+    if function is None or frame.f_code.co_filename != GENERATED:
+        return _of(frame)
+    return Place(function.__code__, -1)
+
+
+def way_here(function: Any = None) -> tuple[Place, Place]:
+    """Return where this room was called, and where the program's own code on the way there begins.
+
+    Both are the beginning of ``function`` where a vat calls it.
+    """
     inner = outer = caller()
+    if inner.f_code.co_filename == GENERATED:
+        begin = here_or_in(function)
+        return begin, begin
     while outer.f_back is not None and _is_program(outer.f_back):
         outer = outer.f_back
-    return Place(inner), Place(outer)
+    return _of(inner), _of(outer)
 
 
 def place() -> str:
     """Return the file's name and the line that called into this room."""
-    return str(Place(caller()))
+    return str(_of(caller()))
+
+
+def _of(frame: FrameType) -> Place:
+    return Place(frame.f_code, frame.f_lasti)
 
 
 def _is_program(frame: FrameType) -> bool:

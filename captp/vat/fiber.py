@@ -100,18 +100,23 @@ def foreign_await(row: Row, line: int | None) -> ForeignAwait:
     )
 
 
-def line_of(coro: Coroutine[Any, Any, Any]) -> int | None:
-    """Return the line where a suspended coroutine stands."""
-    frame = getattr(coro, "cr_frame", None)
-    return None if frame is None else frame.f_lineno
+def line_of(coro: Coroutine[Any, Any, Any], row: Row) -> int | None:
+    """Return the line where a suspended method stands, behind what is around it."""
+    code = _code_of(row)
+    within: Any = coro
+    while within is not None:
+        frame = getattr(within, "cr_frame", None)
+        if frame is not None and frame.f_code is code:
+            return frame.f_lineno  # type: ignore[no-any-return]
+        within = getattr(within, "cr_await", None)
+    return None
 
 
 def explained(problem: BaseException, row: Row) -> BaseException:
     """Return ``problem``, or what it means when trio said that there is no task here."""
     if type(problem) is not RuntimeError or str(problem) != _NO_TASK:
         return problem
-    # A delegated function may be none of Python's.
-    code = getattr(unwrap(row.function), "__code__", None)
+    code = _code_of(row)
     trace, line = problem.__traceback__, None
     while trace is not None:
         if trace.tb_frame.f_code is code:
@@ -120,3 +125,8 @@ def explained(problem: BaseException, row: Row) -> BaseException:
     error = foreign_await(row, line)
     error.__cause__ = problem
     return error
+
+
+def _code_of(row: Row) -> Any:
+    # A delegated function may be none of Python's.
+    return getattr(unwrap(row.function), "__code__", None)

@@ -132,7 +132,11 @@ class Turns:
         promise = message.promise
         context = self.vat.context.copy() if CAPS else None
         try:
-            coro = (row.thunk or compile_thunk(row))(obj, message.args, message.kwargs)
+            thunk = row.thunk or compile_thunk(row)
+            if context is None:
+                coro = thunk(obj, message.args, message.kwargs)
+            else:
+                coro = context.run(thunk, obj, message.args, message.kwargs)
         except Exception as problem:
             self._roll_back(len(self.vat.outbox), obj, row, problem, promise)
             return
@@ -215,15 +219,19 @@ class Turns:
             mark = len(outbox)
             trustee.in_turn = fiber.obj
             try:
-                self._close(fiber.coro, fiber.row)
+                self._close(fiber.coro, fiber.row, fiber.context)
             finally:
                 del outbox[mark:]
                 trustee.roll_back()
                 trustee.in_turn = None
 
-    def _close(self, coro: Any, row: Row) -> None:
+    def _close(self, coro: Any, row: Row, context: Context | None) -> None:
         try:
-            coro.close()
+            # Its cleanup finds what its steps found.
+            if context is None:
+                coro.close()
+            else:
+                context.run(coro.close)
         except Exception as problem:  # user code's cleanup must not stop ours
             self.faults.append((f"{row.owner.__name__}.{row.name}", problem, None))
 
@@ -260,7 +268,7 @@ class Turns:
                         waits_for = context.run(coro.throw, thrown)
                     if isinstance(waits_for, Promise) and waits_for._home is self.vat:
                         break
-                    thrown = foreign_await(row, line_of(coro))
+                    thrown = foreign_await(row, line_of(coro, row))
                     del self.vat.outbox[mark:]
                     trustee.roll_back()
             except StopIteration as stop:
@@ -271,7 +279,7 @@ class Turns:
                 trustee.leave(obj, row, committed=True)
         except BaseException as problem:
             # It may not have begun, or stand at an await: no later step will come.
-            self._close(coro, row)
+            self._close(coro, row, context)
             self._roll_back(mark, obj, row, problem, promise)
             return None
         finally:

@@ -12,7 +12,7 @@ import trio
 import captp
 from captp import Index
 from captp.net.tcp import TcpNetlayer
-from tests.context.people import People, Person, Words, two
+from tests.context.people import People, Person, Words, line, two
 
 
 class Tally(captp.Interface):
@@ -77,7 +77,7 @@ class Server(captp.Object, Service):
 
     @captp.method
     @captp.needs(People.ref, carry=True)
-    def names(self) -> list[str]:
+    def names(self) -> list[str]:  # where it needs them
         return sorted(person.name for person in People.get())
 
     @captp.method
@@ -260,6 +260,7 @@ async def test_an_untyped_call_gives_none(place: Any) -> None:
             await captp.E(service).names()
 
     assert caught.value.class_name == "MissingContext"
+    assert f"is needed at test_carry.py:{line('# where it needs them') - 2}" in str(caught.value)
 
 
 @both
@@ -439,6 +440,17 @@ def test_both_sides_declare_alike() -> None:
             @captp.method
             def names(self) -> list[str]:
                 return []
+
+
+def test_a_method_takes_no_more_than_callers_see() -> None:
+    with pytest.raises(
+        captp.errors.BadClass, match=r"needs Ledger\.mut, .*, and as Service has it, Words\.mut"
+    ):
+
+        class More(captp.Object, Service):
+            @captp.method
+            @captp.needs(Words.mut, Ledger.mut, carry=True)
+            def fail(self) -> None: ...
 
 
 def test_what_cannot_come_back_is_not_lent() -> None:

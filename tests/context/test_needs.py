@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pytest
+import trio
 
 import captp
 from captp import Arena
@@ -52,6 +53,37 @@ async def test_an_async_function_declares_too() -> None:
         await later()
 
     assert words == ["later"]
+
+
+async def test_a_need_is_told_before_an_async_body_runs_and_of_each_mark() -> None:
+    ran.clear()
+
+    @captp.needs(Words.ref)
+    @captp.needs(People.ref)
+    async def both() -> None:
+        ran.append("both")
+
+    for given in (captp.bind(Words.ref([])), captp.bind(People.ref(Arena()))):
+        with given, pytest.raises(captp.MissingContext):
+            await both()
+    with captp.bind(Words.ref([]), People.ref(Arena())):
+        await both()
+
+    assert ran == ["both"]
+
+
+async def test_a_child_task_is_told_before_the_body_runs() -> None:
+    ran.clear()
+
+    async def child() -> None:
+        with pytest.raises(captp.MissingContext, match="by another task"):
+            enter("eve")
+
+    with captp.bind(People.mut(Arena()), Words.ref(["!"])):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child)
+
+    assert ran == []
 
 
 def test_what_needs_context_is_no_reference() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 import captp
-from tests.context.people import Words
+from tests.context.people import Words, line
 
 MISSING = "Words.ref is needed at .*, and nothing binds it there: a turn inherits nothing"
 
@@ -43,6 +44,22 @@ class Reader(captp.Object):
             return [*before, *Words.get()]
 
     @captp.method
+    async def clean_up(self, until: captp.Promise[Any]) -> None:
+        try:
+            with captp.bind(Words.ref(["mine"])):
+                try:
+                    await until
+                finally:
+                    cleaned.append(list(Words.get()))
+        finally:
+            cleaned.append(look_at_once())
+
+    @captp.method
+    @captp.needs(Words.ref, carry=True)
+    async def foreign(self) -> None:
+        await trio.lowlevel.checkpoint()  # awaits what it must not
+
+    @captp.method
     async def outside(self) -> str:
         with captp.bind(Words.ref(["mine"])):
             return await captp.outside(_look)
@@ -54,6 +71,14 @@ class Reader(captp.Object):
 
 
 kept: list[Iterator[str]] = []
+cleaned: list[Any] = []
+
+
+def look_at_once() -> str:
+    try:
+        return f"found {len(Words.get())}"
+    except captp.MissingContext:
+        return "nothing"
 
 
 def _bound() -> Iterator[str]:
@@ -144,6 +169,28 @@ async def test_a_fiber_keeps_its_own_and_shows_it_to_nobody() -> None:
         resolver.fulfill(None)
 
         assert await result == ("mine", "mine", "changed")
+
+
+@pytest.mark.parametrize("way", ["drop", "close"])
+async def test_the_cleanup_of_a_fiber_finds_what_the_fiber_did(way: str) -> None:
+    cleaned.clear()
+    with captp.bind(Words.ref(["of who closes it"])):
+        async with captp.open_vat() as vat:
+            until, _resolver = vat.promise()
+            result = captp.E(vat.export(Reader())).clean_up(until)
+            await trio.testing.wait_all_tasks_blocked()
+            if way == "drop":
+                del result
+                await trio.testing.wait_all_tasks_blocked()
+
+    assert cleaned == [["mine"], "nothing"]
+
+
+async def test_a_foreign_await_is_told_with_the_line_behind_what_is_needed() -> None:
+    async with captp.open_vat() as vat:
+        reader = captp.E(vat.export(Reader()))
+        with pytest.raises(captp.Broken, match=f"line {line('# awaits what it must not')}"):
+            await reader.foreign(**{"captp:context": {"Words": ()}})
 
 
 async def test_what_runs_outside_the_vat_does_not_inherit() -> None:

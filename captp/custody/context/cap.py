@@ -240,9 +240,9 @@ class GroupTerm(Generic[*Ts]):
         return tuple([term(value) for term, value in zip(self.terms, given, strict=True)])
 
 
-def missing(term: Term[Any]) -> MissingContext:
-    """Return the error for a capability that nothing binds."""
-    place, root = way_here()
+def missing(term: Term[Any], function: Any = None) -> MissingContext:
+    """Return the error for a capability that nothing binds, here or in ``function``."""
+    place, root = way_here(function)
     way = "there" if str(root) == str(place) else f"on the way there from {root}"
     vat = turning_vat()
     why = (

@@ -7,7 +7,7 @@ from typing import Any, final
 from attrs import frozen
 
 from captp.custody.context.cap import Term, missing
-from captp.custody.place import here
+from captp.custody.place import here_or_in
 
 __all__ = ["Need"]
 
@@ -20,13 +20,13 @@ class Need:
     term: Term[Any]
     is_carried: bool
 
-    def look(self) -> None:
-        """Raise MissingContext unless it is bound here, so that it can be used as is said."""
+    def look(self, function: Any = None) -> None:
+        """Raise MissingContext unless it is bound, to be used as is said: here, or in ``function``."""
         binding = self.term.cap._captp_binding()
         if binding is None:
-            raise missing(self.term)
+            raise missing(self.term, function)
         if self.term.is_mut and not binding.may_change():
-            raise binding.refusal("mut", here())
+            raise binding.refusal("mut", here_or_in(function))
 
     def __repr__(self) -> str:
         return f"{self.term!r}{', carried' if self.is_carried else ''}"

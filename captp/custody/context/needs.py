@@ -47,12 +47,12 @@ def _with_needs(function: Callable[P, R], asked: tuple[Need, ...]) -> Callable[P
 
     def run(*args: Any, **kwargs: Any) -> Any:
         for need in asked:
-            need.look()
+            need.look(body)
         return body(*args, **kwargs)
 
     async def run_later(*args: Any, **kwargs: Any) -> Any:
         for need in asked:
-            need.look()
+            need.look(body)
         return await body(*args, **kwargs)
 
     made: Any = functools.wraps(body)(run_later if inspect.iscoroutinefunction(body) else run)
