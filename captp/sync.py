@@ -240,33 +240,36 @@ class Door:
     ) -> Handle:
         """Pass a call on and return the handle for its result; raises Unpassable with the path."""
 
-        def run(to: Any, args: Any, kwargs: Any) -> Any:
+        def run(arrived: Callable[[], Any]) -> Any:
+            to, args, kwargs = arrived()
             return to._home.send(to, selector, args, kwargs, promise_class)
 
-        return self._call(run, target, args, kwargs, interface_of(promise_class))
+        return self.call_there(run, target, args, kwargs, interface_of(promise_class))
 
     def send_only(
         self, target: Handle, selector: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None
     ) -> None:
         """Pass a call on whose result nobody wants."""
 
-        def run(to: Any, args: Any, kwargs: Any) -> Any:
+        def run(arrived: Callable[[], Any]) -> Any:
+            to, args, kwargs = arrived()
             return to._home.send_only(to, selector, args, kwargs)
 
-        self._call(run, target, args, kwargs, None)
+        self.call_there(run, target, args, kwargs, None)
 
-    def _call(
+    def call_there(
         self, run: Callable[..., Any], target: Handle, args: Any, kwargs: Any, interface: type | None
     ) -> Handle:
+        """Have ``run`` make a call in the portal's thread: given what asks for target and arguments there."""
         args = freeze_args(args, self)
         kwargs = None if kwargs is None else FrozenMap(freeze_kwargs(kwargs, self))
-        return self.take(lambda _vat: run(_inward(target), _inward(args), _inward(kwargs)), interface)
+        return self.take(lambda _vat: run(lambda: map(_inward, (target, args, kwargs))), interface)
 
     def call_now(self, _target: Handle, selector: str | None, *_call: Any) -> NoReturn:
         """Refuse: nothing is near a plain thread."""
         raise NotNear(f"{selector}.now() works on near objects only: call it, and take the result()")
 
-    def reference(self, obj: Object) -> Handle:
+    def reference(self, obj: Object, _interface: type | None = None) -> Handle:
         """Return a handle to an object of ours, which the vat owns from now on."""
         return self.take(lambda vat: vat.export(obj), None)
 

@@ -1,8 +1,10 @@
-"""The end of a vat: its fibers end, and whoever asks for work from then on is told so."""
+"""The end of a vat: its fibers end, what it lent is back, and whoever asks for work then is told so."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from captp.model.promise import ENDED
 
 
 def end(vat: Any) -> None:
@@ -21,4 +23,7 @@ def end(vat: Any) -> None:
     # Calls of handles that would run at once ask for a pause first.
     vat.pause, vat.budget = refuse_pause, 0
     vat.awake = False
+    for waiter in tuple(vat.unheard):
+        if type(waiter) in ENDED:
+            waiter.undo()
     vat.is_closed = True

@@ -28,9 +28,10 @@ from captp.custody.place import here
 from captp.errors import BadArguments, UsageError
 from captp.model.guards import as_interface
 from captp.model.interface import InterfaceMeta, interface_of, is_interface, ref_class
-from captp.model.own import Hold, lend, lent
+from captp.model.own import Hold, lent
 from captp.model.promise import BROKEN, ENDED, FULFILLED, Promise, Reference
 from captp.model.ref import Ref, settled
+from captp.model.terms import lent_out
 from captp.model.values import Tagged
 
 __all__ = ["Carried"]
@@ -63,23 +64,36 @@ class Carried:
         self, ref: Any, selector: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kind: type[Promise[Any]]
     ) -> Promise[Any]:
         """Send a call with what this context has; raises MissingContext and BorrowConflict."""
-        vat = _vat_of(ref)
-        given, loans = self._give(vat)
+        home = ref._home
+        given, loans = self._give(_vat_of(ref))
+        kwargs = {**kwargs, CONTEXT: given}
+        if not loans:
+            return home.send(ref, selector, args, kwargs, kind)  # type: ignore[no-any-return]
+
+        def send(arrived: Callable[[], Any]) -> Promise[Any]:
+            try:
+                to, args, kwargs = arrived()
+                vat = _vat_of(to)
+                promise = to._home.send(to, selector, args, kwargs, Promise)
+            except BaseException:
+                _take_back(loans)
+                raise
+            result = kind(vat)
+            back = _Back(promise, result, loans)
+            vat.owning.when_settled(promise, back)
+            vat.unheard.add(back)
+            vat.on_roll_back(back.undo)
+            return result
+
+        # What stands for a reference in a plain thread has this done where the reference is.
+        there: Any = getattr(home, "call_there", None)
+        if there is None:
+            return send(lambda: (ref, args, kwargs))
         try:
-            promise = ref._home.send(
-                ref, selector, args, {**kwargs, CONTEXT: given}, kind if not loans else Promise
-            )
+            return there(send, ref, args, kwargs, interface_of(kind))  # type: ignore[no-any-return]
         except BaseException:
             _take_back(loans)
             raise
-        if not loans:
-            return promise  # type: ignore[no-any-return]
-        result = kind(vat)
-        back = _Back(promise, result, loans)
-        vat.owning.when_settled(promise, back)
-        vat.unheard.add(back)
-        vat.on_roll_back(back.undo)
-        return result
 
     def send_only(self, ref: Any, selector: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Send a call whose result nobody wants, but for what was lent to it."""
@@ -214,17 +228,21 @@ class _Loan:
         self.need = need
         self.binding = binding
 
-    def made_of(self, data: Any) -> Any:
+    def made_of(self, back: Mapping[str, Any]) -> Any:
         """Return the value that came back; nothing where only a reference was lent."""
         if _is_object(self.need):
             return None
-        return taken(data, self.need.term.cap.type, f"what came back for {self.need.term!r}")
+        cap = self.need.term.cap
+        return taken(back[cap.name], cap.type, f"what came back for {self.need.term!r}")
 
-    def come_back(self, value: Any) -> None:
+    def refill(self, value: Any) -> None:
         """Have what is bound be as the callee left it."""
-        if value is not None:
+        if value is None:
+            return
+        try:
             refill(self.binding.value, value)
-        self.binding.come_back()
+        except Exception:  # its class's own, as where it refuses what a list of its kind may have
+            raise BadArguments(f"what is bound to {self.need.term!r} does not take what came back") from None
 
 
 class _Back:
@@ -256,7 +274,7 @@ class _Back:
         vat.settle_now(self._result, FULFILLED, value)
 
     def undo(self) -> None:
-        """Take back what was lent: the message is not sent, as its turn was rolled back."""
+        """Take back what was lent: no answer comes, as the turn was rolled back or the vat is closed."""
         vat: Any = self._result._home
         vat.unheard.discard(self)
         _take_back(self._loans)
@@ -269,17 +287,26 @@ ENDED.add(_Back)
 def _result(answer: Any, loans: list[_Loan], kind: type) -> Any:
     """Return a result without what it brings back, once that is where it belongs: all of it, or nothing."""
     try:
-        if type(answer) is not Tagged or answer.tag != CONTEXT:
-            raise BadArguments("the callee gave back none of what was lent to it")
-        value, back = answer.value
-        made = [loan.made_of(back.get(loan.need.term.cap.name)) for loan in loans]
-    except (BadArguments, AttributeError, TypeError, ValueError) as problem:
-        _take_back(loans)
+        value, back = _answered(
+            answer, {loan.need.term.cap.name for loan in loans if not _is_object(loan.need)}
+        )
+        made = [(loan, loan.made_of(back)) for loan in loans]
+        for loan, new in made:
+            loan.refill(new)
+    except BadArguments as problem:
         raise BadArguments(f"what was lent to the call is as it was before: {problem}") from None
-    for loan, new in zip(loans, made, strict=True):
-        loan.come_back(new)
+    finally:
+        _take_back(loans)
     shown = interface_of(kind)
     return value if shown is None or not isinstance(value, Reference) else as_interface(value, shown)
+
+
+def _answered(answer: Any, lent_names: set[str]) -> tuple[Any, Mapping[str, Any]]:
+    if type(answer) is Tagged and answer.tag == CONTEXT and type(answer.value) is tuple:
+        match answer.value:
+            case value, Mapping() as back if set(back) == lent_names:
+                return value, back
+    raise BadArguments("the callee gave back none of what was lent to it, or something else")
 
 
 def _copied(need: Need, value: Any) -> Any:
@@ -310,7 +337,7 @@ def _with_bounds(fn: Callable[..., Any], bounds: list[Bound[Any]]) -> Callable[.
 
 def _take_back(loans: list[_Loan]) -> None:
     for loan in loans:
-        loan.come_back(None)
+        loan.binding.come_back()
 
 
 def _vat_of(ref: Any) -> Any:
@@ -330,7 +357,7 @@ def _given(need: Need, value: Any, vat: Any) -> Any:
         value = facet_of(value_of(value), repr(need.term))
     if not isinstance(value, Reference):
         value = vat.reference(value, cap._kind if is_interface(cap._kind) else None)
-    return lend(value)
+    return lent_out(value)
 
 
 def _arrived(need: Need, value: Any, obj: Any, where: str) -> Ref:

@@ -59,13 +59,16 @@ def refill(value: Any, new: Any) -> None:
         value.update(new)
     else:
         for name in _fields_of(type(value)):
-            setattr(value, name, getattr(new, name))
+            # What its class checks and converts it did when it made the new one: this cannot fail halfway.
+            object.__setattr__(value, name, getattr(new, name))
 
 
 def check_refillable(kind: Any, where: str) -> None:
     """Raise UsageError for a type whose values cannot be changed in their place."""
     kind = typing.get_origin(kind) or kind
-    if not issubclass(kind, Arena | list | bytearray | deque | dict | set) and not _fields_of(kind):
+    if not issubclass(kind, Arena | list | bytearray | deque | dict | set) and (
+        not _fields_of(kind) or _is_frozen(kind)
+    ):
         raise UsageError(
             f"{where}: a {kind.__name__} cannot be carried to be changed: have it be a captp.Arena, a list,"
             " dict or set, a dataclass, or an Interface for a reference"
@@ -77,6 +80,14 @@ def _fields_of(kind: Any) -> list[str]:
     if known is not None:
         return [field.name for field in known]
     return list(getattr(kind, "__dataclass_fields__", ()))
+
+
+def _is_frozen(kind: Any) -> bool:
+    parameters = getattr(kind, "__dataclass_params__", None)
+    refuses: bool = (
+        kind.__setattr__.__name__ == "_frozen_setattrs" if parameters is None else parameters.frozen
+    )
+    return refuses
 
 
 def _origin(kind: Any) -> Any:
@@ -95,16 +106,53 @@ def _converter() -> cattrs.Converter:
     for atom in (bool, int, str, bytes):
         made.register_structure_hook(atom, _exactly)
     made.register_structure_hook(float, lambda data, _: data if type(data) is int else _exactly(data, float))
+    made.register_unstructure_hook(bytearray, bytes)
+    made.register_structure_hook(bytearray, lambda data, _: bytearray(_exactly(data, bytes)))
     for test, out, into in (
+        (_has_fields, _struct_out, _struct_in),
         (lambda kind: _origin(kind) is Arena, _arena_out, _arena_in),
         (lambda kind: _origin(kind) is Index, _index_out, _index_in),
-        (lambda kind: _origin(kind) in (set, frozenset), _set_out, _set_in),
+        (lambda kind: _origin(kind) in (list, deque, set, frozenset), _list_out, _list_in),
         (_is_open_dict, _dict_out, _dict_in),
         (_is_handle, _same, _handle_in),
     ):
         made.register_unstructure_hook_factory(test, partial(out, made))
         made.register_structure_hook_factory(test, partial(into, made))
     return made
+
+
+def _has_fields(kind: Any) -> bool:
+    return bool(_fields_of(_origin(kind)))
+
+
+def _struct_out(converter: cattrs.Converter, kind: Any) -> Hook:
+    from cattrs.gen import make_dict_unstructure_fn  # noqa: PLC0415 - most programs carry nothing
+
+    # A field that __init__ does not take is state as well.
+    return make_dict_unstructure_fn(kind, converter, _cattrs_include_init_false=True)
+
+
+def _struct_in(converter: cattrs.Converter, kind: Any) -> Hook:
+    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415 - most programs carry nothing
+
+    return make_dict_structure_fn(
+        kind,
+        converter,
+        _cattrs_include_init_false=True,
+        _cattrs_forbid_extra_keys=True,
+        _cattrs_detailed_validation=False,
+    )
+
+
+def _list_out(converter: cattrs.Converter, kind: Any) -> Hook:
+    (item,) = _arguments(kind, 1)
+    return lambda values: tuple([converter.unstructure(value, unstructure_as=item) for value in values])
+
+
+def _list_in(converter: cattrs.Converter, kind: Any) -> Hook:
+    (item,) = _arguments(kind, 1)
+    made = _origin(kind)
+    return lambda data, _kind: made([converter.structure(part, item) for part in _exactly(data, tuple)])
 
 
 def _exactly(data: Any, kind: Any) -> Any:
@@ -155,17 +203,6 @@ def _index_in(_converter: cattrs.Converter, kind: Any) -> Hook:
         return Index(_exactly(slot, int), _exactly(generation, int), item if isinstance(item, type) else None)
 
     return into
-
-
-def _set_out(converter: cattrs.Converter, kind: Any) -> Hook:
-    (item,) = _arguments(kind, 1)
-    return lambda values: tuple([converter.unstructure(value, unstructure_as=item) for value in values])
-
-
-def _set_in(converter: cattrs.Converter, kind: Any) -> Hook:
-    (item,) = _arguments(kind, 1)
-    made = _origin(kind)
-    return lambda data, _kind: made([converter.structure(part, item) for part in _exactly(data, tuple)])
 
 
 def _is_open_dict(kind: Any) -> bool:
