@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -68,6 +70,16 @@ def test_an_index_finds_its_arena_by_the_capability_of_its_class() -> None:
     assert people[bob].name == "bert"
     with pytest.raises(captp.MissingContext):
         ann.get().name  # noqa: B018
+
+
+def test_no_index_counts_from_the_end_and_what_was_removed_is_let_go() -> None:
+    people, _ann, bob = two()
+    for index in (Index[Person](-1, 1), Index[Person](2, 1), Index[Person](2**70, 1)):
+        assert index not in people
+        with pytest.raises(KeyError):
+            people[index]
+    person = weakref.ref(people.remove(bob))
+    assert person() is None
 
 
 def test_an_index_whose_class_names_no_capability() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from contextvars import copy_context
+from collections.abc import Iterator
+from contextlib import ExitStack
+from contextvars import Context, copy_context
 
 import pytest
 import trio
@@ -91,6 +94,30 @@ def test_a_reader_keeps_writers_out_and_lets_readers_in() -> None:
     with captp.bind(Words.mut(["a"])), Words.ref() as one, Words.ref() as two_:
         assert one == two_ == ["a"]
         with pytest.raises(captp.BorrowConflict, match="it is being read since"), Words.mut():
+            pytest.fail("the body ran")
+
+
+def test_a_reader_that_has_ended_keeps_nobody_out() -> None:
+    with captp.bind(Words.mut([])):
+        first, second = Words.ref(), Words.ref()
+        first.__enter__()  # the first to read
+        second.__enter__()  # the second to read
+        first.__exit__(None, None, None)
+        with (
+            pytest.raises(captp.BorrowConflict, match=f"since {HERE}:{line('# the second to read')}"),
+            Words.mut(),
+        ):
+            pytest.fail("the body ran")
+        second.__exit__(None, None, None)
+        with Words.mut():
+            pass
+
+
+def test_an_exit_stack_is_nobodys_line() -> None:
+    with captp.bind(Words.mut([])), ExitStack() as stack:
+        stack.enter_context(Words.mut())  # on the stack
+        on_stack = line("# on the stack")
+        with pytest.raises(captp.BorrowConflict, match=f"changed since {HERE}:{on_stack}"), Words.ref():
             pytest.fail("the body ran")
 
 
@@ -271,6 +298,59 @@ def test_a_generator_that_is_closed_elsewhere_ends_its_binding() -> None:
 
     with pytest.raises(captp.MissingContext, match="the block is over"):
         len(view)
+
+
+def test_a_binding_that_is_over_where_it_is_still_found_gives_nothing() -> None:
+    def steps() -> Iterator[None]:
+        with captp.bind(Words.mut(["in"])):
+            yield
+
+    def here() -> None:
+        made = steps()
+        next(made)
+        Context().run(made.close)
+        for borrow in (Words.mut(), Words.ref()):
+            with pytest.raises(captp.MissingContext, match=r"the block that bound it .* is over"), borrow:
+                pytest.fail("the body ran")
+
+    copy_context().run(here)
+
+
+def test_a_borrow_that_ends_after_its_binding_makes_nothing_good_again() -> None:
+    bound, borrow = captp.bind(Words.mut(["a"])), Words.mut()
+    bound.__enter__()
+    view = Words.get()
+    borrow.__enter__()
+    bound.__exit__(None, None, None)
+    borrow.__exit__(None, None, None)
+
+    with pytest.raises(captp.MissingContext, match="the block is over"):
+        len(view)
+
+
+def test_a_binding_is_made_once_and_one_capability_may_be_bound_twice() -> None:
+    bound = captp.bind(Words.ref(["a"]))
+    with bound, pytest.raises(captp.UsageError, match=r"is bound already, at .*: make another"), bound:
+        pytest.fail("the body ran")
+    with captp.bind(Words.ref(["a"]), Words.ref(["b"])):
+        assert Words.get() == ["b"]
+    with pytest.raises(captp.MissingContext):
+        len(Words.get())
+
+
+def test_a_capability_is_not_copied() -> None:
+    for act in (copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="import it from its module"):
+            act(Words)  # type: ignore[operator]
+
+
+def test_a_borrow_takes_a_part_of_a_part() -> None:
+    people, ann, _bob = two()
+    notes = People.mut().map(lambda arena: arena[ann]).map(lambda person: person.notes)
+    with captp.bind(People.mut(people)), notes as lists:
+        lists.append(["y"])
+
+    assert people[ann].notes == [["x"], ["y"]]
 
 
 def test_use_returns_only_what_outlives_it() -> None:

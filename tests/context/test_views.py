@@ -209,6 +209,7 @@ WRITES = {
     "field": (Tally, lambda v: setattr(v, "total", 1)),
     "container of an Object": (Tally, lambda v: v.log.append(1)),
     "bound method": (lambda: Plain().bump, lambda v: v()),
+    "method of an object": (lambda: {"do": Plain().bump}, lambda v: v["do"]()),
     "method of a list": (lambda: {"do": [1].append}, lambda v: v["do"](2)),
     "list of a method": (lambda: {"do": [1].append}, lambda v: v["do"].__self__.append(2)),
     "list += in place": (lambda: [1], lambda v: operator.iadd(v, [2])),
