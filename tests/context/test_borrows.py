@@ -300,6 +300,23 @@ def test_a_generator_that_is_closed_elsewhere_ends_its_binding() -> None:
         len(view)
 
 
+def test_generators_that_end_in_any_order_leave_what_they_found() -> None:
+    def steps(word: str) -> Iterator[None]:
+        with captp.bind(Words.ref([word])):
+            yield
+
+    with captp.bind(Words.ref(["outer"])):
+        first, second = steps("first"), steps("second")
+        next(first)
+        next(second)
+        first.close()  # type: ignore[attr-defined]
+        assert Words.get() == ["second"]
+        second.close()  # type: ignore[attr-defined]
+        assert Words.get() == ["outer"]
+    with pytest.raises(captp.MissingContext, match="nothing binds it there"):
+        len(Words.get())
+
+
 def test_a_binding_that_is_over_where_it_is_still_found_gives_nothing() -> None:
     def steps() -> Iterator[None]:
         with captp.bind(Words.mut(["in"])):

@@ -235,6 +235,23 @@ async def test_a_callee_keeps_nothing_of_what_it_was_lent() -> None:
     assert sheet.total == 1
 
 
+async def test_what_a_caller_gives_for_good_is_over_with_the_method_all_the_same() -> None:
+    class Keeper(Server):
+        @captp.method
+        @captp.needs(Ledger.mut, carry=True)
+        async def book(self, amount: int) -> int:
+            with Ledger.mut() as ledger:
+                seen.append(ledger)
+            return amount
+
+    async with captp.open_vat() as vat:
+        keeper, sheet = vat.export(Keeper()), vat.export(Sheet())
+        await captp.E(keeper).book(1, **{"captp:context": {"Ledger": sheet}})
+        with pytest.raises(captp.BorrowEscape):
+            await seen.pop().add(5)
+        assert await sheet.look() == 0
+
+
 def _arena(*rows: object) -> dict[str, object]:
     return {"People": Tagged("captp:arena", rows)}
 

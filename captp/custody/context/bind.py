@@ -44,7 +44,7 @@ class bind:  # noqa: N801 - it is used as a verb
         for bound in self._bounds:
             cap = bound.term.cap
             bound.binding = Binding(cap.name, bound.value, place, is_mut=bound.term.is_mut)
-            bound.tokens = cap._captp_enter(bound.binding)
+            cap._captp_enter(bound.binding)
 
     def __exit__(
         self,
@@ -53,10 +53,10 @@ class bind:  # noqa: N801 - it is used as a verb
         traceback: TracebackType | None,
     ) -> None:
         for bound in reversed(self._bounds):
-            if bound.binding is not None and bound.tokens is not None:
-                bound.term.cap._captp_leave(bound.tokens)
+            if bound.binding is not None:
+                bound.term.cap._captp_leave(bound.binding)
                 bound.binding.end()
-                bound.binding = bound.tokens = None
+                bound.binding = None
 
 
 def _check_alone(bounds: list[Bound[Any]]) -> None:

@@ -21,7 +21,8 @@ class Binding:
     """A value that one capability has for the length of a block."""
 
     __slots__ = (
-        "_spot", "cap", "is_mut", "is_over", "lent_to", "place", "readers", "stamp", "value", "writer",
+        "_spot", "cap", "is_mut", "is_over", "lent_to", "outer", "place", "readers", "stamp", "value",
+        "writer",
     )  # fmt: skip
 
     def __init__(self, cap: str, value: Any, place: Place, *, is_mut: bool) -> None:
@@ -35,6 +36,8 @@ class Binding:
         #: Who has it, in words, while it is carried away.
         self.lent_to = ""
         self.is_over = False
+        #: What it hides.
+        self.outer: Binding | None = None
         self._spot = Spot() if is_mut else None
         self.stamp = Stamp(cap)
 

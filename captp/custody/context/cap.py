@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -43,13 +42,12 @@ Ts = TypeVarTuple("Ts")
 class Bound(Generic[T]):
     """A value on its way to a capability; ``captp.bind`` takes it."""
 
-    __slots__ = ("binding", "term", "tokens", "value")
+    __slots__ = ("binding", "term", "value")
 
     def __init__(self, term: Term[T], value: T) -> None:
         self.term = term
         self.value = value
         self.binding: Binding | None = None
-        self.tokens: tuple[Token[Any], Token[Any]] | None = None
 
 
 @final
@@ -146,7 +144,7 @@ class Cap(Generic[T]):
     somebody changes it; what was taken out of it before that is good no more.
     """
 
-    __slots__ = ("_bindings", "_kind", "_shown", "get", "mut", "name", "ref", "type")
+    __slots__ = ("_bindings", "_kind", "_nothing", "_shown", "get", "mut", "name", "ref", "type")
 
     def __init__(self, name: str, type: type[T]) -> None:  # noqa: A002 - it is one
         if not name.isidentifier():
@@ -158,8 +156,9 @@ class Cap(Generic[T]):
         self._kind = _class_of(type, name)
         self.ref: Final = Term(self, is_mut=False)
         self.mut: Final = Term(self, is_mut=True)
-        self._bindings: ContextVar[Binding] = ContextVar(name)
-        self._shown: ContextVar[Any] = ContextVar(name, default=Nothing(self))  # noqa: B039
+        self._nothing = Nothing(self)
+        self._bindings: ContextVar[Binding | None] = ContextVar(name, default=None)
+        self._shown: ContextVar[Any] = ContextVar(name, default=self._nothing)
         # As it is: a function around it would cost three times as much.
         self.get: Final[Callable[[], T]] = self._shown.get
         CAPS.add(name)
@@ -191,18 +190,24 @@ class Cap(Generic[T]):
 
     def _captp_binding(self) -> Binding | None:
         """Return the innermost binding; None where nothing binds it."""
-        return self._bindings.get(None)
+        return self._bindings.get()
 
-    def _captp_enter(self, binding: Binding) -> tuple[Token[Any], Token[Any]]:
+    def _captp_enter(self, binding: Binding) -> None:
         """Have code from here on find ``binding``."""
-        return self._bindings.set(binding), self._shown.set(binding.shown())
+        binding.outer = self._bindings.get()
+        self._bindings.set(binding)
+        self._shown.set(binding.shown())
 
-    def _captp_leave(self, tokens: tuple[Token[Any], Token[Any]]) -> None:
-        """Have code from here on find what it found before."""
-        # A generator may be closed in another task than it was begun in, where it hid nothing.
-        with suppress(ValueError):
-            self._bindings.reset(tokens[0])
-            self._shown.reset(tokens[1])
+    def _captp_leave(self, binding: Binding) -> None:
+        """Have code from here on find what it found before, if that is not over as well."""
+        # Generators end in any order, and in other tasks than they were begun in, where they hid nothing.
+        if self._bindings.get() is not binding:
+            return
+        outer = binding.outer
+        while outer is not None and outer.is_over:
+            outer = outer.outer
+        self._bindings.set(outer)
+        self._shown.set(self._nothing if outer is None else outer.shown())
 
     def __repr__(self) -> str:
         return f"<Cap {self.name}>"
