@@ -222,6 +222,34 @@ async def test_an_object_is_lent_by_reference(place: Any) -> None:
         assert sheet.total == 5
 
 
+class Slow(captp.Object, Tally):
+    waits: captp.Promise[Any]
+
+    @captp.method(latch=False)
+    async def add(self, amount: int) -> int:  # type: ignore[override]
+        await self.waits
+        return amount
+
+    @captp.method
+    def look(self) -> int:
+        return 7
+
+
+async def test_a_facet_is_latched_where_its_object_is() -> None:
+    class Looker(Server):
+        @captp.method
+        @captp.needs(Ledger.ref, carry=True)
+        async def audit(self) -> str:
+            with Ledger.ref() as ledger:
+                _begun = ledger.add(1)
+                return str(await ledger.look())
+
+    async with captp.open_vat() as vat:
+        until, _resolver = vat.promise()
+        with captp.bind(Ledger.ref(Slow(waits=until))), trio.fail_after(5):
+            assert await vat.export(Looker()).audit() == "7"
+
+
 @both
 async def test_a_result_that_is_a_reference_keeps_its_type(place: Any) -> None:
     words: list[str] = []

@@ -235,6 +235,39 @@ async def test_a_callee_keeps_nothing_of_what_it_was_lent() -> None:
     assert sheet.total == 1
 
 
+@dataclass
+class Curious:
+    """Looks at the context it is made in."""
+
+    x: int
+
+    def __post_init__(self) -> None:
+        try:
+            seen.append(list(Words.get()))
+        except captp.MissingContext:
+            seen.append("nothing")
+
+
+async def test_what_is_given_to_a_fiber_is_made_in_its_context() -> None:
+    cap: Any = captp.Cap("Given", list[Curious])
+
+    class Reader(captp.Object):
+        @captp.method
+        @captp.needs(cap.ref, carry=True)
+        async def read(self) -> int:
+            return len(cap.get())
+
+    async with captp.open_vat() as vat:
+        reader = captp.E(vat.export(Reader()))
+        seen.clear()
+        with captp.bind(Words.ref(["of who flushes"])):
+            sent = reader.read(**{"captp:context": {"Given": ({"x": 1},)}})
+            await trio.lowlevel.checkpoint()
+            assert await sent == 1
+    assert seen == ["nothing"]
+    seen.clear()
+
+
 async def test_what_a_caller_gives_for_good_is_over_with_the_method_all_the_same() -> None:
     class Keeper(Server):
         @captp.method
@@ -437,6 +470,12 @@ def test_a_plain_thread_lends_too() -> None:
                     assert words == ["a", "me"]
                 with pytest.raises(captp.Refused, match="no service"):
                     captp.sync.result(gate.service().me(), 10)
+                with Words.mut():
+                    pass
+            unsendable: list[Any] = [object()]
+            with captp.bind(Words.mut(unsendable)):
+                with pytest.raises(captp.Unpassable):
+                    service.me()
                 with Words.mut():
                     pass
             with captp.bind(Ledger.ref(sheet)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import operator
+import re
 from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from functools import cached_property, partialmethod, singledispatchmethod
@@ -327,7 +328,7 @@ def test_what_python_code_computes_is_computed_of_the_view() -> None:
 
 
 def test_what_cannot_be_written_is_given_as_it_is() -> None:
-    for value in ("a", 1, 2.5, None, b"c", (1, "a"), len, dict.fromkeys, Plain):
+    for value in ("a", 1, 2.5, None, b"c", (1, "a"), len, dict.fromkeys, Plain, re.compile("a")):
         assert viewed({"it": value})["it"] is value or type(viewed({"it": value})["it"]) is type(value)
 
 

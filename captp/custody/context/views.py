@@ -35,6 +35,7 @@ _BY_NAME: Final = frozenset(
         *("datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta", "datetime.timezone"),
         *("pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath", "pathlib.WindowsPath"),
         *("decimal.Decimal", "fractions.Fraction", "uuid.UUID", "zoneinfo.ZoneInfo"),
+        *("re.Match", "re.Pattern"),
     }
 )
 #: The methods of Python's own containers that only read.
