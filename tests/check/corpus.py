@@ -1,0 +1,132 @@
+"""The programs that mutants and rewrites are made of, and running one of them within this process."""
+
+from __future__ import annotations
+
+import ast
+import contextvars
+import io
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+
+from attrs import frozen
+
+import captp.examples
+
+__all__ = ["Program", "flat", "outcome", "programs"]
+
+OWN = Path(__file__).parent / "programs"
+EXAMPLES = Path(captp.examples.__file__).parent
+#: Examples that start processes, or take their time: they are read, and not run.
+SLOW = frozenset(("rooms", "introduction", "capsules", "round_trips", "fetch_and_add"))
+LONGEST_S = 5
+
+
+@frozen
+class Program:
+    """Trees by path; ``main`` is the one that is run, if any is."""
+
+    name: str
+    trees: Mapping[str, ast.Module]
+    main: str | None
+
+    def texts(self) -> dict[str, str]:
+        return {path: ast.unparse(tree) for path, tree in self.trees.items()}
+
+
+def programs() -> list[Program]:
+    """Return the programs of the tests and the examples, parsed anew."""
+    found = []
+    for path in sorted([*OWN.iterdir(), *EXAMPLES.iterdir()]):
+        if path.is_dir() and (path / "main.py").exists():
+            files = {f"{path.name}/{file.name}": file for file in sorted(path.glob("*.py"))}
+            found.append(_program(path.name, files, f"{path.name}/main.py"))
+        elif path.suffix == ".py" and path.stem != "__init__":
+            main = None if path.stem in SLOW else path.name
+            found.append(_program(path.stem, {path.name: path}, main))
+    return found
+
+
+def _program(name: str, files: Mapping[str, Path], main: str | None) -> Program:
+    return Program(name, {at: ast.parse(file.read_text()) for at, file in files.items()}, main)
+
+
+def outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseException]]:
+    """Run a program; return what it printed and what it raised."""
+    return contextvars.copy_context().run(_outcome, texts, main)
+
+
+def _outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseException]]:
+    code = {path: compile(text, path, "exec") for path, text in texts.items()}
+    module = ModuleType("__main__")
+    module.__dict__["__builtins__"] = __builtins__
+    own, sys.modules["__main__"] = sys.modules["__main__"], module
+    finder = _Finder({path: part for path, part in code.items() if path != main})
+    sys.meta_path.insert(0, finder)
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), _limit():
+            exec(code[main], module.__dict__)
+    except SystemExit:
+        pass
+    except Exception as error:
+        return said.getvalue(), flat(error)
+    finally:
+        sys.meta_path.remove(finder)
+        sys.modules["__main__"] = own
+        for name in finder.names():
+            sys.modules.pop(name, None)
+    return said.getvalue(), []
+
+
+@contextmanager
+def _limit() -> Iterator[None]:
+    """Have what hangs end, as a mutant may."""
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Finder:
+    """Imports the modules of a program from memory."""
+
+    def __init__(self, code: Mapping[str, CodeType]) -> None:
+        self._code = {_module(path): (path, part) for path, part in code.items()}
+
+    def names(self) -> list[str]:
+        return list(self._code)
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> object:
+        from importlib.machinery import ModuleSpec
+
+        if name not in self._code:
+            return None
+        is_package = self._code[name][0].endswith("__init__.py")
+        return ModuleSpec(name, self, is_package=is_package)  # type: ignore[arg-type]
+
+    def create_module(self, _spec: object) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self._code[module.__name__][1], module.__dict__)
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def flat(error: BaseException) -> list[BaseException]:
+    """Return an error with those that it was raised for, or together with."""
+    inner = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
+    return [error, *(found for part in [*inner, error.__cause__] if part is not None for found in flat(part))]
