@@ -23,6 +23,7 @@ from captp.check.values import (
     FuncVal,
     Hidden,
     Inst,
+    LibInst,
     LibMethod,
     ModuleVal,
     PromVal,
@@ -116,9 +117,14 @@ def _of_inst(run: Run, inst: Inst, name: str, at: ir.At, self_atom: Any = None) 
 
 def _declared(run: Run, inst: Inst, name: str, declared: Any, stored: Value) -> Value:
     owner, annotation, _ = declared
-    inner = class_run(run.engine, owner)
-    inner.act.types = types_of(inst.cls, inst.args)
-    says = annotated(inner, annotation)
+    known = None if inst.args else run.engine.says.get((inst.cls, name))
+    if known is None:
+        inner = class_run(run.engine, owner)
+        inner.act.types = types_of(inst.cls, inst.args)
+        known = annotated(inner, annotation)
+        if not inst.args:
+            run.engine.says[inst.cls, name] = known
+    says = known
     if inst.cls.is_object and any(isinstance(atom, RefVal) for atom in says):
         was_object = any(isinstance(a, Inst) and a.cls.is_object for a in stored)
         if was_object:
@@ -206,8 +212,14 @@ def _of_hidden(run: Run, hidden: Hidden, name: str, at: ir.At) -> Value:
 def _of_view(run: Run, view: ViewVal, name: str, at: ir.At) -> Value:
     look(run, view, at)
     if isinstance(view.shown, Inst):
-        return derive(view, _of_inst(run, view.shown, name, at, view))
+        return derive(run, view, _of_inst(run, view.shown, name, at, view), at)
     return one(LibMethod(view, name))
+
+
+def _of_library(_run: Run, inst: LibInst, name: str, _at: ir.At) -> Value:
+    if inst.name == "Trust" and name == "blocking":
+        return one(LibInst("Blocking", inst.args))
+    return one(LibMethod(inst, name))
 
 
 def _of_cap(_run: Run, cap: CapVal, name: str, _at: ir.At) -> Value:
@@ -258,6 +270,7 @@ _READERS: dict[type, Any] = {
     Hidden: _of_hidden,
     ViewVal: _of_view,
     CapVal: _of_cap,
+    LibInst: _of_library,
     SuperVal: _of_super,
     ModuleVal: _of_module,
     TypeVarVal: _of_parameter,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from captp.check import ir
-from captp.check.iteration import as_data, elements, touch
+from captp.check.iteration import as_data, elements, special, touch
 from captp.check.run import Run
 from captp.check.values import (
     NONE,
@@ -16,6 +16,7 @@ from captp.check.values import (
     Box,
     ClassVal,
     Inst,
+    PromVal,
     Simple,
     SuperVal,
     Value,
@@ -23,6 +24,7 @@ from captp.check.values import (
     joined,
     one,
 )
+from captp.check.views import derive
 
 __all__ = ["BUILTINS"]
 
@@ -34,6 +36,9 @@ def _data(name: str) -> Callable[..., Value]:
     def handle(run: Run, args: Args, kwargs: Kwargs, at: ir.At) -> Value:
         for value in args:
             as_data(run, value, at, f"given to {name}()")
+            special(run, value, f"__{name}__", [], at)
+        if name == "sum" and args and not all(isinstance(a, PromVal) for a in args[0]):
+            as_data(run, elements(run, args[0], at), at, "added up")
         _key(run, args, kwargs, at)
         return PLAIN
 
@@ -44,6 +49,15 @@ def _touch(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
     for value in args:
         touch(run, value, at)
     return PLAIN
+
+
+def _text(name: str) -> Callable[..., Value]:
+    def handle(run: Run, args: Args, kwargs: Kwargs, at: ir.At) -> Value:
+        for value in args:
+            special(run, value, name, [], at)
+        return _touch(run, args, kwargs, at)
+
+    return handle
 
 
 def _key(run: Run, args: Args, kwargs: Kwargs, at: ir.At) -> None:
@@ -78,18 +92,28 @@ def _best(run: Run, args: Args, kwargs: Kwargs, at: ir.At) -> Value:
     return inner | kwargs.get("default", NOTHING)
 
 
+def _lazily(run: Run, args: Args, elem: Value, at: ir.At) -> Value:
+    """Return what gives its elements when it is asked, each time from what it was made of."""
+    lazy: Value = one(Box("iterator", elem))
+    for value in args:
+        for atom in value:
+            if isinstance(atom, ViewVal):
+                return derive(run, atom, lazy, at)
+    return lazy
+
+
 def _map(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
     if not args:
         return UNKNOWN
     result = run.call(args[0], [elements(run, value, at) for value in args[1:]], {}, at)
-    return one(Box("iterator", result))
+    return _lazily(run, args[1:], result, at)
 
 
 def _filter(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
     inner = elements(run, args[1], at) if len(args) > 1 else UNKNOWN
     if args:
         run.call(args[0], [inner], {}, at)
-    return one(Box("iterator", inner))
+    return _lazily(run, args[1:], inner, at)
 
 
 def _reduce(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
@@ -100,7 +124,7 @@ def _reduce(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
 
 
 def _same_elements(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
-    return one(Box("iterator", elements(run, args[0], at) if args else UNKNOWN))
+    return _lazily(run, args, elements(run, args[0], at) if args else UNKNOWN, at)
 
 
 def _next(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
@@ -110,12 +134,12 @@ def _next(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
 
 def _enumerate(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
     inner = elements(run, args[0], at) if args else UNKNOWN
-    return one(Box("iterator", one(Box("tuple", PLAIN | inner, None, (PLAIN, inner)))))
+    return _lazily(run, args, one(Box("tuple", PLAIN | inner, None, (PLAIN, inner))), at)
 
 
 def _zip(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
     parts = tuple(elements(run, value, at) for value in args)
-    return one(Box("iterator", one(Box("tuple", joined(parts), None, parts))))
+    return _lazily(run, args, one(Box("tuple", joined(parts), None, parts)), at)
 
 
 def _super(run: Run, args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
@@ -144,11 +168,12 @@ def _quiet(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
 
 
 _DATA = "len int float abs round range sum bool divmod pow chr ord hex bin"
-_TOUCH = "isinstance issubclass callable hash id repr str bytes ascii format any all hasattr"
+_TOUCH = "isinstance issubclass callable id bytes ascii format any all hasattr"
 
 BUILTINS: Final[dict[str, Callable[..., Value]]] = {
     **{f"builtins.{name}": _data(name) for name in _DATA.split()},
     **{f"builtins.{name}": _touch for name in _TOUCH.split()},
+    **{f"builtins.{name}": _text(f"__{name}__") for name in ("str", "repr", "hash")},
     **{f"builtins.{kind}": _collect(kind) for kind in ("list", "set", "tuple", "frozenset", "dict")},
     "builtins.sorted": _collect("list"),
     "builtins.max": _best,

@@ -8,8 +8,10 @@ from captp.check import ir
 from captp.check.annotations import annotated
 from captp.check.attributes import attribute, field_key, types_of
 from captp.check.classes import ClassInfo
+from captp.check.contexts import enter_given
 from captp.check.engine import Need
 from captp.check.functions import invoke
+from captp.check.iteration import is_coroutine, unawaited
 from captp.check.library import decorate, outside
 from captp.check.names import class_run, class_value
 from captp.check.ownership import cross
@@ -70,7 +72,15 @@ def repr_key(atom: Atom) -> str:
 
 def _call_one(run: Run, atom: Any, args: list[Value], kwargs: dict[str, Value], at: ir.At) -> Value:
     handler = _CALLS.get(type(atom))
-    return handler(run, atom, args, kwargs, at) if handler is not None else UNKNOWN
+    return (
+        handler(run, atom, args, kwargs, at) if handler is not None else _unknown(run, atom, args, kwargs, at)
+    )
+
+
+def _unknown(run: Run, _atom: Any, args: list[Value], _kwargs: Any, at: ir.At) -> Value:
+    """Call what is not known."""
+    enter_given(run, args, at)
+    return UNKNOWN
 
 
 def _function(run: Run, func: FuncVal, args: Any, kwargs: Any, at: ir.At) -> Value:
@@ -163,17 +173,30 @@ def _send(run: Run, send: SendVal, args: list[Value], kwargs: dict[str, Value], 
     modes = _modes(run, scope, func)
     for name, value in [*zip([*names, *[""] * len(args)], args, strict=False), *kwargs.items()]:
         cross(run, value, at, f"{send.name}()", borrows=modes.get(name) == "borrowed")
+        _awaited(run, value, at, send.name, is_unique=modes.get(name) == "unique")
     if func is None:
         return NONE if send.how == "only" else one(PromVal(UNKNOWN))
     for cap, mode, is_carried in func.marks.needs:
         if is_carried:
             trail = (run.step(at, f"sends {send.name}(), which carries {run.cap_name(cap, mode)}"),)
-            run.need(cap, mode, Need(trail, is_access=False), at)
+            run.need(cap, mode, Need(trail, is_access=True), at)
     if send.how == "only":
         return NONE
     assert scope is not None or func.function.returns is None or func.owner is None
     says = annotated(scope, func.function.returns) if scope is not None else UNKNOWN
     return says if send.how == "now" else _promised(run, ref, says, at)
+
+
+def _awaited(run: Run, value: Value, at: ir.At, name: str, *, is_unique: bool) -> None:
+    """Note what cannot be passed before it is awaited."""
+    if is_coroutine(value):
+        unawaited(run, at, f"a coroutine is passed to {name}()")
+    elif is_unique and value and all(isinstance(a, PromVal) and _is_unique(a.inner) for a in value):
+        unawaited(run, at, f"a promise for a unique reference is passed to {name}()")
+
+
+def _is_unique(value: Value) -> bool:
+    return bool(value) and all(isinstance(a, RefVal) and a.mode == "unique" for a in value)
 
 
 def _modes(run: Run, scope: Run | None, func: FuncVal | None) -> dict[str, str]:
@@ -229,5 +252,5 @@ _CALLS: dict[type, Any] = {
     SendVal: _send,
     ViewVal: _view,
     Box: lambda *_: UNKNOWN,
-    Simple: lambda *_: UNKNOWN,
+    Simple: _unknown,
 }

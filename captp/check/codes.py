@@ -65,11 +65,11 @@ CODES: Final = {
         "At run time this is BorrowConflict, or a view that shows what is no longer so.",
         """
 with People.mut() as people:
-    for index in people:
+    for index, _ in people.items():
         greet(index)        # borrows People too, somewhere below
 """,
         """
-for index in list(People.get()):
+for index, _ in list(People.get().items()):
     greet(index)
 """,
     ),
@@ -228,7 +228,7 @@ total = await account.deposit(1)
     ),
     "CAP504": Code(
         "a far reference called as near",
-        "The result of a call of a reference is used as a value, or .now() is asked of what is far.",
+        "A result is used, passed or kept before it is awaited, or .now() is asked of what is far.",
         "It is a promise until it is awaited: computing with it raises, and comparing it is never true.",
         "if account.balance() > 10: ...",
         "if await account.balance() > 10: ...",

@@ -7,12 +7,11 @@ from typing import Any
 from captp.check import ir
 from captp.check.attributes import attribute
 from captp.check.engine import Need
-from captp.check.functions import made_view, start
+from captp.check.functions import start
 from captp.check.run import Run
 from captp.check.state import Bind, Held, State
 from captp.check.values import (
     UNKNOWN,
-    Atom,
     BindCtx,
     GuardVal,
     Inst,
@@ -24,8 +23,9 @@ from captp.check.values import (
     ViewVal,
     one,
 )
+from captp.check.views import made_view, show, taken
 
-__all__ = ["borrow", "enter", "is_scope", "leave"]
+__all__ = ["borrow", "enter", "enter_given", "is_scope", "leave"]
 
 _NURSERIES = {"trio.open_nursery": "trio.Nursery", "anyio.create_task_group": "trio.Nursery"}
 
@@ -60,6 +60,13 @@ def enter(run: Run, value: Value, at: ir.At, *, is_async: bool) -> Value:
     return frozenset(found) or UNKNOWN
 
 
+def enter_given(run: Run, args: list[Value], at: ir.At) -> None:
+    """Enter what is bound by what something unknown gets: that may enter it, now and until who knows when."""
+    for value in args:
+        if any(isinstance(a, BindCtx) for a in value):
+            enter(run, value, at, is_async=False)
+
+
 def _awaited(run: Run, value: Value, at: ir.At) -> Value:
     found: set[Any] = set()
     for atom in value:
@@ -74,19 +81,21 @@ def _enter_bind(run: Run, ctx: BindCtx, at: ir.At) -> None:
 
 def borrow(run: Run, guard: GuardVal, at: ir.At) -> Value:
     """Take a borrow and hold it; return the view that it gives."""
-    found: set[Atom] = set()
+    found: set[Any] = set()
     for cap in guard.caps:
         trail = (run.step(at, f"{run.cap_name(cap, guard.mode)} is borrowed"),)
-        run.need(cap, guard.mode, Need(trail, is_access=True), at)
+        is_good = not run.need(cap, guard.mode, Need(trail, is_access=True), at)
         if not run.is_muted:
             run.hold(cap, guard.mode, at)
         info = run.engine.caps.get(cap)
         shown = guard.shown or (info.shown if info is not None else UNKNOWN)
-        for atom in shown:
-            view = ViewVal(cap, guard.mode, run.id(at, "view"), atom)
-            made_view(run, view)
-            found.add(view)
-    return frozenset(found) if len(guard.caps) == 1 else UNKNOWN
+        found |= show(run, cap, guard.mode, shown, at, is_good=is_good)
+    value = frozenset(found) if len(guard.caps) == 1 else UNKNOWN
+    if guard.shown is not None:
+        value = taken(run, value, at)
+    for pick in guard.picks:
+        value = run.call(pick, [value], {}, at)
+    return value
 
 
 def _enter_function(run: Run, started: Started, at: ir.At) -> Value:
@@ -135,22 +144,16 @@ def leave(run: Run, before: State, value: Value, at: ir.At, *, is_async: bool) -
     if not is_scope(value):
         return
     released = [h for h in state.held if h not in before.held]
-    unbound = {b.cap for b in state.bound[len(before.bound) :]}
-    for id, cap in list(run.engine.views.items()):
-        if id not in run.act_made or id in before.fresh or id in state.ended:
-            continue
-        if cap in unbound and not any(b.cap == cap for b in before.bound):
+    count = len(before.bound)
+    for id, number in run.act_made.items():
+        cap = run.engine.views.get(id)
+        if cap is not None and number >= count and id not in state.ended:
             state.ended[id] = run.step(at, f"the binding of {run.cap_name(cap)} ends with this block")
-    for cap in unbound:
-        # What was seen of the binding outside is as it was.
-        state.fresh.update({id: cap for id, other in before.fresh.items() if other == cap})
-        if cap in before.changed:
-            state.changed[cap] = before.changed[cap]
-        else:
-            state.changed.pop(cap, None)
+    for key in [key for key in state.changed if key[1] >= count]:
+        del state.changed[key]
     for held in released:
-        for id in list(run.act_made):
-            if id[0] == "view" and id[2:] == _at(held):
+        for id in run.act_made:
+            if id[0] in ("view", "root") and id[2:] == _at(held):
                 state.ended[id] = run.step(
                     at, f"the borrow of {run.cap_name(held.cap, held.mode)} ends with this block"
                 )

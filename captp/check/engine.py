@@ -80,6 +80,9 @@ class Summary:
     missing: dict[tuple[str, str, Place], Need] = field(factory=dict)
     moved: dict[Id, Trail] = field(factory=dict)
     used: dict[Id, Trail] = field(factory=dict)
+    #: Views of callers that it looks at, and those at which it looks too late, after what it does itself.
+    seen: dict[ViewVal, Trail] = field(factory=dict)
+    late: dict[ViewVal, Trail] = field(factory=dict)
     foreign: Trail = ()
     #: Bindings and borrows at the first yield, for context managers.
     bound: tuple[Any, ...] = ()
@@ -95,6 +98,8 @@ class Summary:
             and self.needs.keys() == other.needs.keys()
             and self.moved.keys() == other.moved.keys()
             and self.used.keys() == other.used.keys()
+            and self.seen.keys() == other.seen.keys()
+            and self.late.keys() == other.late.keys()
             and bool(self.foreign) == bool(other.foreign)
             and len(self.bound) == len(other.bound)
             and len(self.left) == len(other.left)
@@ -147,9 +152,10 @@ class Engine:
         #: Modules that have to do with capabilities, or with modules that have.
         self.relevant: set[str] = set()
         self.round = 1
-        #: Types of parameters, and capabilities of views by their ids.
+        #: Types of parameters, what annotations say, of parameters, functions and fields, and capabilities
+        #: of views by their ids.
         self.types: dict[ir.Param, Value] = {}
-        self.says: dict[ir.Param, Value] = {}
+        self.says: dict[ir.Param | ir.Function | tuple[Any, str], Value] = {}
         self.views: dict[Id, str] = {}
         #: Marked methods that were evaluated as others reach them.
         self.rooted: set[ir.Function] = set()
@@ -160,6 +166,8 @@ class Engine:
         #: Tables of what evaluates what, given by the room above.
         self.rules: Any = None
         self.module_activations: dict[str, Activation] = {}
+        #: By activation: a run without effects in its scope.
+        self.scopes: dict[Activation, Any] = {}
 
     # The store.
 

@@ -8,7 +8,7 @@ from captp.check import ir
 from captp.check.annotations import instance_of
 from captp.check.attributes import attribute
 from captp.check.functions import start
-from captp.check.iteration import as_data, elements, touch
+from captp.check.iteration import as_data, elements, special, touch
 from captp.check.names import class_info, class_value, global_value
 from captp.check.run import Run
 from captp.check.things import index_of
@@ -30,16 +30,18 @@ from captp.check.values import (
     Started,
     TypeVarVal,
     Value,
+    ViewVal,
     joined,
     one,
 )
+from captp.check.views import taken
 
 __all__ = ["EXPRESSIONS", "branch_test", "narrow"]
 
 _WORDS = {"arith": "computed with", "compare": "compared", "equal": "compared", "format": "formatted as text"}
 
 
-_GETATTR = one(Ext("builtins.getattr"))
+_GETATTR, _SETATTR = one(Ext("builtins.getattr")), one(Ext("builtins.setattr"))
 
 
 def _const(_run: Run, node: ir.Const) -> Value:
@@ -82,6 +84,10 @@ def _call(run: Run, node: ir.Call) -> Value:
     func = run.expr(node.func)
     if func == _GETATTR and len(node.args) > 1 and isinstance(node.args[1], ir.Const):
         return attribute(run, run.expr(node.args[0]), str(node.args[1].value), node.at)
+    if func == _SETATTR and len(node.args) == 3 and isinstance(node.args[1], ir.Const):
+        target = ir.Attr(node.at, node.args[0], str(node.args[1].value))
+        run.rules.store(run, target, run.expr(node.args[2]), node.at)
+        return NONE
     args: list[Value] = []
     for arg in node.args:
         if isinstance(arg, ir.Starred):
@@ -139,6 +145,7 @@ def _op(run: Run, node: ir.Op) -> Value:
             touch(run, value, node.at)
         if len(values) > 1:
             as_data(run, values[1], node.at, "searched")
+            special(run, values[1], "__contains__", [values[0]], node.at)
         return PLAIN
     if kind == "not":
         as_data(run, values[0], node.at, "tested for truth")
@@ -164,8 +171,13 @@ def _index(run: Run, node: ir.Index) -> Value:
     value = run.expr(node.obj)
     key = run.expr(node.key)
     found: set[Any] = set()
+    is_slice = isinstance(node.key, ir.Op) and node.key.kind == "slice"
     for atom in value:
-        if isinstance(atom, ClassVal):
+        if is_slice and isinstance(atom, Box):
+            found.add(Box(atom.kind, atom.elem, atom.key))
+        elif is_slice and isinstance(atom, ViewVal):
+            found |= taken(run, one(atom), node.at)
+        elif isinstance(atom, ClassVal):
             found.add(ClassVal(atom.cls, tuple(_instances(run, a) for a in _arguments(key))))
         elif isinstance(atom, Ext):
             found.add(AliasVal(atom, _arguments(key)))

@@ -19,6 +19,7 @@ from captp.check.values import (
     Box,
     ClassVal,
     FuncVal,
+    GuardVal,
     Hidden,
     Inst,
     LibInst,
@@ -33,9 +34,9 @@ from captp.check.values import (
     joined,
     one,
 )
-from captp.check.views import derive, look
+from captp.check.views import derive, late, look, made_view, views_in
 
-__all__ = ["generic", "in_child", "invoke", "made_view", "start", "without_context"]
+__all__ = ["generic", "invoke", "name_of", "settle", "start"]
 
 _UNKNOWN = Simple("unknown")
 
@@ -115,7 +116,7 @@ def _bind(
         if isinstance(shown, (Inst, ClassVal)):
             types.update(types_of(shown.cls, shown.args))
     frame = func.frame if func.frame is not None else run.engine.module_activation(function.module)
-    scope = Run(run.engine, frame, is_muted=True)
+    scope = _scope(run.engine, frame)
     outer_types = frame.types
     params: dict[str, Value] = {}
     rest = dict(kwargs)
@@ -136,6 +137,14 @@ def _bind(
             value = scope.expr(param.default)
         params[param.name] = _fit(run, scope, func, param, value, types, outer_types, at)
     return params, types
+
+
+def _scope(engine: Any, frame: Activation) -> Run:
+    """Return a run in which annotations and defaults are evaluated, which has no effects."""
+    found = engine.scopes.get(frame)
+    if found is None:
+        found = engine.scopes[frame] = Run(engine, frame, is_muted=True)
+    return found  # type: ignore[no-any-return]
 
 
 def _fit(
@@ -253,18 +262,29 @@ def result_of(run: Run, act: Activation, func: FuncVal, at: ir.At) -> Value:
         result = _declared(run, act, func, result, at)
     result = _own(run, act, result, at)
     if func.marks.tie and not run.is_muted:
-        tied: set[Any] = set()
+        tied: set[Any] = {atom for atom in result if isinstance(atom, GuardVal)}
+        if tied:
+            return frozenset(tied)
         for cap, mode in func.marks.tie:
             view = ViewVal(cap, mode, run.id(at, "tie"), _UNKNOWN)
             made_view(run, view)
             for atom in result:
                 shown = atom.shown if isinstance(atom, ViewVal) else atom
-                tied |= derive(view, one(shown))
+                tied |= derive(run, view, one(shown), at)
         return frozenset(tied)
+    if not run.engine.views:
+        return result
+    found: set[Any] = set()
     for atom in result:
-        if isinstance(atom, ViewVal) and atom.id not in run.act_made and atom.id in act.made:
+        if isinstance(atom, ViewVal) and atom.part is not None and atom.key in act.made:
+            # It was taken out in this call, and is another one in the next.
+            atom = evolve(atom, part=(run.function.path, *at))
             made_view(run, atom)
-    return result
+        found.add(atom)
+    for view in views_in(run, frozenset(found)):
+        if view.key in act.made:
+            made_view(run, view)
+    return frozenset(found)
 
 
 def _own(run: Run, act: Activation, result: Value, at: ir.At) -> Value:
@@ -286,23 +306,10 @@ def _own(run: Run, act: Activation, result: Value, at: ir.At) -> Value:
     return frozenset(found)
 
 
-def made_view(run: Run, view: ViewVal) -> None:
-    """Note a view that begins here."""
-    run.act_made.add(view.id)
-    run.act.made.add(view.id)
-    run.engine.views[view.id] = view.cap
-    run.state.fresh[view.id] = view.cap
-    run.state.ended.pop(view.id, None)
-
-
 def _declared(run: Run, act: Activation, func: FuncVal, result: Value, at: ir.At) -> Value:
     frame = func.frame if func.frame is not None else run.engine.module_activation(func.function.module)
-    scope = Run(run.engine, frame, is_muted=True)
-    kept, scope.act.types = scope.act.types, {**frame.types, **act.types}
-    try:
-        says = annotated(scope, func.function.returns)
-    finally:
-        scope.act.types = kept
+    scope = _scope(run.engine, frame)
+    says = _gives(scope, func.function, {**frame.types, **act.types})
     if any(isinstance(a, RefVal) for a in says):
         says = frozenset(
             evolve(a, id=run.id(at, "result")) if isinstance(a, RefVal) and a.mode != "shared" else a
@@ -324,64 +331,51 @@ def _declared(run: Run, act: Activation, func: FuncVal, result: Value, at: ir.At
     return result
 
 
+def _gives(scope: Run, function: ir.Function, types: dict[str, Value]) -> Value:
+    if types:
+        kept, scope.act.types = scope.act.types, types
+        try:
+            return annotated(scope, function.returns)
+        finally:
+            scope.act.types = kept
+    known = scope.engine.says.get(function)
+    if known is None:
+        known = scope.engine.says[function] = annotated(scope, function.returns)
+    return known
+
+
 def settle(run: Run, act: Activation, at: ir.At) -> None:
     """Give the caller what the summary of a call says."""
     if run.is_muted:
         return
     summary = act.summary
-    name = _name(act)
+    name = name_of(act)
     for bind in summary.left:
         run.state.bound = (*run.state.bound, evolve(bind, step=run.step(at, bind.step.text)))
+    for view, trail in list(summary.seen.items()):
+        look(run, view, at, (run.step(at, f"calls {name}"), *trail))
     for (cap, mode), need in list(summary.needs.items()):
         trail = (run.step(at, f"calls {name}"), *need.trail)
         run.need(cap, mode, Need(trail, need.is_access, need.root), at)
+    for view, trail in list(summary.late.items()):
+        _late(run, view, at, (run.step(at, f"calls {name}"), *trail))
     for id, trail in list(summary.used.items()):
-        steps = (run.step(at, f"calls {name}"), *trail)
-        if id[0] in ("view", "tie"):
-            look(run, ViewVal(_cap_of(run, id), "ref", id, _UNKNOWN), at, steps)
-        else:
-            run.use(id, at, steps)
+        run.use(id, at, (run.step(at, f"calls {name}"), *trail))
     for id, trail in list(summary.moved.items()):
         run.move(id, (run.step(at, f"passed on by {name}"), *trail))
     if summary.foreign and not run.summary.foreign:
         run.summary.foreign = (run.step(at, f"calls {name}"), *summary.foreign)
 
 
-def _cap_of(run: Run, id: Any) -> str:
-    return run.state.fresh.get(id) or run.engine.views.get(id, "")
+def _late(run: Run, view: ViewVal, at: ir.At, steps: Trail) -> None:
+    """Note a view that a call looks at after a change of its own, which is one of the same binding."""
+    number = run.act_made.get(view.key, run.act_made.get(view.id))
+    if number == run.number(view.cap):
+        late(run, view, at, steps)
+    elif number is None and run.number(view.cap) < 0:
+        run.summary.late.setdefault(view, steps)
 
 
-def _name(act: Activation) -> str:
+def name_of(act: Activation) -> str:
+    """Return the function that is called, for people."""
     return f"{act.function.qualname}()"
-
-
-def without_context(run: Run, act: Activation, at: ir.At, why: str) -> None:
-    """Report needs of a function that starts with nothing bound."""
-    for (cap, mode), need in list(act.summary.needs.items()):
-        steps: Trail = (run.step(at, f"calls {_name(act)}"), *need.trail)
-        path = " -> ".join(s.text.removeprefix("calls ") for s in steps if s.text.startswith("calls "))
-        run.report(
-            "CAP303",
-            at,
-            f"{run.cap_name(cap, mode)} is not bound where {_name(act)} runs: {why} ({path})",
-            steps,
-            f"bind {run.cap_name(cap, mode)} inside it",
-        )
-
-
-def in_child(run: Run, act: Activation, at: ir.At) -> None:
-    """Note what a task needs that inherits bindings for reading only."""
-    for (cap, mode), need in list(act.summary.needs.items()):
-        steps = (run.step(at, f"calls {_name(act)}"), *need.trail)
-        if mode == "mut":
-            path = " -> ".join(s.text.removeprefix("calls ") for s in steps if s.text.startswith("calls "))
-            run.report(
-                "CAP303",
-                at,
-                f"{run.cap_name(cap, 'mut')} is needed in a task of its own, which inherits it for reading"
-                f" only ({path})",
-                steps,
-                f"bind {run.cap_name(cap, 'mut')} inside the task, or change it before or after",
-            )
-        else:
-            run.need(cap, mode, Need(steps, is_access=False, root=need.root), at)

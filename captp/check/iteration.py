@@ -24,7 +24,18 @@ from captp.check.values import (
 )
 from captp.check.views import derive, look
 
-__all__ = ["as_data", "elements", "put", "touch"]
+__all__ = [
+    "as_data",
+    "as_state",
+    "contents",
+    "elements",
+    "is_coroutine",
+    "kept_view",
+    "put",
+    "special",
+    "touch",
+    "unawaited",
+]
 
 
 def touch(run: Run, value: Value, at: ir.At) -> None:
@@ -37,7 +48,9 @@ def touch(run: Run, value: Value, at: ir.At) -> None:
 def as_data(run: Run, value: Value, at: ir.At, how: str) -> None:
     """Note that a value is used as plain data, which a promise is not until it is awaited."""
     touch(run, value, at)
-    if value and all(isinstance(a, PromVal) for a in value):
+    if is_coroutine(value):
+        unawaited(run, at, f"a coroutine is {how} before it is awaited")
+    elif value and all(isinstance(a, PromVal) for a in value):
         atom: Any = next(iter(value))
         if isinstance(atom, PromVal):
             if atom.field:
@@ -50,13 +63,19 @@ def as_data(run: Run, value: Value, at: ir.At, how: str) -> None:
                     "await it, or annotate the field with the Object's class",
                 )
                 return
-            run.report(
-                "CAP504",
-                at,
-                f"the result of a call of a reference is {how} before it is awaited: it is a promise",
-                (),
-                "await it first",
+            unawaited(
+                run, at, f"the result of a call of a reference is {how} before it is awaited: it is a promise"
             )
+
+
+def is_coroutine(value: Value) -> bool:
+    """Tell whether a value is what calling an async function gives."""
+    return bool(value) and all(isinstance(a, Started) and a.kind == "async" for a in value)
+
+
+def unawaited(run: Run, at: ir.At, what: str) -> None:
+    """Report what has to be awaited first."""
+    run.report("CAP504", at, what, (), "await it first")
 
 
 def elements(run: Run, value: Value, at: ir.At) -> Value:
@@ -71,11 +90,31 @@ def elements(run: Run, value: Value, at: ir.At) -> Value:
             "await a method that returns a list",
         )
     for atom in value:
-        found |= _elements(run, atom, at)
+        shown = atom.shown if isinstance(atom, ViewVal) else atom
+        if isinstance(shown, Box) and shown.kind == "dict":
+            touch(run, one(atom), at)
+            found |= UNKNOWN  # of its keys nothing is known
+        else:
+            found |= _contents(run, atom, at)
     return frozenset(found) or UNKNOWN
 
 
-def _elements(run: Run, atom: Any, at: ir.At) -> Value:
+def special(run: Run, value: Value, name: str, args: list[Value], at: ir.At) -> Value:
+    """Call a special method of those that have one of their own; return what they give."""
+    found: set[Any] = set()
+    for atom in value:
+        shown = atom.shown if isinstance(atom, ViewVal) else atom
+        if isinstance(shown, Inst) and shown.cls.owner_of(name) is not None:
+            found |= run.call(run.rules.attribute(run, one(atom), name, at), args, {}, at)
+    return frozenset(found)
+
+
+def contents(run: Run, box: Box, at: ir.At) -> Value:
+    """Return what is in a container: of a dict its values."""
+    return _contents(run, box, at) or UNKNOWN
+
+
+def _contents(run: Run, atom: Any, at: ir.At) -> Value:
     if isinstance(atom, Box):
         found = atom.elem
         if atom.parts:
@@ -86,17 +125,20 @@ def _elements(run: Run, atom: Any, at: ir.At) -> Value:
     if isinstance(atom, ViewVal):
         look(run, atom, at)
         if isinstance(atom.shown, Box):
-            return derive(atom, _elements(run, atom.shown, at))
+            return derive(run, atom, _contents(run, atom.shown, at), at)
+        if isinstance(atom.shown, LibInst) and atom.shown.name == "Arena" and atom.shown.args:
+            return derive(run, atom, atom.shown.args[0], at)
         return UNKNOWN
     if isinstance(atom, Started):
         act, _ = start(run, atom, at)
         return act.summary.yielded or UNKNOWN
     if isinstance(atom, Inst):
-        return run.call(run.rules.attribute(run, one(atom), "__iter__", at), [], {}, at) and UNKNOWN
+        made = special(run, one(atom), "__iter__", [], at)
+        return elements(run, frozenset(a for a in made if isinstance(a, (Box, Started))), at)
     if isinstance(atom, Simple) and atom.kind == "plain":
         return PLAIN
     if isinstance(atom, LibInst) and atom.name == "Arena" and atom.args:
-        return UNKNOWN
+        return atom.args[0]
     return UNKNOWN
 
 
@@ -107,11 +149,23 @@ def put(run: Run, box: Box, value: Value, at: ir.At) -> None:
     run.engine.write(box.key, value)
     if box.key[0] == "in field":
         inst = box.key[1]
+        as_state(run, inst, box.elem, value, at, box.key[2])
         keep(run, value, at, f"{inst.cls.name}.{box.key[2]}", is_state=inst.cls.is_object)
         kept_view(run, value, at, f"{inst.cls.name}.{box.key[2]}")
     elif box.key[0] == "in global":
         keep(run, value, at, f"the global {box.key[2]}", is_state=False)
         kept_view(run, value, at, f"the global {box.key[2]}")
+
+
+def as_state(run: Run, inst: Inst, says: Value, value: Value, at: ir.At, name: str) -> None:
+    """Note what becomes state of an Object, of which plain data is checked."""
+    if (
+        inst.cls.is_object
+        and says == PLAIN
+        and value
+        and all(isinstance(a, (PromVal, Started)) for a in value)
+    ):
+        unawaited(run, at, f"a promise is kept in {inst.cls.name}.{name}, which takes plain data")
 
 
 def kept_view(run: Run, value: Value, at: ir.At, where: str) -> None:

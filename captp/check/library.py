@@ -6,9 +6,11 @@ from typing import Any
 
 from captp.check import ir
 from captp.check.annotations import instance_of
+from captp.check.apart import given_context, in_child, without_context
 from captp.check.builtin import BUILTINS
 from captp.check.engine import CapInfo, Need
-from captp.check.functions import activation, in_child, settle, without_context
+from captp.check.functions import activation, settle
+from captp.check.iteration import unawaited
 from captp.check.ownership import escape
 from captp.check.run import Run
 from captp.check.values import (
@@ -204,6 +206,8 @@ def _share(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
 
 
 def _lend(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
+    if args and args[0] and all(isinstance(a, PromVal) for a in args[0]):
+        unawaited(run, at, "a promise is lent, and not a reference")
     for atom in args[0] if args else ():
         if isinstance(atom, RefVal) and atom.mode == "unique" and atom.id is not None:
             run.use(atom.id, at, (run.step(at, "lent"),))
@@ -267,6 +271,8 @@ def run_apart(run: Run, value: Value, args: Args, at: ir.At, how: str, why: str 
             in_child(run, act, at)
         elif how == "alone":
             without_context(run, act, at, why)
+        elif how == "given":
+            given_context(run, act, at, why)
         else:
             _as_program(run, act, at)
 
@@ -305,8 +311,9 @@ def _parts(value: Value | None) -> Args:
     return []
 
 
-def _alone(why: str) -> Any:
+def _alone(why: str, skipped: int = 0) -> Any:
     def handle(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
+        args = args[skipped:]
         if args:
             escape(run, args[0], at, "is captured by a function that runs later")
             for value in args[1:]:
@@ -322,6 +329,12 @@ def _child(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
         if any(isinstance(a, Started) for a in value):
             run_apart(run, value, [], at, "child")
     return UNKNOWN
+
+
+def _in_thread(run: Run, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
+    if args:
+        run_apart(run, args[0], args[1:], at, "child")
+    return one(Made("trio.to_thread.run_sync"))
 
 
 def _partial(_run: Run, args: Args, kwargs: Kwargs, _at: ir.At) -> Value:
@@ -354,7 +367,7 @@ _HANDLERS: dict[str, Any] = {
     "captp.near": _near,
     "captp.trust": _trust,
     "captp.outside": _alone("what runs outside the vat inherits no bindings"),
-    "captp.later": _alone("a turn inherits no bindings"),
+    "captp.later": _alone("a turn inherits no bindings", skipped=1),
     "captp.within": lambda _run, args, _kwargs, _at: args[1] if len(args) > 1 else UNKNOWN,
     "captp.sleep": lambda *_: one(PromVal(NONE)),
     "functools.partial": _partial,
@@ -371,6 +384,9 @@ _HANDLERS: dict[str, Any] = {
     "asyncio.run": _program,
     "threading.Thread": _thread,
     "atexit.register": _alone("what runs at exit inherits no bindings"),
+    "trio.to_thread.run_sync": _in_thread,
+    "anyio.to_thread.run_sync": _in_thread,
+    "asyncio.to_thread": _in_thread,
     "asyncio.create_task": _child,
     "asyncio.ensure_future": _child,
     "asyncio.gather": _child,

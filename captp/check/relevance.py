@@ -13,12 +13,12 @@ from captp.check.sources import Source
 
 __all__ = ["relevant"]
 
-_MAKES: Final = re.compile(r"=\s*(?:\w+\s*\.\s*)*Cap\s*\(|import\s.*\bCap\s+as\b")
+_NAMES: Final = re.compile(r"\bCap\b")
 
 
 def relevant(sources: list[Source]) -> set[str]:
     """Return the names of the modules that capabilities may reach."""
-    found = {source.module for source in sources if _MAKES.search(source.text)}
+    found = {source.module for source in sources if _NAMES.search(source.text) and _makes(source)}
     if not found:
         return found
     imports = {source.module: _imports(source) for source in sources if source.tree is not None}
@@ -27,6 +27,24 @@ def relevant(sources: list[Source]) -> set[str]:
         if not more:
             return found
         found |= more
+
+
+def _makes(source: Source) -> bool:
+    """Tell whether a module calls ``Cap``, or gives it another name, by which it may be called."""
+    for node in ast.walk(source.tree) if source.tree is not None else ():
+        value: ast.expr | None = None
+        if isinstance(node, ast.ImportFrom):
+            if any(alias.name == "Cap" and alias.asname not in (None, "Cap") for alias in node.names):
+                return True
+        elif isinstance(node, ast.Call):
+            value = node.func
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
+            value = node.value
+        if isinstance(value, ast.Subscript):
+            value = value.value
+        if "Cap" in (getattr(value, "id", ""), getattr(value, "attr", "")):
+            return True
+    return False
 
 
 def _imports(source: Source) -> set[str]:

@@ -36,8 +36,8 @@ class Run:
         #: Values of comprehension elements, innermost last.
         self.emitted: list[Value] = []
         self.results: Value = NOTHING
-        #: Views that were made here, not by a caller.
-        self.act_made: set[Id] = set()
+        #: Views that were made here, not by a caller, and the numbers of their bindings.
+        self.act_made: dict[Id, int] = {}
 
     # Evaluation.
 
@@ -115,19 +115,16 @@ class Run:
 
     # Context.
 
-    def need(self, cap: str, mode: str, need: Need, at: ir.At) -> None:
-        """Meet a need from what is bound here, or leave it to the caller; note what it conflicts with."""
-        found = None
-        depth = len(self.state.bound)
-        for number in range(depth - 1, -1, -1):
-            bind = self.state.bound[number]
-            if bind.cap in (cap, "*"):
-                found = bind
-                depth = number
-                break
-        has_conflict = need.is_access and self._conflicts(
-            cap, mode, need, at, depth if found is not None else -1
-        )
+    def number(self, cap: str) -> int:
+        """Return which binding is found for a capability here: -1 for one that callers have."""
+        bound = self.state.bound
+        return next((n for n in range(len(bound) - 1, -1, -1) if bound[n].cap in (cap, "*")), -1)
+
+    def need(self, cap: str, mode: str, need: Need, at: ir.At) -> bool:
+        """Meet a need from what is bound here, or leave it to the caller; return whether it conflicts."""
+        number = self.number(cap)
+        has_conflict = need.is_access and self._conflicts(cap, mode, need, at, number)
+        found = self.state.bound[number] if number >= 0 else None
         if found is None:
             self._ask(cap, mode, need)
         elif found.mode == "ref" and mode == "mut":
@@ -140,9 +137,10 @@ class Run:
                 f"bind {self.cap_name(cap, 'mut')}, or read only",
             )
         if need.is_access and mode == "mut" and not has_conflict:
-            self.state.changed[cap] = need.trail
-            for id in [id for id, other in self.state.fresh.items() if other == cap]:
-                del self.state.fresh[id]
+            self.state.changed[cap, number] = need.trail
+            for key in [key for key, other in self.state.fresh.items() if other == (cap, number)]:
+                del self.state.fresh[key]
+        return has_conflict
 
     def _ask(self, cap: str, mode: str, need: Need) -> None:
         key = (cap, mode)
@@ -156,12 +154,12 @@ class Run:
         elif need.is_access and not old.is_access:
             self.summary.needs[key] = Need(old.trail, is_access=True, root=old.root)
 
-    def _conflicts(self, cap: str, mode: str, need: Need, at: ir.At, bound_at: int) -> bool:
+    def _conflicts(self, cap: str, mode: str, need: Need, at: ir.At, number: int) -> bool:
         has_conflict = False
         for held in self.state.held:
             if held.cap != cap or (held.mode == "ref" and mode == "ref"):
                 continue
-            if bound_at >= held.depth:
+            if number != held.number:
                 continue  # it was bound anew since, so that this is another value
             self.report(
                 "CAP301",
@@ -181,7 +179,7 @@ class Run:
 
     def hold(self, cap: str, mode: str, at: ir.At) -> None:
         step = self.step(at, f"{self.cap_name(cap, mode)} is held from here")
-        self.state.held = (*self.state.held, Held(cap, mode, step, len(self.state.bound)))
+        self.state.held = (*self.state.held, Held(cap, mode, step, self.number(cap)))
 
     # Awaiting what is no promise.
 

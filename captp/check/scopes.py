@@ -7,6 +7,7 @@ import ast
 __all__ = ["has_yield", "names_of"]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_OTHERS = (*_SCOPES, ast.Lambda)
 _INNER = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -38,7 +39,7 @@ def names_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set
                 found.add(part.name)
         elif isinstance(part, ast.MatchMapping) and part.rest:
             found.add(part.rest)
-        stack += ast.iter_child_nodes(part)
+        stack += children(part)
     return found - elsewhere
 
 
@@ -59,6 +60,18 @@ def has_yield(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool
         part = stack.pop()
         if isinstance(part, (ast.Yield, ast.YieldFrom)):
             return True
-        if not isinstance(part, (*_SCOPES, ast.Lambda)):
-            stack += ast.iter_child_nodes(part)
+        if not isinstance(part, _OTHERS):
+            stack += children(part)
     return False
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes in a node, but for what says only how a name is used."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        part = getattr(node, name, None)
+        if type(part) is list:
+            found += [inner for inner in part if isinstance(inner, ast.AST)]
+        elif name != "ctx" and isinstance(part, ast.AST):
+            found.append(part)
+    return found

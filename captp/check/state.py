@@ -28,12 +28,12 @@ class Bind:
 
 @frozen
 class Held:
-    """A borrow that is held: ``depth`` is how many bindings there were."""
+    """A borrow that is held: ``number`` is that of its binding, -1 for one that callers have."""
 
     cap: str
     mode: str
     step: Step
-    depth: int
+    number: int
 
 
 @frozen
@@ -52,9 +52,9 @@ class State:
     bound: tuple[Bind, ...] = ()
     held: tuple[Held, ...] = ()
     moved: dict[Id, Moved] = field(factory=dict)
-    #: Capabilities that were borrowed to be changed, and the views made since.
-    changed: dict[str, Trail] = field(factory=dict)
-    fresh: dict[Id, str] = field(factory=dict)
+    #: Bindings that were borrowed to be changed, by capability and number, and the views made since.
+    changed: dict[tuple[str, int], Trail] = field(factory=dict)
+    fresh: dict[Id, tuple[str, int]] = field(factory=dict)
     #: Views whose block is over.
     ended: dict[Id, Step] = field(factory=dict)
     facts: Facts = field(factory=dict)
@@ -110,7 +110,7 @@ def _two(one: State, other: State) -> State:
             env[name] = bounded(mine | value)
     facts = {k: v for k, v in one.facts.items() if other.facts.get(k) is v} if one.facts else {}
     moved: dict[Id, Moved] = {}
-    for mine_state, other_state in ((one, other), (other, one)):
+    for mine_state, other_state in ((one, other), (other, one)) if one.moved or other.moved else ():
         for id, entry in mine_state.moved.items():
             against = other_state.moved.get(id)
             if against is None:
@@ -119,8 +119,10 @@ def _two(one: State, other: State) -> State:
             elif id not in moved:
                 both = tuple(item for item in entry.facts if item in against.facts)
                 moved[id] = Moved(entry.trail, both)
-    fresh = {k: v for k, v in one.fresh.items() if k in other.fresh or v not in other.changed}
-    fresh.update({k: v for k, v in other.fresh.items() if k in one.fresh or v not in one.changed})
+    fresh: dict[Id, tuple[str, int]] = {}
+    if one.fresh or other.fresh:
+        fresh = {k: v for k, v in one.fresh.items() if k in other.fresh or v not in other.changed}
+        fresh.update({k: v for k, v in other.fresh.items() if k in one.fresh or v not in one.changed})
     longest: Any = one if len(one.bound) >= len(other.bound) else other
     return State(
         env,

@@ -9,7 +9,8 @@ from captp.check.annotations import annotated
 from captp.check.attributes import attribute, field_key
 from captp.check.contexts import enter, is_scope, leave
 from captp.check.expressions import branch_test, narrow
-from captp.check.iteration import elements, kept_view, put, touch
+from captp.check.iteration import as_state, elements, kept_view, put, touch
+from captp.check.names import class_run
 from captp.check.ownership import escape, keep
 from captp.check.run import Run
 from captp.check.state import State, join
@@ -22,13 +23,15 @@ from captp.check.values import (
     Hidden,
     Inst,
     Made,
+    PromVal,
     RefVal,
+    Started,
     Value,
     ViewVal,
     evolve,
     one,
 )
-from captp.check.views import views_in, write_through
+from captp.check.views import taken, views_in, write_through
 
 __all__ = ["STATEMENTS", "store"]
 
@@ -95,6 +98,11 @@ def _store_attr(run: Run, atom: Any, target: ir.Attr, value: Value, at: ir.At) -
     if isinstance(atom, Inst):
         run.engine.write(field_key(atom, target.name), value)
         where = f"{atom.cls.name}.{target.name}"
+        is_later = any(isinstance(a, (PromVal, Started)) for a in value)
+        declared = atom.cls.annotation_of(target.name) if is_later else None
+        if declared is not None:
+            says = annotated(class_run(run.engine, declared[0]), declared[1])
+            as_state(run, atom, says, value, at, target.name)
         is_own = _is_self(run, target.obj) and run.function.name != "__init__"
         if atom.cls.is_object or is_own:
             keep(run, value, at, where, is_state=atom.cls.is_object)
@@ -260,7 +268,7 @@ def _is_main_guard(test: ir.Test) -> bool:
 
 
 def _loop(run: Run, stmt: ir.Loop) -> None:
-    items = run.expr(stmt.items) if stmt.items is not None else NOTHING
+    items = taken(run, run.expr(stmt.items), stmt.items.at) if stmt.items is not None else NOTHING
     if stmt.is_async:
         for atom in items:
             if isinstance(atom, Made):
@@ -286,7 +294,7 @@ def _loop(run: Run, stmt: ir.Loop) -> None:
             break
     if run.state.is_alive and not stmt.is_endless:
         if stmt.items is not None:
-            touch(run, items, stmt.at)
+            touch(run, items, stmt.items.at)
         ends.append(run.state)
     run.state = join(ends)
     if run.state.is_alive and stmt.test is not None:

@@ -7,10 +7,9 @@ from typing import Any
 from captp.check import ir
 from captp.check.annotations import instance_of
 from captp.check.captures import check_captures
-from captp.check.contexts import borrow, enter
+from captp.check.contexts import borrow, enter, enter_given
 from captp.check.engine import Need
-from captp.check.functions import made_view
-from captp.check.iteration import elements, put
+from captp.check.iteration import as_data, contents, elements, put
 from captp.check.library import run_apart
 from captp.check.names import class_value
 from captp.check.ownership import escape
@@ -35,9 +34,10 @@ from captp.check.values import (
     Value,
     ViewVal,
     evolve,
+    joined,
     one,
 )
-from captp.check.views import CHANGES, derive, look, views_in, write_through
+from captp.check.views import CHANGES, derive, look, show, taken, views_in, write_through
 
 __all__ = ["index_of", "method"]
 
@@ -45,6 +45,10 @@ Args = list[Value]
 Kwargs = dict[str, Value]
 
 _APPLY = frozenset(("apply", "apply_now", "apply_then", "apply_with", "launch"))
+
+
+#: Those that give a function the context that it declares as carried.
+_GIVES = frozenset(("apply", "apply_with", "launch"))
 
 
 def method(run: Run, bound: LibMethod, args: Args, kwargs: Kwargs, at: ir.At) -> Value:
@@ -63,18 +67,19 @@ def _box(run: Run, box: Box, name: str, args: Args, kwargs: Kwargs, at: ir.At) -
         put(run, box, args[-1], at)
         return args[-1] if name == "setdefault" else NONE
     if name in ("extend", "update") and args:
-        put(run, box, elements(run, args[0], at), at)
+        more = [contents(run, a, at) if isinstance(a, Box) else elements(run, one(a), at) for a in args[0]]
+        put(run, box, joined(more), at)
         return NONE
     if name == "sort" and "key" in kwargs:
         run.call(kwargs["key"], [elements(run, one(box), at)], {}, at)
         return NONE
     if name in ("get", "pop", "popleft", "popitem"):
-        found = elements(run, one(box), at)
+        found = contents(run, box, at)
         return found | (args[1] if len(args) > 1 else NONE if name == "get" else NOTHING)
     if name == "values":
-        return one(Box("iterator", elements(run, one(box), at)))
+        return one(Box("iterator", contents(run, box, at)))
     if name == "items":
-        inner = elements(run, one(box), at)
+        inner = contents(run, box, at)
         return one(Box("iterator", one(Box("tuple", inner | UNKNOWN, None, (UNKNOWN, inner)))))
     if name in ("copy", "union", "difference", "intersection"):
         return one(box)
@@ -88,23 +93,13 @@ def _view(run: Run, view: ViewVal, name: str, args: Args, kwargs: Kwargs, at: ir
             write_through(run, view, at)
         else:
             look(run, view, at)
-        return derive(view, _box(run, shown, name, args, kwargs, at))
+        return derive(run, view, _box(run, shown, name, args, kwargs, at), at)
     if isinstance(shown, LibInst) and shown.name == "Arena":
-        elem = shown.args[0] if shown.args else UNKNOWN
-        if name in ("insert", "remove", "clear"):
+        if name in ("insert", "remove"):
             write_through(run, view, at)
-            return one(LibInst("Index", shown.args)) if name == "insert" else elem
+            return _arena(run, shown, name, args, kwargs, at)
         look(run, view, at)
-        if name == "get":
-            return derive(view, elem)
-        if name == "values":
-            return one(Box("iterator", derive(view, elem)))
-        if name in ("keys", "indices"):
-            return one(Box("iterator", one(LibInst("Index", shown.args))))
-        if name == "items":
-            pair = (one(LibInst("Index", shown.args)), derive(view, elem))
-            return one(Box("iterator", one(Box("tuple", pair[0] | pair[1], None, pair))))
-        return UNKNOWN
+        return derive(run, view, _arena(run, shown, name, args, kwargs, at), at)
     look(run, view, at)
     return UNKNOWN
 
@@ -132,13 +127,16 @@ def _get(run: Run, caps: tuple[str, ...], shown: Value | None, at: ir.At) -> Val
     found: set[Any] = set()
     for cap in caps:
         trail = (run.step(at, f"{run.cap_name(cap, 'ref')} is read"),)
-        run.need(cap, "ref", Need(trail, is_access=True), at)
+        is_good = not run.need(cap, "ref", Need(trail, is_access=True), at)
         info = run.engine.caps.get(cap)
-        for atom in shown or (info.shown if info is not None else UNKNOWN):
-            view = ViewVal(cap, "ref", run.id(at, "view"), atom)
-            made_view(run, view)
-            found |= derive(view, one(atom)) if shown is not None else one(view)
-    return frozenset(found) if len(caps) == 1 else UNKNOWN
+        given = shown or (info.shown if info is not None else UNKNOWN)
+        found |= show(run, cap, "ref", given, at, is_good=is_good)
+    value = frozenset(found) if len(caps) == 1 else UNKNOWN
+    return value if shown is None else taken(run, value, at)
+
+
+def _guard(_run: Run, guard: GuardVal, name: str, args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
+    return one(evolve(guard, picks=(*guard.picks, args[0]))) if name == "map" and args else UNKNOWN
 
 
 def _mode(run: Run, mode: CapMode, name: str, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
@@ -184,28 +182,31 @@ def _index(run: Run, inst: LibInst, name: str, _args: Args, _kwargs: Kwargs, at:
         return _get(run, caps, elem, at)
     if name == "mut" and caps:
         return one(GuardVal(caps, "mut", elem))
-    if name == "ref" and caps:
-        return one(GuardVal(caps, "ref", elem))
     return UNKNOWN
 
 
-def _arena(run: Run, inst: LibInst, name: str, _args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
+def _arena(_run: Run, inst: LibInst, name: str, args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
+    index, elem = one(LibInst("Index", inst.args)), inst.args[0] if inst.args else UNKNOWN
     if name == "insert":
-        return one(LibInst("Index", inst.args))
-    if name in ("remove", "get") and inst.args:
-        return inst.args[0]
+        return index
+    if name == "remove":
+        return elem
+    if name == "get":
+        return elem | (args[1] if len(args) > 1 else UNKNOWN)
+    if name == "items":
+        return one(Box("iterator", one(Box("tuple", index | elem, None, (index, elem)))))
     return UNKNOWN
 
 
 def index_of(run: Run, atom: Any, at: ir.At) -> Value:
     """Return what ``atom[...]`` is."""
     if isinstance(atom, Box):
-        return elements(run, one(atom), at)
+        return contents(run, atom, at)
     if isinstance(atom, LibInst) and atom.name == "Arena" and atom.args:
         return atom.args[0]
     if isinstance(atom, ViewVal):
         look(run, atom, at)
-        return derive(atom, index_of(run, atom.shown, at))
+        return derive(run, atom, index_of(run, atom.shown, at), at)
     if isinstance(atom, Simple):
         return one(atom)
     if isinstance(atom, PromVal):
@@ -226,7 +227,7 @@ def _trust(run: Run, inst: LibInst, name: str, args: Args, kwargs: Kwargs, at: i
                 _delegate(run, inst, call.args[0], list(call.args[1:]), at, name)
         return one(PromVal(UNKNOWN))
     if name not in _APPLY or not args:
-        return one(LibInst("Trust", inst.args)) if name == "blocking" else UNKNOWN
+        return UNKNOWN
     check_captures(run, args[0], at, name)
     escape(run, args[0], at, f"is captured by a function given to {name}()")
     if "then" in kwargs:
@@ -237,7 +238,8 @@ def _trust(run: Run, inst: LibInst, name: str, args: Args, kwargs: Kwargs, at: i
 
 def _delegate(run: Run, inst: LibInst, fn: Value, args: Args, at: ir.At, verb: str) -> None:
     obj = inst.args[0] if inst.args else UNKNOWN
-    run_apart(run, fn, [obj, *args], at, "alone", f"{verb}() runs it in a turn, which inherits no bindings")
+    how = "given" if inst.name == "Trust" and verb in _GIVES else "alone"
+    run_apart(run, fn, [obj, *args], at, how, f"{verb}() runs it in a turn, which inherits no bindings")
     if verb == "launch":
         run.rules.launched(run, fn, [obj, *args], at)
 
@@ -294,10 +296,13 @@ def _made(run: Run, made: Made, name: str, args: Args, _kwargs: Kwargs, at: ir.A
         return UNKNOWN
     if kind.partition(".")[0] in ("trio", "asyncio", "anyio"):
         return one(Made(f"{kind}.{name}"))
+    enter_given(run, args, at)
     return UNKNOWN
 
 
-def _plain(_run: Run, _atom: Any, name: str, _args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
+def _plain(run: Run, _atom: Any, name: str, args: Args, _kwargs: Kwargs, at: ir.At) -> Value:
+    if name == "join" and len(args) == 1:
+        as_data(run, elements(run, args[0], at), at, "joined to text")
     return one(Box("list", PLAIN)) if name in ("split", "splitlines") else PLAIN
 
 
@@ -309,6 +314,7 @@ _LIBRARY: dict[str, Any] = {
     "Index": _index,
     "Arena": _arena,
     "Trust": _trust,
+    "Blocking": _trust,
     "LiveVat": _vat,
     "Trustee": _vat,
     "Resolver": _resolver,
@@ -319,6 +325,7 @@ _OWNERS: dict[type, Any] = {
     BindCtx: _context,
     CapVal: _cap,
     CapMode: _mode,
+    GuardVal: _guard,
     LibInst: _lib,
     Made: _made,
     Simple: _plain,

@@ -260,6 +260,8 @@ class GuardVal(Atom):
     caps: tuple[str, ...]
     mode: str
     shown: Value | None = None
+    #: What is called with the value, one after the other, for the one to give in its place.
+    picks: tuple[Value, ...] = ()
 
 
 @frozen(cache_hash=True)
@@ -270,6 +272,18 @@ class ViewVal(Atom):
     mode: str
     id: Id
     shown: Atom
+    #: Where it was taken out of what the capability shows: that is good until the next change.
+    part: tuple[str, int, int] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows what there is whenever it is looked at."""
+        return self.part is None and self.id[0] == "root"
+
+    @property
+    def key(self) -> Id:
+        """What it is known by while it is good."""
+        return self.id if self.part is None else (*self.id, *self.part)
 
 
 @frozen(cache_hash=True)
