@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import contextvars
 import io
+import logging
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -21,7 +23,7 @@ __all__ = ["Program", "flat", "outcome", "programs"]
 OWN = Path(__file__).parent / "programs"
 EXAMPLES = Path(captp.examples.__file__).parent
 #: Examples that start processes, or take their time: they are read, and not run.
-SLOW = frozenset(("rooms", "introduction", "capsules", "round_trips", "fetch_and_add"))
+SLOW = frozenset(("rooms", "introduction", "capsules", "round_trips", "fetch_and_add", "social_graph"))
 LONGEST_S = 5
 
 
@@ -66,15 +68,19 @@ def _outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseExcepti
     own, sys.modules["__main__"] = sys.modules["__main__"], module
     finder = _Finder({path: part for path, part in code.items() if path != main})
     sys.meta_path.insert(0, finder)
-    said = io.StringIO()
+    said, silenced = io.StringIO(), logging.root.manager.disable
     try:
-        with redirect_stdout(said), _limit():
+        # What a mutant does wrong is told by what it raises.
+        logging.disable(logging.CRITICAL)
+        with redirect_stdout(said), _limit(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             exec(code[main], module.__dict__)
     except SystemExit:
         pass
     except Exception as error:
         return said.getvalue(), flat(error)
     finally:
+        logging.disable(silenced)
         sys.meta_path.remove(finder)
         sys.modules["__main__"] = own
         for name in finder.names():

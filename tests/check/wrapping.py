@@ -33,6 +33,7 @@ _RUN_ELSEWHERE = {
     "launch",
     "outside",
     "later",
+    "method",
     "bind",
     "isinstance",
     "Cap",
