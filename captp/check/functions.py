@@ -272,7 +272,7 @@ def result_of(run: Run, act: Activation, func: FuncVal, at: ir.At) -> Value:
                 shown = atom.shown if isinstance(atom, ViewVal) else atom
                 tied |= derive(run, view, one(shown), at)
         return frozenset(tied)
-    if not run.engine.views:
+    if not act.made:
         return result
     found: set[Any] = set()
     for atom in result:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from captp.check.sources import Source
 
@@ -47,6 +48,16 @@ def _makes(source: Source) -> bool:
     return False
 
 
+def _statements(block: Iterable[Any]) -> Iterator[Any]:
+    """Give each statement of a block and in it; expressions, which are most of a tree, hold none."""
+    for node in block:
+        yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, part, None)
+            if type(inner) is list:
+                yield from _statements(inner)
+
+
 def _imports(source: Source) -> set[str]:
     """Return every module that one imports, and each that a name from it may be."""
     names: set[str] = set()
@@ -54,7 +65,7 @@ def _imports(source: Source) -> set[str]:
     package = source.module.split(".")
     if not source.path.endswith("__init__.py"):
         package = package[:-1]
-    for node in ast.walk(source.tree):
+    for node in _statements(source.tree.body):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 names.add(alias.name)

@@ -210,6 +210,8 @@ def _return(run: Run, stmt: ir.Return) -> None:
 
 def _returned_views(run: Run, value: Value, at: ir.At) -> None:
     """Note views that leave the function which took the borrow, and does not say so."""
+    if not run.act_made:
+        return
     tie = getattr(run.act.marks, "tie", ())
     is_local = run.function.name == "<lambda>"
     for view in views_in(run, value):
