@@ -10,7 +10,12 @@ import pytest
 from captp.check import check
 
 FIXTURES = Path(__file__).parent / "fixtures"
-PROGRAMS = sorted(path for path in FIXTURES.iterdir() if path.suffix == ".py" or path.is_dir())
+#: Each is a file, or a folder with several; Python may have compiled some.
+PROGRAMS = sorted(
+    path
+    for path in FIXTURES.iterdir()
+    if path.suffix == ".py" or (path.is_dir() and path.name != "__pycache__")
+)
 
 
 def sources(program: Path) -> dict[str, str]:
