@@ -143,6 +143,33 @@ async def test_a_value_that_refuses_what_came_back_breaks_the_call_and_no_more()
             await ref.write()
 
 
+First = captp.Cap("First", list[int])
+Second = captp.Cap("Second", list[int])
+
+
+@captp.needs(First.mut, Second.mut, carry=True)
+def write_both(_holder: Any) -> None:
+    for cap in (First, Second):
+        with cap.mut() as value:
+            value += [2]
+
+
+class Both(captp.Object):
+    write = captp.method(write_both)
+
+
+@pytest.mark.parametrize("place", ["vat", "thread"])
+async def test_where_one_value_refuses_what_came_back_the_others_are_as_they_were(place: str) -> None:
+    first, second = [1], Short([1])
+    async with captp.open_vat() as vat, vat.trustee("thread") as thread:
+        call: Any = vat.export(Both()).write if place == "vat" else thread.entrust({}).apply
+        given = () if place == "vat" else (write_both,)
+        with captp.bind(First.mut(first), Second.mut(second)):
+            with pytest.raises(captp.BadArguments, match=r"Second\.mut does not take what came back"):
+                await call(*given)
+            assert (First.get(), Second.get()) == ([1], [1])
+
+
 @pytest.mark.parametrize("kind", [Fixed, FixedToo])
 def test_what_is_frozen_is_not_lent(kind: Any) -> None:
     with pytest.raises(captp.UsageError, match=f"a {kind.__name__} cannot be carried to be changed"):

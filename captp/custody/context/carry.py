@@ -11,7 +11,7 @@ unchanged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, final
@@ -21,7 +21,7 @@ from captp.custody.context.binding import Binding
 from captp.custody.context.cap import Bound
 from captp.custody.context.facet import facet_of
 from captp.custody.context.need import Need
-from captp.custody.context.portrait import check_refillable, refill, shape, taken
+from captp.custody.context.portrait import check_refillable, refill, saved, shape, taken
 from captp.custody.context.views import value_of
 from captp.custody.freezing import frozen
 from captp.custody.place import here
@@ -114,48 +114,46 @@ class Carried:
     @contextmanager
     def given(self, fn: Callable[..., Any], *, copies: bool) -> Iterator[Callable[..., Any]]:
         """Give a delegated function what this context has, for the block; or copies, which come back."""
-        place = here()
         loans: list[_Loan] = []
         bounds: list[Bound[Any]] = []
         try:
-            for need in self._needs.values():
-                need.look()
-                binding = need.term.found()
-                if need.term.is_mut:
-                    value = binding.lend(f"{self._name}()", place)
-                    loans.append(_Loan(need, binding))
+            for need, binding in self._borrowed(loans):
+                if copies:
+                    value = _copied(need, binding.value)
                 else:
-                    binding.read(place)
-                    binding.end_read(place)
-                    value = binding.value if copies else binding.shown()
-                bounds.append(Bound(need.term, _copied(need, value) if copies else value))
+                    value = binding.value if need.term.is_mut else binding.shown()
+                bounds.append(Bound(need.term, value))
             yield _with_bounds(fn, bounds)
-            for loan in loans if copies else ():
-                lent_value = next(bound.value for bound in bounds if bound.term is loan.need.term)
-                refill(loan.binding.value, lent_value)
+            if copies:
+                changed = [bound.value for bound in bounds if bound.term.is_mut]
+                _refill(list(zip(loans, changed, strict=True)))
         finally:
             _take_back(loans)
 
     def _give(self, vat: Any) -> tuple[dict[str, Any], list[_Loan]]:
-        place = here()
         given: dict[str, Any] = {}
         loans: list[_Loan] = []
         try:
-            for name, need in self._needs.items():
-                need.look()
-                binding = need.term.found()
-                if need.term.is_mut:
-                    value = binding.lend(f"{self._name}()", place)
-                    loans.append(_Loan(need, binding))
-                else:
-                    binding.read(place)
-                    binding.end_read(place)
-                    value = binding.value
-                given[name] = _given(need, value, vat)
+            for need, binding in self._borrowed(loans):
+                given[need.term.cap.name] = _given(need, binding.value, vat)
         except BaseException:
             _take_back(loans)
             raise
         return given, loans
+
+    def _borrowed(self, loans: list[_Loan]) -> Iterator[tuple[Need, Binding]]:
+        """Give each binding that callers give, as it may be used now; add to ``loans`` what is lent."""
+        place = here()
+        for need in self._needs.values():
+            need.look()
+            binding = need.term.found()
+            if need.term.is_mut:
+                binding.lend(f"{self._name}()", place)
+                loans.append(_Loan(need, binding))
+            else:
+                binding.read(place)
+                binding.end_read(place)
+            yield need, binding
 
     # Where it runs.
 
@@ -235,15 +233,6 @@ class _Loan:
         cap = self.need.term.cap
         return taken(back[cap.name], cap.type, f"what came back for {self.need.term!r}")
 
-    def refill(self, value: Any) -> None:
-        """Have what is bound be as the callee left it."""
-        if value is None:
-            return
-        try:
-            refill(self.binding.value, value)
-        except Exception:  # its class's own, as where it refuses what a list of its kind may have
-            raise BadArguments(f"what is bound to {self.need.term!r} does not take what came back") from None
-
 
 class _Back:
     """Waits for the result of a call, which brings back what was lent to it."""
@@ -291,14 +280,27 @@ def _result(answer: Any, loans: list[_Loan], kind: type) -> Any:
             answer, {loan.need.term.cap.name for loan in loans if not _is_object(loan.need)}
         )
         made = [(loan, loan.made_of(back)) for loan in loans]
-        for loan, new in made:
-            loan.refill(new)
+        _refill([(loan, new) for loan, new in made if new is not None])
     except BadArguments as problem:
         raise BadArguments(f"what was lent to the call is as it was before: {problem}") from None
     finally:
         _take_back(loans)
     shown = interface_of(kind)
     return value if shown is None or not isinstance(value, Reference) else as_interface(value, shown)
+
+
+def _refill(made: list[tuple[_Loan, Any]]) -> None:
+    """Have all that is bound be as the callee left it, or none of it; then BadArguments is raised."""
+    before = [(loan.binding.value, saved(loan.binding.value)) for loan, _ in made]
+    for loan, new in made:
+        try:
+            refill(loan.binding.value, new)
+        except Exception:  # its class's own, as where it refuses what a list of its kind may have
+            for value, was in before:
+                # One that refuses even that was not changed, or nobody can.
+                with suppress(Exception):
+                    refill(value, was)
+            raise BadArguments(f"what is bound to {loan.need.term!r} does not take what came back") from None
 
 
 def _answered(answer: Any, lent_names: set[str]) -> tuple[Any, Mapping[str, Any]]:

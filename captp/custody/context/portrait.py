@@ -10,6 +10,7 @@ import typing
 from collections import deque
 from collections.abc import Callable
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from captp.custody.context.arena import Arena, Index
@@ -21,7 +22,7 @@ from captp.model.values import Tagged
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["check_refillable", "refill", "shape", "taken"]
+__all__ = ["check_refillable", "refill", "saved", "shape", "taken"]
 
 _ARENA: Final = "captp:arena"
 _INDEX: Final = "captp:index"
@@ -61,6 +62,19 @@ def refill(value: Any, new: Any) -> None:
         for name in _fields_of(type(value)):
             # What its class checks and converts it did when it made the new one: this cannot fail halfway.
             object.__setattr__(value, name, getattr(new, name))
+
+
+def saved(value: Any) -> Any:
+    """Return what has ``refill`` put a value back as it is now."""
+    if isinstance(value, Arena):
+        arena: Arena[Any] = Arena()
+        arena._captp_fill(value._captp_slots())
+        return arena
+    plain: tuple[Any, ...] = (list, bytearray, deque, dict, set)
+    for kind in plain:
+        if isinstance(value, kind):
+            return kind(value)
+    return SimpleNamespace(**{name: getattr(value, name) for name in _fields_of(type(value))})
 
 
 def check_refillable(kind: Any, where: str) -> None:
