@@ -2,150 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 import captp
-from captp import Index
 from captp.net.tcp import TcpNetlayer
-from tests.context.people import People, Person, Words, line, two
-
-
-class Tally(captp.Interface):
-    @captp.method
-    def add(self, amount: int) -> int: ...
-
-    @captp.method
-    def look(self) -> int: ...
-
-
-class Sheet(captp.Object, Tally):
-    total: int = 0
-
-    @captp.method
-    def add(self, amount: int) -> int:
-        self.total += amount
-        return self.total
-
-    @captp.method
-    def look(self) -> int:
-        return self.total
-
-
-Ledger = captp.Cap("Ledger", Tally)
-Secret = captp.Cap("Secret", list[str])
-
-
-class Service(captp.Interface):
-    """What needs context of its callers."""
-
-    @captp.method
-    @captp.needs(People.ref, carry=True)
-    def names(self) -> list[str]: ...
-
-    @captp.method
-    @captp.needs(People.mut, Words.ref, carry=True)
-    def befriend(self, one: int, other: int) -> int: ...
-
-    @captp.method
-    @captp.needs(Words.mut, carry=True)
-    async def slowly(self, until: captp.Promise[Any]) -> str: ...
-
-    @captp.method
-    @captp.needs(Words.mut, carry=True)
-    def fail(self) -> None: ...
-
-    @captp.method
-    @captp.needs(Ledger.mut, carry=True)
-    async def book(self, amount: int) -> int: ...
-
-    @captp.method
-    @captp.needs(Ledger.ref, carry=True)
-    async def audit(self) -> str: ...
-
-    @captp.method
-    @captp.needs(Words.mut, carry=True)
-    def me(self) -> Service: ...
-
-
-class Server(captp.Object, Service):
-    kept: captp.List[str]
-
-    @captp.method
-    @captp.needs(People.ref, carry=True)
-    def names(self) -> list[str]:  # where it needs them
-        return sorted(person.name for person in People.get())
-
-    @captp.method
-    @captp.needs(People.mut, Words.ref, carry=True)
-    def befriend(self, one: int, other: int) -> int:
-        first, second = (Index[Person](slot, 1, Person) for slot in (one, other))
-        with People.mut() as people:
-            people[first].friends.add(second)
-            people[second].notes.append([Words.get()[0]])
-            people.insert(Person("eve"))
-        return len(people)
-
-    @captp.method
-    @captp.needs(Words.mut, carry=True)
-    async def slowly(self, until: captp.Promise[Any]) -> str:
-        with Words.mut() as words:
-            words.append("begun")
-        await until
-        with Words.mut() as words:
-            words.append("done")
-        return words[0]
-
-    @captp.method
-    @captp.needs(Words.mut, carry=True)
-    def fail(self) -> None:
-        with Words.mut() as words:
-            words.append("half")
-        raise captp.Refused("no")
-
-    @captp.method
-    @captp.needs(Ledger.mut, carry=True)
-    async def book(self, amount: int) -> int:
-        with Ledger.mut() as ledger:
-            await ledger.add(amount)
-            return await ledger.look()
-
-    @captp.method
-    @captp.needs(Ledger.ref, carry=True)
-    async def audit(self) -> str:
-        with Ledger.ref() as ledger:
-            seen = await ledger.look()
-            try:
-                await ledger.add(1)
-            except captp.RemoteFault as problem:
-                return f"{seen} {problem.class_name}"
-        return "written"
-
-    @captp.method
-    @captp.needs(Words.mut, carry=True)
-    def me(self) -> Service:
-        with Words.mut() as words:
-            words.append("me")
-        return self
-
-
-@asynccontextmanager
-async def near() -> AsyncIterator[Any]:
-    async with captp.open_vat() as vat:
-        yield vat, vat.export(Server())
-
-
-@asynccontextmanager
-async def far() -> AsyncIterator[Any]:
-    async with captp.open_vat(listen=[TcpNetlayer()]) as host, captp.open_vat() as vat:
-        yield vat, await vat.enliven(host.mint(Server()).reveal(), Service)
-
-
-both = pytest.mark.parametrize("place", [near, far])
+from tests.context.people import People, Person, Words, two
+from tests.context.service import NAMES, Ledger, Secret, Server, Service, Sheet, Tally, both, far, near
 
 
 @both
@@ -288,7 +154,7 @@ async def test_an_untyped_call_gives_none(place: Any) -> None:
             await captp.E(service).names()
 
     assert caught.value.class_name == "MissingContext"
-    assert f"is needed at test_carry.py:{line('# where it needs them') - 2}" in str(caught.value)
+    assert f"is needed at service.py:{NAMES}" in str(caught.value)
 
 
 @both
@@ -365,98 +231,6 @@ async def test_a_lost_session_gives_back_what_was_lent() -> None:
             await sent
 
     assert words == ["first"]
-
-
-class Plain:
-    """Entrusted as it is."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-
-@captp.needs(People.mut, Words.ref, carry=True)
-def enter(plain: Plain, name: str) -> int:
-    with People.mut() as people:
-        people.insert(Person(name + Words.get()[0]))
-        plain.seen.append(name)
-        if name == "bad":
-            raise captp.Refused("no")
-        return len(people)
-
-
-@captp.needs(Words.mut, carry=True)
-async def wait_there(plain: Plain, until: captp.Promise[Any]) -> int:
-    with Words.mut() as words:
-        words.append("a")
-    await until
-    with Words.mut() as words:
-        words.append("b")
-        return len(words)
-
-
-@pytest.mark.parametrize("kind", ["loop", "thread"])
-async def test_context_across_trustees(kind: str) -> None:
-    people, _ann, _bob = two()
-    async with captp.open_vat() as vat, vat.trustee("thread") as thread:
-        trust: Any = (vat if kind == "loop" else thread).entrust(Plain())
-        with captp.bind(People.mut(people), Words.ref(["!"])):
-            assert await trust.apply(enter, "cid") == 3
-            with pytest.raises(captp.Refused):
-                await trust.apply(enter, "bad")
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(trust.apply, lambda plain: plain.seen.append("first"))
-                nursery.start_soon(refused, trust)
-                assert await trust.apply(enter, "dan") in (4, 5)
-            assert sorted(p.name for p in People.get() if p.name != "bad!") == ["ann", "bob", "cid!", "dan!"]
-        with pytest.raises(captp.MissingContext):
-            await trust.apply(enter, "eve")
-
-
-async def refused(trust: Any) -> None:
-    with pytest.raises(
-        (captp.MissingContext, captp.BorrowConflict), match=r"by another task|has it to change"
-    ):
-        await trust.apply(enter, "child")
-
-
-async def test_a_function_that_is_called_off_changes_nothing_later() -> None:
-    words: list[str] = []
-    async with captp.open_vat() as vat:
-        trust = vat.entrust(Plain())
-        until, resolver = vat.promise()
-        with captp.bind(Words.mut(words)):
-            with trio.move_on_after(0.01):
-                await trust.launch(wait_there, until)
-            assert words == []
-            resolver.fulfill(None)
-            done, resolver = vat.promise()
-            resolver.fulfill(None)
-            assert await trust.launch(wait_there, done) == 2
-
-    assert words == ["a", "b"]
-
-
-@both
-async def test_a_far_trust_gives_context_too(place: Any) -> None:
-    words: list[str] = []
-    async with place() as (_vat, service):
-        trust = captp.trust(service, Server)
-        with captp.bind(Words.mut(words), People.ref(two()[0])):
-            assert await trust.apply(Server.names) == ("ann", "bob")
-            await trust.apply(Server.me)
-
-    assert words == ["me"]
-
-
-async def test_an_object_is_not_given_to_a_thread() -> None:
-    @captp.needs(Ledger.mut, carry=True)
-    def book(_plain: Plain) -> None:
-        pytest.fail("it ran")
-
-    async with captp.open_vat() as vat, vat.trustee("thread") as thread:
-        trust = thread.entrust(Plain())
-        with captp.bind(Ledger.mut(Sheet())), pytest.raises(captp.UsageError, match="object of a vat"):
-            await trust.apply(book)
 
 
 def test_both_sides_declare_alike() -> None:
