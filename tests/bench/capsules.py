@@ -8,14 +8,10 @@ turns, 1,000 calls outstanding, so that what disturbs the machine disturbs both.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +19,13 @@ import trio
 
 import captp
 from captp import Access, Capsule, Data
-from tests.bench.product import SEED, SWISS, Board, ProductSubject, listener
+from tests.bench.pairs import compare, serve
+from tests.bench.product import Board
 from tests.bench.report import table
-from tests.bench.scenarios import OUTSTANDING
 
 KINDS = ("plain", "capsule")
 #: What calls per second within a capsule are of those without one, at least.
 LEAST = 0.95
-#: Bursts of one kind before the other has its go.
-BURSTS = 5
 
 
 class Merger(captp.Object):
@@ -48,48 +42,11 @@ class Merger(captp.Object):
         return board.unwrap(key.destroy())
 
 
-async def serve(kind: str) -> None:
-    """Serve one board until killed; say the port on the first line."""
-    key = captp.PrivateKey.from_seed(SEED)
-    async with captp.open_vat(key=key, listen=[listener("plain", key, 0)]) as vat:
-        merged: Any = Board()
-        if kind == "capsule":
-            merged = await captp.E(vat.export(Merger())).merge()
-        vat.mint(merged, swiss=SWISS)
-        print(vat.locators[0].hint("port"), flush=True)
-        await trio.sleep_forever()
-
-
-@contextmanager
-def served(kind: str) -> Iterator[int]:
-    """Run a server for the length of the block; yield its port."""
-    command = [sys.executable, "-m", "tests.bench.capsules", "--serve", kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
-
-
-async def compare(seconds: float) -> dict[str, float]:
-    """Return the calls per second of each kind."""
-    async with AsyncExitStack() as stack:
-        subjects = {}
-        for kind in KINDS:
-            subjects[kind] = ProductSubject("plain", stack)
-            await subjects[kind].open(stack.enter_context(served(kind)))
-            await subjects[kind].burst("put", OUTSTANDING)
-        gc.collect()
-        calls, taken = 0, dict.fromkeys(KINDS, 0.0)
-        while sum(taken.values()) < 2 * seconds:
-            for kind, subject in subjects.items():
-                begin = time.perf_counter()
-                for _ in range(BURSTS):
-                    await subject.burst("put", OUTSTANDING)
-                taken[kind] += time.perf_counter() - begin
-            calls += BURSTS * OUTSTANDING
-        return {kind: calls / taken[kind] for kind in KINDS}
+async def made(kind: str, vat: captp.LiveVat) -> Any:
+    """Return a board, merged out of a capsule or not."""
+    if kind == "capsule":
+        return await captp.E(vat.export(Merger())).merge()
+    return Board()
 
 
 def main() -> int:
@@ -101,9 +58,11 @@ def main() -> int:
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        trio.run(serve, options.serve)
+        trio.run(serve, partial(made, options.serve))
         return 0
-    passes = [trio.run(compare, options.seconds) for _ in range(options.passes)]
+    passes = [
+        trio.run(compare, "tests.bench.capsules", KINDS, options.seconds) for _ in range(options.passes)
+    ]
     ratio = statistics.median(one["capsule"] / one["plain"] for one in passes)
     if options.json is not None:
         options.json.write_text(json.dumps({"passes": passes, "ratio": ratio}, indent=2))

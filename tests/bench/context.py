@@ -8,33 +8,27 @@ either by turns, 1,000 calls outstanding, so that what disturbs the machine dist
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
-import subprocess
 import sys
-import time
 import timeit
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
 import captp
-from tests.bench.product import SEED, SWISS, Board, ProductSubject, listener
+from tests.bench.pairs import compare, serve
+from tests.bench.product import Board
 from tests.bench.report import table
-from tests.bench.scenarios import OUTSTANDING
 
 KINDS = ("plain", "context")
 #: What an access costs in looks at a plain context variable, at most.
 MOST = 3.0
 #: What calls per second with a capability made are of those with none, at least.
 LEAST = 0.9
-#: Bursts of one kind before the other has its go.
-BURSTS = 5
 #: How each way to a value is written; the first is the measure of the others.
 WAYS = {
     "ContextVar.get()": "var.get()",
@@ -59,47 +53,11 @@ def accesses(count: int) -> dict[str, float]:
         }
 
 
-async def serve(kind: str) -> None:
-    """Serve one board until killed; say the port on the first line."""
+async def made(kind: str, _vat: captp.LiveVat) -> Board:
+    """Return a board, where a capability was made or not."""
     if kind == "context":
         captp.Cap("Words", list[str])
-    key = captp.PrivateKey.from_seed(SEED)
-    async with captp.open_vat(key=key, listen=[listener("plain", key, 0)]) as vat:
-        vat.mint(Board(), swiss=SWISS)
-        print(vat.locators[0].hint("port"), flush=True)
-        await trio.sleep_forever()
-
-
-@contextmanager
-def served(kind: str) -> Iterator[int]:
-    """Run a server for the length of the block; yield its port."""
-    command = [sys.executable, "-m", "tests.bench.context", "--serve", kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
-
-
-async def compare(seconds: float) -> dict[str, float]:
-    """Return the calls per second of each kind."""
-    async with AsyncExitStack() as stack:
-        subjects = {}
-        for kind in KINDS:
-            subjects[kind] = ProductSubject("plain", stack)
-            await subjects[kind].open(stack.enter_context(served(kind)))
-            await subjects[kind].burst("put", OUTSTANDING)
-        gc.collect()
-        calls, taken = 0, dict.fromkeys(KINDS, 0.0)
-        while sum(taken.values()) < 2 * seconds:
-            for kind, subject in subjects.items():
-                begin = time.perf_counter()
-                for _ in range(BURSTS):
-                    await subject.burst("put", OUTSTANDING)
-                taken[kind] += time.perf_counter() - begin
-            calls += BURSTS * OUTSTANDING
-        return {kind: calls / taken[kind] for kind in KINDS}
+    return Board()
 
 
 def main() -> int:
@@ -112,10 +70,10 @@ def main() -> int:
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        trio.run(serve, options.serve)
+        trio.run(serve, partial(made, options.serve))
         return 0
     times = accesses(options.accesses)
-    passes = [trio.run(compare, options.seconds) for _ in range(options.passes)]
+    passes = [trio.run(compare, "tests.bench.context", KINDS, options.seconds) for _ in range(options.passes)]
     plain = times["ContextVar.get()"]
     access = times["Cap.get()"] / plain
     turns = statistics.median(one["context"] / one["plain"] for one in passes)
