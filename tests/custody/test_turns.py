@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import trio
+import trio.testing
 
 import captp
 from captp import Access, Capsule, Data
@@ -301,3 +302,27 @@ async def test_the_code_around_a_vat_reads_its_objects_between_turns() -> None:
         await captp.E(vat.export(till)).after()
 
         assert till.total == 6
+
+
+async def test_what_a_turn_sends_within_an_access_leaves_after_the_turn_and_not_in_its_middle() -> None:
+    _, key = holding()
+
+    class Sink(captp.Object):
+        count: int = 0
+
+        @captp.method
+        def add(self) -> None:
+            self.count += 1
+
+    def send_many(_it: Any, sink: Any) -> None:
+        key.access(lambda _access: [captp.E(sink).add() for _ in range(200)] and None)
+        raise captp.Refused("no")
+
+    async with captp.open_vat() as vat:
+        sink = Sink()
+        ref, trust = vat.export(sink), vat.entrust(Till())
+        with pytest.raises(captp.Refused):
+            await trust.apply(lambda it, function, to: function(it, to), send_many, ref)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert sink.count == 0
