@@ -34,7 +34,7 @@ from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
 from captp.peer.timers import Timers
 from captp.session.handshake import RUN, Channel
-from captp.session.session import DGC, DUR, Session
+from captp.session.session import ALL, DGC, DUR, Session
 from captp.vat.effects import Enliven
 from captp.vat.vat import Vat
 
@@ -154,22 +154,29 @@ class Peer:
         session.start()
         self.touched[session] = None
 
-    def received(self, conn: ConnId, data: bytes, now: float) -> None:
-        """Take bytes of a connection, in order of arrival."""
+    def received(self, conn: ConnId, data: bytes, now: float, most: int = ALL) -> bool:
+        """Take bytes of a connection, in order of arrival, and of what they say ``most`` operations.
+
+        Returns whether there are more, which are taken when this is called again, with no bytes.
+        """
         self.now = now
         link = self.router.links.get(conn)
         if link is None:
-            return
+            return False
         link.heard_at = now
         link.doubted_at = None
         session = link.session
         self.touched[session] = None
-        effects = self._receive(session, session.receive, data)
+        effects = self._receive(session, data, most)
         frozen = session.tables.frozen
         size, frozen.came = len(data) + frozen.came, 0
         if self.is_holding:
             effects = self.cycles.hold_back(link, effects, size)
         self.apply(link, effects, size)
+        if session.rest is None or session not in self.links:
+            return False
+        # It has been let in, and there was more behind its hello.
+        return most != ALL or self.received(conn, b"", now)
 
     def apply(self, link: Link, effects: list[Any], size: int = 0) -> None:
         """Do what came out of a session, in order; ``size`` is how many bytes it was."""
@@ -188,8 +195,6 @@ class Peer:
                 routing.SESSION_EFFECTS[kind](self, link, effect)
                 if session not in self.links:
                     break
-                if session.rest is not None:
-                    effects += self._receive(session, session.resume)
         count = len(source.messages) - before
         codec = session.codec
         if link.burden.came(size, count, is_mid_message=codec is not None and codec.is_mid_message):
@@ -197,19 +202,14 @@ class Peer:
         if count > 0:
             self.vat.admitted(source)
 
-    def _receive(self, session: Session, take: Callable[..., list[Any]], *data: bytes) -> list[Any]:
+    def _receive(self, session: Session, data: bytes, most: int) -> list[Any]:
         try:
-            return take(*data)
+            return session.receive(data, most)
         except Exception as problem:
             # A mistake of ours, and a peer has found it: the other sessions must not pay for it.
             self.outputs.append(Trace("error", "session failed", {}, problem))
             session.abort("internal", "please report this")
             return session.take_effects()
-
-    @property
-    def has_news(self) -> bool:
-        """Whether anything came that is to be run or told, and no more than a part of a message."""
-        return self.vat.has_work or bool(self.outputs or self.vat.settling.woken)
 
     def is_opening(self, conn: ConnId) -> bool:
         """Say whether a connection is there whose session is not open yet."""

@@ -21,8 +21,10 @@ from captp.peer import pressure
 if TYPE_CHECKING:
     from captp.run.pump import Pump
 
-#: Bytes of one connection that are taken in before others have their go.
-PIECE: Final = 2 * 1024
+#: Operations of one connection that are taken in before others have their go, and seconds after which
+#: others have it before what came of them is run.
+TAKEN: Final = 32
+STEP_S: Final = 0.0005
 #: Bytes that are sealed before others have their go.
 PART: Final = 128 * 1024
 #: Seconds without a byte read by a peer after which it is taken to wait for us to read.
@@ -42,7 +44,7 @@ class Connection:
         self._is_writing = False
         self._is_full = False
         #: What the conduit has not been given yet, in pieces of at most PART bytes, and its bytes.
-        self._rest: deque[bytearray] = deque()
+        self._rest: deque[bytearray | memoryview] = deque()
         self._rest_bytes = 0
         self._has_room: trio.Event | None = None
         #: How much the peer had taken when it was found to wait for us to read.
@@ -71,11 +73,16 @@ class Connection:
     def _keep(self, data: bytes) -> None:
         rest = self._rest
         self._rest_bytes += len(data)
-        if rest and len(rest[-1]) + len(data) <= PART:
+        if len(data) <= PART:
             # Small writes go together: each piece costs the writing task a step.
-            rest[-1] += data
+            last = rest[-1] if rest else None
+            if type(last) is bytearray and len(last) + len(data) <= PART:
+                last += data
+            else:
+                rest.append(bytearray(data))
             return
-        rest += [bytearray(data[at : at + PART]) for at in range(0, len(data), PART)]
+        view = memoryview(data)
+        rest += [view[at : at + PART] for at in range(0, len(data), PART)]
 
     def _send_piece(self) -> None:
         piece = self._rest.popleft()
@@ -155,7 +162,7 @@ class Connection:
                     if not data:
                         return
                     async with self._pump.turn:
-                        peer.received(conn, data, trio.current_time())
+                        peer.received(conn, data, trio.current_time(), TAKEN)
                         self._pump.flush()
         finally:
             half_open.leave(scope)
@@ -166,13 +173,16 @@ class Connection:
         """Read until the end, as fast as what was read is run."""
         conn, pump, peer = self._conn, self._pump, self._peer
         receive, received = self.conduit.receive, peer.received
+        # What came behind the hello.
+        await self._take_in_parts(b"")
         while True:
             data = await receive()
             if not data:
                 return
-            if len(data) > PIECE and pump.has_many:
-                data = await self._take_in_pieces(data)
-            received(conn, data, trio.current_time())
+            if pump.has_many:
+                await self._take_in_parts(data)
+            else:
+                received(conn, data, trio.current_time())
             pump.flush()
             if pump.storage is not None and pump.storage.is_full:
                 await pump.storage.room()
@@ -187,18 +197,20 @@ class Connection:
                 async with pump.turn:
                     pump.flush()
 
-    async def _take_in_pieces(self, data: bytes) -> bytes:
-        """Take in all but the last piece of ``data``, and let others have their go between; return that."""
+    async def _take_in_parts(self, data: bytes) -> None:
+        """Take in what came, and let others have their go where that takes long."""
         conn, pump, peer = self._conn, self._pump, self._peer
-        while len(data) > PIECE:
-            peer.received(conn, data[:PIECE], trio.current_time())
-            data = data[PIECE:]
-            if peer.has_news:
-                pump.flush()
-                # In each round of the loop one connection goes on, however many have much to say.
-                async with pump.turn:
-                    pass
-        return data
+        began = trio.current_time()
+        while peer.received(conn, data, began, TAKEN):
+            pump.flush()
+            # In each round of the loop one connection goes on, however many have much to say.
+            async with pump.turn:
+                pass
+            data, began = b"", trio.current_time()
+        if trio.current_time() - began > STEP_S:
+            # To decode megabytes takes milliseconds, and so does what comes of it.
+            async with pump.turn:
+                pass
 
     async def _is_stuck(self) -> bool:
         """Wait until there is room for more results; say whether the peer seems to wait for us to read."""

@@ -6,7 +6,9 @@ no other session. Feed bytes in order of arrival.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any, Final
 
 from attrs import frozen
@@ -43,6 +45,9 @@ from captp.wire.native import PREAMBLE, NativeCodec
 from captp.wire.ops import ABORT, START, Kind, Op
 
 OPEN: Final = State.OPEN
+
+#: As many operations as there are.
+ALL: Final = sys.maxsize
 
 #: What an OCapN connection begins with: a record, or its length.
 FIRST_OF_SYRUP: Final = frozenset(bytes([byte]) for byte in b"<0123456789")
@@ -107,7 +112,7 @@ class Session:
         self.completed = 0
         self._first = b""
         self._prefix = b""
-        #: Operations that came right behind a hello, until the peer is let in.
+        #: Operations that came and were not taken yet: they stand behind a hello, or are too many at once.
         self.rest: Iterator[Op] | None = None
         self.effects: list[Any] = []
         #: By promise: the listeners among the effects, which it does not have yet.
@@ -262,8 +267,11 @@ class Session:
         self.effects.append(Introduced(promise, envelope))
         return promise
 
-    def receive(self, data: bytes) -> list[Any]:
-        """Take bytes; return messages, settlements, control calls and endings, in order."""
+    def receive(self, data: bytes, most: int = ALL) -> list[Any]:
+        """Take bytes; return messages, settlements, control calls and endings, in order.
+
+        After ``most`` operations, and after a hello, those behind them wait as ``rest`` for the next call.
+        """
         self.tables.account.clock += 1
         self.received += len(data)
         try:
@@ -272,7 +280,8 @@ class Session:
                 if not data:
                     return self.take_effects()
             assert self.codec is not None
-            self._handle(self.codec.feed(data))
+            rest, self.rest = self.rest, None
+            self._handle(self.codec.feed(data) if rest is None else self._behind(rest, data), most)
             if self.hello is None and self.received > self.limits.handshake_bytes:
                 raise LimitExceeded("too-large", "more than a hello before the session is up")
         except RemoteProtocolError as problem:
@@ -282,21 +291,14 @@ class Session:
             self.abort("bad-op", "wrong number of fields")
         return self.take_effects()
 
-    def resume(self) -> list[Any]:
-        """Go on with what came right behind the hello of a peer that has been let in."""
-        ops, self.rest = self.rest, None
-        try:
-            if ops is not None and self.state is OPEN:
-                self._handle(ops)
-        except RemoteProtocolError as problem:
-            self.abort(problem.code, problem.detail)
-        except ValueError:
-            self.abort("bad-op", "wrong number of fields")
-        return self.take_effects()
+    def _behind(self, rest: Iterator[Op], data: bytes) -> Iterator[Op]:
+        assert self.codec is not None
+        yield from rest
+        yield from self.codec.feed(data)
 
-    def _handle(self, ops: Iterator[Op]) -> None:
+    def _handle(self, ops: Iterator[Op], most: int) -> None:
         op, loans = None, self.tables.loans
-        for op in ops:
+        for op in islice(ops, most):
             if self.state is OPEN:
                 handler = HANDLERS.get(op[0])
                 if handler is None:
@@ -309,6 +311,10 @@ class Session:
             elif self.state is State.VERIFIED:
                 self.rest = ops
                 break
+        else:
+            # The first of them is read here: by then it shows that there is one.
+            if most != ALL and (following := next(ops, None)) is not None:
+                self.rest = chain((following,), ops)
         if op is not None:
             self.completed += 1
 

@@ -73,8 +73,8 @@ class NativeCodec:
         self._symbols: dict[str, Any] = {}
         self._names: dict[bytes, Symbol] = {}
         self._targets: dict[tuple[int, int], Any] = {}
-        self._chunks: list[bytes] = []
-        self._have = 0
+        #: What came of an unfinished frame, and the bytes that it has in all as far as that is known.
+        self._part = bytearray()
         self._needed = 0
         self._marked = False
         self._nodes = 0
@@ -115,7 +115,7 @@ class NativeCodec:
     @property
     def is_mid_message(self) -> bool:
         """Whether bytes of an unfinished frame are held."""
-        return bool(self._chunks)
+        return bool(self._part)
 
     # Encoding.
 
@@ -214,16 +214,14 @@ class NativeCodec:
 
     # Decoding.
 
-    def feed(self, data: bytes) -> Iterator[Op]:
+    def feed(self, data: bytes | bytearray) -> Iterator[Op]:
         """Yield the operations that ``data`` completes."""
-        if self._chunks:
-            # Chunks are joined once, when the frame they belong to is whole.
-            self._chunks.append(data)
-            self._have += len(data)
-            if self._have < self._needed:
+        if self._part:
+            # It grows as it comes: to join megabytes when they are whole would be one long step.
+            self._part += data
+            if len(self._part) < self._needed:
                 return
-            data = b"".join(self._chunks)
-            self._chunks.clear()
+            data, self._part = self._part, bytearray()
         start, end = 0, len(data)
         limit = self._limits.message_bytes
         while end - start >= 4:
@@ -247,12 +245,10 @@ class NativeCodec:
                 yield self._decode_large(memoryview(data)[start + 4 : stop])
             start = stop
         if start < end:
-            rest = data[start:]
-            self._chunks.append(rest)
-            self._have = len(rest)
+            self._part = rest = bytearray(memoryview(data)[start:])
             self._needed = 4 + int.from_bytes(rest[:4], "big") if len(rest) >= 4 else 4
 
-    def _decode_frame(self, unpacker: msgpack.Unpacker, frame: bytes) -> Iterator[Op]:
+    def _decode_frame(self, unpacker: msgpack.Unpacker, frame: bytes | bytearray) -> Iterator[Op]:
         begin = unpacker.tell()
         unpacker.feed(frame)
         try:
@@ -355,7 +351,7 @@ class NativeCodec:
         return symbol
 
 
-def _check(frame: bytes | memoryview) -> None:
+def _check(frame: bytes | bytearray | memoryview) -> None:
     try:
         check_whole(frame)
     except (msgpack.UnpackException, ValueError) as problem:

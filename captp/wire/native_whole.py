@@ -54,7 +54,7 @@ _FIXED: Final = {
 }
 
 
-def check_whole(frame: bytes | memoryview) -> None:
+def check_whole(frame: bytes | bytearray | memoryview) -> None:
     """Raise DecodeError unless every message in a frame is complete."""
     if _is_whole(frame):
         return
@@ -71,7 +71,7 @@ def check_whole(frame: bytes | memoryview) -> None:
             raise DecodeError("bad-frame", f"a message was cut off near byte {done} of a frame") from None
 
 
-def _is_whole(frame: bytes | memoryview) -> bool:
+def _is_whole(frame: bytes | bytearray | memoryview) -> bool:
     """Say whether a frame is one message of few headers that ends where the frame does."""
     at, left, end = 0, 1, len(frame)
     for _ in range(FEW):

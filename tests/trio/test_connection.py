@@ -1,4 +1,4 @@
-"""One connection while its reader is slow: what waits is kept in few pieces, and counted as it goes."""
+"""One connection beside others: what its reader does not take waits in few pieces, and all have their go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 import captp
+from captp.net.tcp import TcpNetlayer
 from captp.run.connection import PART, Connection
 
 
@@ -45,3 +46,38 @@ async def test_small_writes_behind_a_large_one_leave_in_few_pieces_and_in_full()
 
     assert sum(conduit.given) == PART + 1 + 400_000
     assert len(conduit.given) <= 6
+
+
+class Guest(captp.Object):
+    @captp.method
+    def size(self, data: bytes) -> int:
+        return len(data)
+
+
+class Steps:
+    """Counts how often others had their go."""
+
+    count = 0
+
+    async def walk(self) -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            self.count += 1
+
+
+async def test_others_have_their_go_while_a_peer_fetches_much() -> None:
+    steps = Steps()
+    async with (
+        captp.open_vat(listen=[TcpNetlayer()]) as host,
+        captp.open_vat() as one,
+        captp.connect(sturdyref := host.mint(Guest())) as other,
+        trio.open_nursery() as nursery,
+    ):
+        await one.enliven(sturdyref)
+        fetched = [one.enliven(sturdyref) for _ in range(3000)]
+        nursery.start_soon(steps.walk)
+        await fetched[-1]
+        # They are in two frames, which the kernel hands over in a few parts.
+        assert steps.count > 50
+        assert await captp.E(other).size(b"") == 0
+        nursery.cancel_scope.cancel()

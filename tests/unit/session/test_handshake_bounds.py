@@ -29,8 +29,8 @@ def test_what_comes_right_behind_the_hello_is_read_when_the_peer_was_let_in() ->
     assert [named(e) for e in effects] == ["established"]
     it.admit()
 
-    assert [named(e) for e in it.resume()] == ["ControlCall"]
-    assert it.resume() == []
+    assert [named(e) for e in it.receive(b"")] == ["ControlCall"]
+    assert it.receive(b"") == []
 
 
 def test_what_comes_right_behind_the_hello_of_a_peer_that_was_refused_is_not_read() -> None:
@@ -40,7 +40,7 @@ def test_what_comes_right_behind_the_hello_of_a_peer_that_was_refused_is_not_rea
     it.abort("duplicate-session")
     it.take_effects()
 
-    assert it.resume() == []
+    assert it.receive(b"") == []
 
 
 def test_a_second_hello_right_behind_the_first_is_refused() -> None:
@@ -48,7 +48,7 @@ def test_a_second_hello_right_behind_the_first_is_refused() -> None:
     it.receive(GOOD + GOOD)
     it.admit()
 
-    assert [named(e) for e in it.resume()] == ["already-started"]
+    assert [named(e) for e in it.receive(b"")] == ["already-started"]
     assert said(it) == (START, "already-started")
 
 
