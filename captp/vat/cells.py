@@ -57,11 +57,13 @@ class Cell:
         self.ref = ref
 
     def check(self, fn: Callable[..., Any]) -> bool:
-        """Return whether a function can run as it is: it is given no context of its caller's.
+        """Return whether a function can run as it is, with no steps around it and no context of its caller's.
 
         Raises CaptureError for one that brings along what others may change.
         """
         check_captures(fn)
+        if self.trustee.steps:
+            return False
         if type(fn) is FunctionType and not fn.__closure__:
             # It captures nothing, now and ever: what a closure has may be another thing next time.
             self.checked = fn

@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 __all__ = ["Delegated", "LoopTrust", "entrust"]
 
+#: By a name of this module: of an imported one Python makes a bound method for each call.
+current: Final = CURRENT_VAT
+
 #: Calls that run at once between two checkpoints.
 BUDGET: Final = 128
 
@@ -142,25 +145,29 @@ class LoopTrust(Trust[T]):
     async def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         cell = self._cell or _dropped()
         vat, trustee = cell.vat, cell.trustee
-        while not vat.awake and trustee.in_turn is None and cell.door._latch is None and not trustee.steps:
-            if not vat.budget:
+        while not vat.awake and trustee.in_turn is None and cell.door._latch is None:
+            budget = vat.budget
+            if not budget:
                 vat.budget = BUDGET
                 await vat.pause()
                 cell = self._cell or _dropped()
                 continue
-            vat.budget -= 1
+            vat.budget = budget - 1
             # What follows is _turn(), in place: to call it would cost a quarter more.
             if fn is not cell.checked and not cell.check(fn):
                 break
-            if CURRENT_VAT.get(None) is not vat:
-                CURRENT_VAT.set(vat)
+            if current.get(None) is not vat:
+                current.set(vat)
             mark = len(vat.outbox)
             trustee.in_turn = cell.obj
             try:
-                if CAPS:
-                    value = vat.context.copy().run(fn, cell.target, *args, **kwargs)
+                if kwargs or CAPS:
+                    value = _called(vat, fn, cell.target, args, kwargs)
+                elif len(args) == 1:
+                    # The same as below, at two thirds of its price.
+                    value = fn(cell.target, args[0])  # type: ignore[call-arg, arg-type]
                 else:
-                    value = fn(cell.target, *args, **kwargs) if kwargs else fn(cell.target, *args)  # type: ignore[call-arg]
+                    value = fn(cell.target, *args)  # type: ignore[call-arg]
                 if type(value) not in ATOMS:
                     value = checked(value, cell.target, cell.obj)
                 if vat.awake:
@@ -313,15 +320,12 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     if fn is not cell.checked:
         cell.check(fn)
     # It stays set in this task: what needs it works inside turns only.
-    if CURRENT_VAT.get(None) is not vat:
-        CURRENT_VAT.set(vat)
+    if current.get(None) is not vat:
+        current.set(vat)
     mark = len(vat.outbox)
     trustee.in_turn = cell.obj
     try:
-        if CAPS:
-            value = vat.context.copy().run(fn, cell.target, *args, **kwargs)
-        else:
-            value = fn(cell.target, *args, **kwargs)
+        value = _called(vat, fn, cell.target, args, kwargs)
         if type(value) not in ATOMS:
             value = checked(value, cell.target, cell.obj)
         if vat.awake:
@@ -338,6 +342,10 @@ def _turn(cell: Cell, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         return value
     del cell, vat, trustee
     raise error
+
+
+def _called(vat: Any, fn: Any, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return vat.context.copy().run(fn, target, *args, **kwargs) if CAPS else fn(target, *args, **kwargs)
 
 
 def _dropped() -> Cell:

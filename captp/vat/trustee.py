@@ -48,7 +48,7 @@ class Trustee:
         self.in_turn: Object | None = None
         #: The object whose turn is within an access to a capsule, where nothing of the vat is touched.
         self.away: Object | None = None
-        #: What each turn enters and leaves; a turn of a trustee that has none pays one test.
+        #: What each turn enters and leaves, set before there are any; a turn without pays one test at most.
         self.steps: tuple[TurnStep, ...] = ()
         self._entered: list[TurnStep] = []
         self.token: object = object()
