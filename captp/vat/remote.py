@@ -254,10 +254,11 @@ class FarTrust(Trust[T]):
     ) -> list[Outcome[Any]]:
         """Return how each call of a batch ended, which the host tells as values, and what broke them."""
         count = len(calls)
-        ended = await self._outcome(promise)
-        if ended.error is not None:
-            return [ended] * count
-        match ended.value:
+        try:
+            answer = await promise
+        except Broken:
+            return [_outcome(promise, self._explain)] * count
+        match answer:
             case (tuple(values), tuple(broken)) if len(values) == count:
                 pass
             case _:
@@ -292,12 +293,10 @@ def _batch(rows: Mapping[Any, Any], calls: list[Call[Any]]) -> tuple[Any, ...]:
     # What is the same for all is said once, where that leaves no doubt how many they are.
     told: Any = counts.pop() if len(counts) == 1 else 0
     named = {call.fn for call in calls} if len(rows) > 1 else rows
-    names: Any = tuple([rows[call.fn].selector for call in calls])
-    args: tuple[Any, ...] = (
-        names[0] if len(named) == 1 else names,
-        told or tuple(map(len, lists)),
-        given,
+    names: Any = (
+        rows[calls[0].fn].selector if len(named) == 1 else tuple([rows[call.fn].selector for call in calls])
     )
+    args: tuple[Any, ...] = (names, told or tuple(map(len, lists)), given)
     kwargs = [call.kwargs for call in calls]
     return (*args, tuple(kwargs)) if any(kwargs) else args
 

@@ -27,7 +27,7 @@ from captp.wire.codec import Refs
 from captp.wire.native_parts import decode_int, decode_sturdyref, encode_int, encode_sturdyref, utf8
 from captp.wire.native_whole import check_whole
 from captp.wire.ops import BODY, CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
-from captp.wire.shapes import ERROR, TAGGED, build, check_shape, is_deep, struct_of
+from captp.wire.shapes import ERROR, SHALLOW, TAGGED, build, check_shape, is_deep, struct_of
 
 #: What a native dialler says first: a byte that neither Syrup framing nor MessagePack can begin with.
 PREAMBLE: Final = b"\xc1captp\x01\x00"
@@ -83,6 +83,8 @@ class NativeCodec:
         #: References in the message being written, and whether the contents of a box are.
         self._named = 0
         self._inlines = False
+        #: Whether limits are so tight that what is flat and fits into a frame can be over them.
+        self._counts_all = limits.depth < SHALLOW or limits.nodes < FRAME_BYTES
         #: A message of so many bytes has neither a container of more entries nor more values.
         self._short = min(limits.container_entries, limits.nodes, limits.message_bytes)
         options = self._options()
@@ -271,7 +273,7 @@ class NativeCodec:
                     else:
                         part = op
                     if type(part) is tuple:
-                        if is_deep(part):
+                        if self._counts_all or is_deep(part):
                             check_shape(op, self._limits)
                     elif type(part) is FrozenMap or type(part) is Timestamp:
                         check_shape(op, self._limits)

@@ -28,12 +28,20 @@ ERROR: Final = Marker("error")
 
 EMPTY: Final = FrozenMap()
 
+#: Levels of an operation whose parts are not deep.
+SHALLOW: Final = 3
+
+_COUNTED: Final = frozenset({tuple, FrozenMap, Timestamp})
+
 
 def is_deep(parts: tuple[Any, ...]) -> bool:
-    """Whether there is a container among the parts, so that they are worth counting."""
+    """Whether there is more among the parts than lists of what has no parts, so that they are worth counting."""
     for part in parts:
         kind = type(part)
-        if kind is tuple or kind is FrozenMap or kind is Timestamp:
+        if kind is tuple:
+            if not _COUNTED.isdisjoint(map(type, part)):
+                return True
+        elif kind is FrozenMap or kind is Timestamp:
             return True
     return False
 
