@@ -35,7 +35,7 @@ _COUNTED: Final = frozenset({tuple, FrozenMap, Timestamp})
 
 
 def is_deep(parts: tuple[Any, ...]) -> bool:
-    """Whether there is more among the parts than lists of what has no parts, so that they are worth counting."""
+    """Whether there is more among the parts than flat lists, so that they are worth counting."""
     for part in parts:
         kind = type(part)
         if kind is tuple:
