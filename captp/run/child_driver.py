@@ -1,12 +1,11 @@
 """Drives a child's vat on its one socket, blocking, without trio or tasks; it knows no parent but that.
 
 Between turns it waits in one place. A kernel timer kills the process when one turn takes too long, also
-inside C code.
+inside C code. What ``captp.outside`` asks for runs beside it, in a thread that comes with the first.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import select
@@ -18,13 +17,14 @@ from os import sched_yield
 from time import monotonic, sleep
 from typing import Any, Final
 
-from captp.errors import Unreachable, UsageError
+from captp.errors import Unreachable
 from captp.model.current import CURRENT_VAT
-from captp.model.promise import BROKEN, FULFILLED
 from captp.net.seqpacket_socket import PacketSocket
 from captp.peer import pressure
 from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
+from captp.run.child_outside import OutsideThread
+from captp.run.outside_call import OutsideCall
 from captp.session.handshake import Channel
 from captp.vat.turns import Turns
 
@@ -40,8 +40,12 @@ QUICK_S: Final = 0.0005
 SHARED_S: Final = 0.00005
 #: Bytes of stack for the thread that watches: it calls next to nothing.
 STACK: Final = 128 * 1024
+#: The same for each further one: Python's deepest recursion, but not the room of a small vat.
+MORE_STACK: Final = 2 * 1024 * 1024
 #: Seconds between looks at what time alone changes.
 BEAT_S: Final = 0.25
+#: Beside what a poll says of the socket: that outside calls have ended.
+ENDED: Final = 1 << 16
 
 log = logging.getLogger("captp")
 
@@ -65,6 +69,7 @@ class Deadline:
         signal.setitimer(signal.ITIMER_REAL, self._limit)
         threading.stack_size(STACK)
         threading.Thread(target=self._watch, daemon=True).start()
+        threading.stack_size(MORE_STACK)
 
     def _watch(self) -> None:
         seen = -1
@@ -92,6 +97,9 @@ class Driver:
         self._is_over = False
         #: Whether the last message came so soon that the next one may be waited for awake.
         self._is_quick = False
+        #: Outside calls that the last part of the work asked for, and the thread that runs them, if any.
+        self._asked: list[OutsideCall] = []
+        self._outside: OutsideThread | None = None
 
     def run(self, channel: Channel) -> None:
         """Work until the other end closes the socket, or the session breaks off."""
@@ -99,8 +107,15 @@ class Driver:
         self.peer.vat.thread = threading.get_ident()
         self._deadline.start()
         self.peer.connected(self._conn, channel, monotonic())
+        self._go_on()
+        if self._outside is not None:
+            self._outside.close()
+
+    def _go_on(self) -> None:
         pause = self._work()
         while not self._is_over:
+            if self._asked:
+                self._begin_outside()
             is_behind = pressure.is_behind(self.peer, self._conn)
             ready = self._wait(pause, 0 if is_behind else select.POLLIN)
             if self._packets.pending:
@@ -109,14 +124,16 @@ class Driver:
             if ready & select.POLLIN or (pause and is_behind and not ready):
                 # The parent may wait for us to read before it reads: then a little is read all the same.
                 self._read()
-            elif ready & ~select.POLLOUT:
+            elif ready & ~(select.POLLOUT | ENDED):
                 return
-            elif pause and not ready:
+            elif pause and not ready & ~ENDED:
                 self.peer.tick(monotonic())
+            if ready & ENDED and self._outside is not None:
+                self._outside.settle()
             pause = self._work()
 
     def _wait(self, seconds: float, events: int) -> int:
-        """Wait for the socket, with the timer off; return what it is ready for."""
+        """Wait, with the timer off; return what the socket is ready for, and whether outside calls ended."""
         if self._packets.pending:
             events |= select.POLLOUT
         if events != self._watched:
@@ -132,7 +149,9 @@ class Driver:
             ready = self._poll.poll(math.ceil(seconds * 1000))
             self._is_quick = monotonic() - began < QUICK_S
         self._deadline.is_idle = False
-        return ready[0][1] if ready else 0
+        if self._outside is None:
+            return ready[0][1] if ready else 0
+        return sum(ENDED if number == self._outside.bell else event for number, event in ready)
 
     def _spun(self) -> list[tuple[int, int]]:
         """Look for the next message for a moment: where a core is free, it is cheaper than to sleep."""
@@ -152,6 +171,15 @@ class Driver:
             self.peer.received(self._conn, data, monotonic())
         elif data is not None:
             self._is_over = True
+
+    def _begin_outside(self) -> None:
+        """Have run what was asked for, now that only whoever waits for it holds its promise."""
+        if self._outside is None:
+            self._outside = OutsideThread(self.peer.vat)
+            self._poll.register(self._outside.bell, select.POLLIN)
+        for call in self._asked:
+            self._outside.begin(call)
+        self._asked.clear()
 
     def _work(self) -> float:
         """Run one part of what there is and write what it gave; return for how long there is no more."""
@@ -196,17 +224,7 @@ class Driver:
         self.peer.dial_failed(output.conn, nobody, monotonic())
 
     def _call(self, output: Call) -> None:
-        function, vat = output.function, self.peer.vat
-        vat.turns.count += 1
-        try:
-            if inspect.iscoroutinefunction(function):
-                raise UsageError(
-                    "a process trustee runs no trio: give captp.outside() a plain function, which runs"
-                    " before the next turn"
-                )
-            vat.settle(output.promise, FULFILLED, function(*output.args))
-        except Exception as problem:  # the function's own error, or a result that cannot cross
-            vat.settle(output.promise, BROKEN, problem)
+        self._asked.append(OutsideCall(output))
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:

@@ -1,65 +1,80 @@
-"""Runs what ``captp.outside`` asked for, and cancels it when whoever waits for it lets go."""
+"""Runs what ``captp.outside`` asked for under trio, and cancels it when whoever waits for it lets go."""
 
 from __future__ import annotations
 
 import inspect
-import logging
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from captp.model.promise import BROKEN, FULFILLED, Promise
+from captp.model.promise import BROKEN, FULFILLED
+from captp.run.outside_call import OutsideCall
 from captp.vat.vat import Vat
 
-log = logging.getLogger("captp")
+if TYPE_CHECKING:
+    from captp.run.child_outside import OutsideThread
+
+__all__ = ["run_outside", "serve"]
 
 
-async def run_outside(
-    vat: Vat, promise: weakref.ref[Promise[Any]], function: Callable[..., Any], args: tuple[Any, ...]
-) -> None:
-    """Run a function for its promise, a trio async one here and a plain one in a worker thread.
-
-    Cancels it when whoever held the promise lets go. Where nobody has ever held it, nobody waits, and
-    the function runs to its end.
-    """
+async def run_outside(call: OutsideCall, vat: Vat) -> None:
+    """Run a function of a vat that this very loop drives, a plain one in a worker thread."""
+    soon = _soon(trio.lowlevel.current_trio_token())
     with trio.CancelScope() as scope:
-        token = trio.lowlevel.current_trio_token()
-        held = promise()
-        # A promise may die in any thread that collects garbage.
-        watch = None if held is None else weakref.ref(held, lambda _: _cancel_soon(token, scope))
-        del held
-        try:
-            if _is_async(function):
-                value = await function(*args)
-            else:
-                value = await trio.to_thread.run_sync(lambda: function(*args))
-        except Exception as problem:  # the function's own error breaks its promise, no more
-            _settle(vat, promise(), BROKEN, problem, function)
-        else:
-            _settle(vat, promise(), FULFILLED, value, function)
-        del watch
+        call.watch(lambda: soon(scope.cancel))
+        call.settle(vat, *await _outcome(call))
 
 
-def _cancel_soon(token: trio.lowlevel.TrioToken, scope: trio.CancelScope) -> None:
-    with suppress(trio.RunFinishedError):
-        token.run_sync_soon(scope.cancel)
+def serve(thread: OutsideThread) -> None:
+    """Run the functions of a vat that another thread drives, until that closes this one."""
+    trio.run(_serve, thread)
 
 
-def _settle(
-    vat: Vat, promise: Promise[Any] | None, state: int, value: Any, function: Callable[..., Any]
-) -> None:
-    if promise is None:
-        if state == BROKEN:
-            fields = {"function": getattr(function, "__qualname__", "?")}
-            log.error("outside call failed", exc_info=value, extra={"captp": fields})
-        return
+async def _serve(thread: OutsideThread) -> None:
+    async with trio.open_nursery() as nursery:
+
+        def take() -> None:
+            while thread.told:
+                call = thread.told.popleft()
+                if call is None:
+                    nursery.cancel_scope.cancel()
+                elif call.scope is not None:
+                    call.scope.cancel()
+                else:
+                    call.scope = trio.CancelScope()
+                    nursery.start_soon(_run, call, thread)
+
+        soon = _soon(trio.lowlevel.current_trio_token())
+        thread.wake = lambda: soon(take)
+        take()
+        await trio.sleep_forever()
+
+
+async def _run(call: OutsideCall, thread: OutsideThread) -> None:
+    with call.scope:
+        thread.ended(call, *await _outcome(call))
+
+
+async def _outcome(call: OutsideCall) -> tuple[int, Any]:
+    function, args = call.function, call.args
     try:
-        vat.settle(promise, state, value)
-    except Exception as problem:  # an unpassable result breaks the promise too
-        vat.settle(promise, BROKEN, problem)
+        if _is_async(function):
+            return FULFILLED, await function(*args)
+        return FULFILLED, await trio.to_thread.run_sync(lambda: function(*args))
+    except Exception as problem:  # the function's own error breaks its promise, no more
+        return BROKEN, problem
+
+
+def _soon(token: trio.lowlevel.TrioToken) -> Callable[[Callable[[], object]], None]:
+    """Return what has something called in the loop, from any thread, unless the loop has ended."""
+
+    def soon(function: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(function)
+
+    return soon
 
 
 def _is_async(function: Any) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import types
-import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from contextvars import Context
@@ -30,6 +29,7 @@ from captp.run.awake import Awake
 from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
 from captp.run.outside import run_outside
+from captp.run.outside_call import OutsideCall
 from captp.run.serving import dial_and_serve
 from captp.run.steps import AfterSteps, join, leave
 from captp.run.waiter import TaskWaiter
@@ -310,10 +310,8 @@ class Pump:
             self.nursery.start_soon(connection.aclose)
 
     def _call(self, output: Call) -> None:
-        promise = weakref.ref(output.promise)
         # Not in the context of whoever happens to flush: what that has bound is not the method's to find.
-        start = Context().run
-        start(self.nursery.start_soon, run_outside, self.peer.vat, promise, output.function, output.args)
+        Context().run(self.nursery.start_soon, run_outside, OutsideCall(output), self.peer.vat)
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:

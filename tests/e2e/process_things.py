@@ -64,12 +64,6 @@ class Tally(captp.Object):
         return number
 
     @captp.method
-    async def outside_trio(self) -> None:
-        async def nothing() -> None: ...
-
-        await captp.outside(nothing)
-
-    @captp.method
     async def reach(self, uri: str) -> Any:
         from captp.model.locator import parse_sturdyref
 
