@@ -71,6 +71,8 @@ class Limits:
     durable_results: int = 4_096
     # Timed calls, with all else that waits for a time.
     timers: int = 100_000
+    # Functions that run outside: each is a task, or waits for a thread.
+    outside_calls: int = 16_384
     # Objects of a vat with a store whose state need not be in memory.
     objects_in_memory: int = 100_000
     # One turn of our own code.

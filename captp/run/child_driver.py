@@ -24,7 +24,7 @@ from captp.peer import pressure
 from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.child_outside import OutsideThread
-from captp.run.outside_call import OutsideCall
+from captp.run.outside_call import OutsideCall, enter
 from captp.session.handshake import Channel
 from captp.vat.turns import Turns
 
@@ -97,7 +97,8 @@ class Driver:
         self._is_over = False
         #: Whether the last message came so soon that the next one may be waited for awake.
         self._is_quick = False
-        #: Outside calls that the last part of the work asked for, and the thread that runs them, if any.
+        #: Outside calls under way, those that the last part of the work asked for, and their thread, if any.
+        self._under_way: set[OutsideCall] = set()
         self._asked: list[OutsideCall] = []
         self._outside: OutsideThread | None = None
 
@@ -175,7 +176,7 @@ class Driver:
     def _begin_outside(self) -> None:
         """Have run what was asked for, now that only whoever waits for it holds its promise."""
         if self._outside is None:
-            self._outside = OutsideThread(self.peer.vat)
+            self._outside = OutsideThread(self.peer.vat, self._under_way)
             self._poll.register(self._outside.bell, select.POLLIN)
         for call in self._asked:
             self._outside.begin(call)
@@ -224,7 +225,9 @@ class Driver:
         self.peer.dial_failed(output.conn, nobody, monotonic())
 
     def _call(self, output: Call) -> None:
-        self._asked.append(OutsideCall(output))
+        call = enter(self.peer.vat, output, self._under_way)
+        if call is not None:
+            self._asked.append(call)
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:

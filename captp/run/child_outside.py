@@ -32,8 +32,9 @@ class OutsideThread:
     loading, serving --what is no Exception flies out of it--> failed, and the process with it.
     """
 
-    def __init__(self, vat: Vat) -> None:
+    def __init__(self, vat: Vat, under_way: set[OutsideCall]) -> None:
         self._vat = vat
+        self._under_way = under_way
         #: For the loop: each call to begin, the same once more to cancel it, and None to end.
         self.told: deque[OutsideCall | None] = deque()
         #: Has the loop look at what it was told; it says how.
@@ -75,10 +76,13 @@ class OutsideThread:
 
     # What the loop's thread calls.
 
-    def ended(self, call: OutsideCall, state: int, value: Any) -> None:
-        """Have an outcome settled by the driver's thread."""
-        self._outcomes.append((call, state, value))
-        os.eventfd_write(self.bell, 1)
+    def over(self, call: OutsideCall, outcome: tuple[int, Any] | None) -> None:
+        """Count a call no more; have its outcome, if it was not cancelled, settled by the driver's thread."""
+        # First, or the method that goes on finds one too many under way.
+        self._under_way.discard(call)
+        if outcome is not None:
+            self._outcomes.append((call, *outcome))
+            os.eventfd_write(self.bell, 1)
 
     def _main(self) -> None:
         try:

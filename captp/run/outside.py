@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["run_outside", "serve"]
 
 
-async def run_outside(call: OutsideCall, vat: Vat) -> None:
+async def run_outside(call: OutsideCall, vat: Vat, under_way: set[OutsideCall]) -> None:
     """Run a function of a vat that this very loop drives, a plain one in a worker thread."""
     soon = _soon(trio.lowlevel.current_trio_token())
-    with trio.CancelScope() as scope:
-        call.watch(lambda: soon(scope.cancel))
-        call.settle(vat, *await _outcome(call))
+    try:
+        with trio.CancelScope() as scope:
+            call.watch(lambda: soon(scope.cancel))
+            call.settle(vat, *await _outcome(call))
+    finally:
+        under_way.discard(call)
 
 
 def serve(thread: OutsideThread) -> None:
@@ -53,8 +56,10 @@ async def _serve(thread: OutsideThread) -> None:
 
 
 async def _run(call: OutsideCall, thread: OutsideThread) -> None:
+    outcome = None
     with call.scope:
-        thread.ended(call, *await _outcome(call))
+        outcome = await _outcome(call)
+    thread.over(call, outcome)
 
 
 async def _outcome(call: OutsideCall) -> tuple[int, Any]:

@@ -7,11 +7,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from captp.errors import Overloaded
 from captp.model.promise import BROKEN, Promise
 from captp.peer.outputs import Call
 from captp.vat.vat import Vat
 
-__all__ = ["OutsideCall"]
+__all__ = ["OutsideCall", "enter"]
 
 log = logging.getLogger("captp")
 
@@ -54,3 +55,15 @@ class OutsideCall:
             vat.settle(promise, state, value)
         except Exception as problem:  # an unpassable result breaks the promise too
             vat.settle(promise, BROKEN, problem)
+
+
+def enter(vat: Vat, asked: Call, under_way: set[OutsideCall]) -> OutsideCall | None:
+    """Return a call that counts among those under way, or break its promise where there are too many."""
+    most = vat.limits.outside_calls
+    if len(under_way) >= most:
+        problem = f"outside-full: {most} outside calls are under way in this vat; try again later"
+        vat.settle(asked.promise, BROKEN, Overloaded(problem))
+        return None
+    call = OutsideCall(asked)
+    under_way.add(call)
+    return call

@@ -29,7 +29,7 @@ from captp.run.awake import Awake
 from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
 from captp.run.outside import run_outside
-from captp.run.outside_call import OutsideCall
+from captp.run.outside_call import OutsideCall, enter
 from captp.run.serving import dial_and_serve
 from captp.run.steps import AfterSteps, join, leave
 from captp.run.waiter import TaskWaiter
@@ -74,6 +74,8 @@ class Pump:
         self.awake = Awake(self._received)
         #: Tasks that wait, and for what.
         self._parked: dict[TaskWaiter, Promise[Any]] = {}
+        #: Outside calls under way.
+        self._outside: set[OutsideCall] = set()
         self._running = False
         self.is_closing = False
         self._task: trio.lowlevel.Task | None = None
@@ -310,8 +312,11 @@ class Pump:
             self.nursery.start_soon(connection.aclose)
 
     def _call(self, output: Call) -> None:
-        # Not in the context of whoever happens to flush: what that has bound is not the method's to find.
-        Context().run(self.nursery.start_soon, run_outside, OutsideCall(output), self.peer.vat)
+        vat, under_way = self.peer.vat, self._outside
+        call = enter(vat, output, under_way)
+        if call is not None:
+            # Not in the context of whoever happens to flush: what that has bound is not the method's to find.
+            Context().run(self.nursery.start_soon, run_outside, call, vat, under_way)
 
     def _wake(self, output: Woken) -> None:
         for waiter in output.waiters:

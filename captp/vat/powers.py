@@ -27,9 +27,10 @@ I = TypeVar("I", bound=Interface)  # noqa: E741
 def outside(function: Callable[..., Any], *args: Any) -> Promise[Any]:
     """Run a function in the outside world after this turn's commit; return a promise for its result.
 
-    A trio async function runs in the vat's nursery, a plain one in a worker thread. It must not touch
-    the state of any Object. When whoever held the promise lets go, as a cancelled method does, an async
-    run is cancelled; one whose promise nobody kept goes on to its end.
+    A trio async function runs in the vat's nursery, a plain one in a worker thread; in a process trustee
+    both run beside the vat's own thread. It must not touch the state of any Object. When whoever held the
+    promise lets go, as a cancelled method does, an async run is cancelled; one whose promise nobody kept
+    goes on to its end.
     """
     vat = _current("outside")
     for at, arg in enumerate(args):

@@ -21,11 +21,13 @@ TURN_S = 0.5
 
 
 @asynccontextmanager
-async def opened(turn_s: float = 5.0) -> AsyncIterator[tuple[ProcessTrustee, Any, Any]]:
+async def opened(
+    turn_s: float = 5.0, limits: captp.Limits | None = None
+) -> AsyncIterator[tuple[ProcessTrustee, Any, Any]]:
     """A trustee with an object that leaves its loop and one that watches it."""
     with trio.fail_after(40):
         async with (
-            captp.open_vat() as vat,
+            captp.open_vat(limits=limits) as vat,
             vat.trustee("process", [Errands, Watch], turn_s=turn_s) as trustee,
         ):
             _, errands = await trustee._new(Errands, (), {})
@@ -217,3 +219,20 @@ async def test_a_function_that_exits_ends_the_process() -> None:
 async def test_a_function_has_the_stack_that_the_recursion_limit_needs() -> None:
     async with opened() as (_, errands, _):
         assert await E(errands).do("recur", []) == "deep enough"
+
+
+async def test_one_call_too_many_is_refused_until_another_has_ended() -> None:
+    async with opened(limits=captp.Limits(outside_calls=2)) as (trustee, errands, watch):
+        _, other = await trustee._new(Errands, (), {})
+        waiting = E(errands).do("stay", [])
+        assert await E(watch).until("began")
+
+        # One after another they are never more than two.
+        assert await E(other).again_and_again(200) == 200
+        too_many = [E(other).do("wait_for_opening", [])]
+        with pytest.raises(captp.Overloaded, match="outside-full: 2 outside calls"):
+            await E(watch).until("opened")
+        await E(watch).open()
+        assert await too_many[0] is True
+        del waiting
+        assert await E(watch).until("left")

@@ -85,6 +85,30 @@ async def test_an_outside_call_that_nobody_waits_for_goes_on_to_its_end() -> Non
     assert seen == ["done"]
 
 
+async def test_one_outside_call_too_many_is_refused_until_another_has_ended() -> None:
+    seen: list[str] = []
+    limits = Limits(outside_calls=2)
+    with trio.fail_after(10):
+        async with captp.open_vat(listen=[TcpNetlayer()], limits=limits) as host, captp.open_vat() as client:
+            some = [Errands(seen, trio.Event(), trio.Event()) for _ in range(4)]
+            first, second, third, fourth = (captp.E(client.enliven(host.mint(one))) for one in some)
+
+            waiting = [first.wait_outside(), second.wait_outside()]
+            await some[1]._seen[1].wait()
+            with pytest.raises(captp.Overloaded, match="outside-full: 2 outside calls"):
+                await third.wait_outside()
+            assert await fourth.send_off() == "sent"
+            assert not some[3]._seen[1].is_set()
+            waiting.pop()
+            await some[1]._seen[2].wait()
+            assert await fourth.send_off() == "sent"
+            await some[3]._seen[2].wait()
+            waiting.clear()
+            await some[0]._seen[2].wait()
+
+    assert seen == ["left", "done", "left"]
+
+
 async def test_an_outside_call_that_fails_unheard_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     started, ended = trio.Event(), trio.Event()
     with caplog.at_level(logging.ERROR, "captp"), trio.fail_after(10):

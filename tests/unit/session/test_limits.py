@@ -62,6 +62,7 @@ DEFAULTS = {
     "durable_peers": 10_000,
     "durable_results": 4_096,
     "timers": 100_000,
+    "outside_calls": 16_384,
     "objects_in_memory": 100_000,
     "turn_sends": 10_000,
     "plan_steps": 256,
