@@ -27,7 +27,10 @@ def weight_of(*values: Any) -> int:
     while work:
         parts = work.pop()
         weight += PART * len(parts)
-        for part in parts.values() if isinstance(parts, dict) else parts:
+        inner = parts.values() if isinstance(parts, dict) else parts
+        if _LIGHT.issuperset(map(type, inner)):
+            continue
+        for part in inner:
             if type(part) in _LIGHT:
                 continue
             if isinstance(part, str | bytes):

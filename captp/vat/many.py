@@ -101,6 +101,16 @@ def _go_on(vat: Any, obj: Object, batch: _Under) -> Object | None:
 
 def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
     """Return name, arguments and keyword arguments of each call, or what is wrong with them."""
+    if len(batch) == 3:
+        # The way of nearly all batches: cut into pieces of one length, in C.
+        name, count, all_args = batch
+        if type(name) is str and type(count) is int and count > 0 and type(all_args) is tuple:
+            calls, left = divmod(len(all_args), count)
+            if left:
+                return BadArguments("bad-args: the counts of a batch are those of its arguments")
+            if calls > most:
+                return _too_many(most)
+            return [(name, args, None) for args in zip(*[iter(all_args)] * count, strict=True)]
     match batch:
         case (names, counts, tuple(given), *more) if len(more) <= 1:
             kwargses = more[0] if more else None
@@ -110,12 +120,7 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
     if size is None:
         return BadArguments("bad-args: how many calls a batch has shows in a list, or in its arguments")
     if size > most:
-        return BadArguments(f"bad-args: a batch has at most {most} calls")
-    if type(names) is str and type(counts) is int and counts > 0 and kwargses is None:
-        if size * counts != len(given):
-            return BadArguments("bad-args: the counts of a batch are those of its arguments")
-        # The way of nearly all batches: cut into pieces of one length, in C.
-        return [(names, args, None) for args in zip(*[iter(given)] * counts, strict=True)]
+        return _too_many(most)
     if type(names) is str:
         names = (names,) * size
     if type(counts) is int and counts >= 0:
@@ -125,7 +130,7 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
     parts: tuple[Any, ...] = (names, counts, kwargses)
     if not all(type(part) is tuple and len(part) == size for part in parts):
         return BadArguments("bad-args: a batch has as many names as counts")
-    calls: list[_Call] = []
+    made: list[_Call] = []
     end = 0
     for name, count, kwargs in zip(*parts, strict=True):
         if type(count) is not int or count < 0 or type(name) is not str:
@@ -135,10 +140,14 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
                 return BadArguments("bad-args: keyword arguments are a struct")
             kwargs = dict(kwargs) or None
         start, end = end, end + count
-        calls.append((name, given[start:end], kwargs))
+        made.append((name, given[start:end], kwargs))
     if end != len(given):
         return BadArguments("bad-args: the counts of a batch are those of its arguments")
-    return calls
+    return made
+
+
+def _too_many(most: int) -> BadArguments:
+    return BadArguments(f"bad-args: a batch has at most {most} calls")
 
 
 def _size(names: Any, counts: Any, given: tuple[Any, ...], kwargses: Any) -> int | None:

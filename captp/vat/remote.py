@@ -133,21 +133,16 @@ class FarTrust(Trust[T]):
         """
         handed = list(calls)
         ref = self._held()
-        rows = {fn: self._row(fn) for fn in {call.fn for call in handed}}
-        if any([row is None or row.is_fiber or row.selector is None for row in rows.values()]):  # noqa: C419
-            # All of them first: either all are sent, or none.
-            ready = [self._prepared(call.fn, call.args, call.kwargs) for call in handed]
-            promises: list[Promise[Any]] = [ref._home.send(ref, *message) for message in ready]
-            try:
-                return [await self._outcome(promise) for promise in promises]
-            except BaseException:
-                _call_off(promises)
-                raise
+        rows, lends = {fn: self._row(fn) for fn in {call.fn for call in handed}}, False
+        for row in rows.values():
+            if row is None or row.is_fiber or row.selector is None:
+                return await self._one_by_one(handed)
+            lends = lends or bool(row.modes)
         vat: Any = ref._home
         sent = []
         for start in range(0, len(handed), MOST_CALLS):
             some = handed[start : start + MOST_CALLS]
-            if any([row.modes for row in rows.values() if row]):  # noqa: C419 - a list is faster
+            if lends:
                 some = [_lent(rows[call.fn], call) for call in some]
             sent.append((some, vat.send(ref, MANY, _batch(rows, some), None, Promise)))
         outcomes: list[Outcome[R]] = []
@@ -158,6 +153,17 @@ class FarTrust(Trust[T]):
             _call_off([promise for _, promise in sent])
             raise
         return outcomes
+
+    async def _one_by_one(self, calls: list[Call[R]]) -> list[Outcome[R]]:
+        ref = self._held()
+        # All of them first: either all are sent, or none.
+        ready = [self._prepared(call.fn, call.args, call.kwargs) for call in calls]
+        promises: list[Promise[Any]] = [ref._home.send(ref, *message) for message in ready]
+        try:
+            return [await self._outcome(promise) for promise in promises]
+        except BaseException:
+            _call_off(promises)
+            raise
 
     async def launch(
         self, fn: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
@@ -258,12 +264,10 @@ class FarTrust(Trust[T]):
             answer = await promise
         except Broken:
             return [_outcome(promise, self._explain)] * count
-        match answer:
-            case (tuple(values), tuple(broken)) if len(values) == count:
-                pass
-            case _:
-                problem = Broken("bad-args: the host's answer is not that of a batch")
-                return [Outcome(None, problem)] * count
+        values, broken = answer if type(answer) is tuple and len(answer) == 2 else (None, None)
+        if type(values) is not tuple or type(broken) is not tuple or len(values) != count:
+            problem = Broken("bad-args: the host's answer is not that of a batch")
+            return [Outcome(None, problem)] * count
         outcomes = list(map(Outcome, values))
         if not ATOMS.issuperset(map(type, values)):
             for at, value in enumerate(values):
@@ -272,8 +276,9 @@ class FarTrust(Trust[T]):
                 elif isinstance(value, Ref):
                     interface = interface_of(result_class(rows[calls[at].fn]))
                     outcomes[at] = Outcome(value if interface is None else as_interface(value, interface))
-        for at, problem in failures(broken, count):
-            outcomes[at] = Outcome(None, problem)
+        if broken:
+            for at, problem in failures(broken, count):
+                outcomes[at] = Outcome(None, problem)
         return outcomes
 
 

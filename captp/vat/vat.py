@@ -341,10 +341,8 @@ class Vat:
         if obj._latch is not None:
             self.latches.wait(obj, message)
             return
-        row: Any
-        try:
-            row = obj._captp_rows[message.selector]
-        except KeyError:
+        row: Any = obj._captp_rows.get(message.selector)
+        if row is None:
             try:
                 if type(message.selector) is Delegated:
                     row = message.selector
