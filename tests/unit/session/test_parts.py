@@ -1,0 +1,139 @@
+"""What comes at once and is taken in parts: nothing is lost, moved or taken twice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captp.limits import Limits
+from captp.model.keys import PrivateKey
+from captp.model.locator import PeerLocator
+from captp.session.handshake import Channel, make_hello
+from captp.wire.native import PREAMBLE, NativeCodec
+from captp.wire.ops import ABORT, CALL, RESOLVE, Op
+from tests.names import Names
+from tests.unit.session.raw import CODEC, Host, Raw
+
+
+def notes(*numbers: int) -> list[Op]:
+    return [(CALL, 1, "note", (n,)) for n in numbers]
+
+
+def frame(*ops: Op) -> bytes:
+    return CODEC.frame([CODEC.encode(op) for op in ops])
+
+
+def noted(host: Host) -> list[int]:
+    host.run()
+    return list(host.door.notes)
+
+
+def take(raw: Raw, data: bytes, most: int) -> list[int]:
+    """Give bytes to the host, and let it go on until it says that there is no more; return the notes then."""
+    seen = []
+    more = raw.host.peer.received(raw.conn, data, 0.0, most)
+    while True:
+        seen.append(len(noted(raw.host)))
+        if not more:
+            return seen
+        more = raw.host.peer.received(raw.conn, b"", 0.0, most)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7])
+def test_so_many_operations_at_once_and_the_rest_when_asked_again(host: Host, count: int) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+
+    seen = take(raw, frame(*notes(*range(count))), 3)
+
+    assert seen == [min(n, count) for n in range(3, count + 3, 3)]
+    assert noted(host) == list(range(count))
+
+
+def test_all_at_once_where_nobody_says_how_many(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+
+    assert not host.peer.received(raw.conn, frame(*notes(*range(100))), 0.0)
+    assert noted(host) == list(range(100))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=8),
+    cuts=st.lists(st.integers(1, 60), min_size=1),
+    most=st.integers(1, 7),
+)
+def test_parts_do_not_depend_on_frames_and_on_how_the_bytes_were_cut(
+    sizes: list[int], cuts: list[int], most: int
+) -> None:
+    host = Host()
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+    count, data, turn = 0, b"", 0
+    for size in sizes:
+        data += frame(*notes(*range(count, count + size)))
+        count += size
+
+    while data:
+        cut = cuts[turn % len(cuts)]
+        take(raw, data[:cut], most)
+        data, turn = data[cut:], turn + 1
+
+    assert noted(host) == list(range(count))
+
+
+def test_bytes_that_come_too_early_wait_behind_the_rest(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+
+    assert host.peer.received(raw.conn, frame(*notes(1, 2, 3)), 0.0, 1)
+    host.peer.received(raw.conn, frame(*notes(4)), 0.0)
+
+    assert noted(host) == [1, 2, 3, 4]
+
+
+def test_what_is_behind_a_hello_is_taken_in_parts_too() -> None:
+    host = Host()
+    conn = host.peer.router.new_conn()
+    key, channel = PrivateKey.from_seed(b"early".ljust(32)), Channel(transport="memory")
+    place = PeerLocator.make("memory", key.public.designator, {"exts": "mp1"})
+    host.peer.connected(conn, channel, 0.0)
+    pings = [(CALL, 0, "captp:ping", (), at, True) for at in range(5)]
+
+    more = host.peer.received(
+        conn, PREAMBLE + frame(make_hello(key, place, ("mp1",), channel), *pings), 0.0, 2
+    )
+    answers = []
+    while True:
+        host.run()
+        answers.append(host.wrote.pop(conn, b""))
+        if not more:
+            break
+        more = host.peer.received(conn, b"", 0.0, 2)
+
+    # The first has the hello of the host; the last, that there was no more.
+    told = [op for data in answers[1:] for op in NativeCodec(Names(), Limits()).feed(data)]
+    assert told == [(RESOLVE, at, None) for at in range(5)]
+    assert len(answers) == 4
+
+
+def test_the_rest_of_a_session_that_ended_is_nobody_s(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+
+    assert host.peer.received(raw.conn, frame((ABORT, "closed: bye"), *notes(1, 2)), 0.0, 1) is False
+    assert host.peer.received(raw.conn, b"", 0.0, 1) is False
+    assert noted(host) == []
+    assert host.ended == ["aborted"]
+
+
+def test_what_is_wrong_in_the_rest_comes_after_what_was_right(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+
+    seen = take(raw, frame(*notes(1, 2), (99,), *notes(3)), 2)
+
+    assert noted(host) == [1, 2]
+    assert seen[0] == 2
+    assert host.ended == ["unknown-op"]
