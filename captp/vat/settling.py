@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from captp.errors import Broken, Cancelled, Overloaded
 from captp.limits import Limits
+from captp.model.guards import as_interface
 from captp.model.own import give_back
 from captp.model.passable import ATOMS
 from captp.model.plan import MANY
@@ -109,7 +110,7 @@ class Settling:
         if leader._state != PENDING:
             if promise._route is None or not promise._route.unanswered:
                 _take_route(promise, leader)
-            self.settle_now(promise, leader._state, leader._value)
+            self.settle_now(promise, leader._state, _as_promised(promise, leader._value))
             return
         promise._value = leader
         waiters = take_waiters(promise)
@@ -151,7 +152,7 @@ class Settling:
                 elif not isinstance(waiter, Promise):
                     self.woken.append(waiter)
                 elif waiter._state == PENDING:
-                    waiter._value = promise._value
+                    waiter._value = _as_promised(waiter, promise._value)
                     waiter._state = promise._state
                     route = waiter._route
                     if route is not None and route.unanswered:
@@ -245,6 +246,13 @@ class Settling:
         else:
             kind = type(target._value).__name__
             self.settle_now(promise, BROKEN, Broken(f"not-callable: the promise became a {kind}"))
+
+
+def _as_promised(promise: Promise[Any], value: Any) -> Any:
+    """Show what a promise has followed under the interface that it was promised with."""
+    if promise._lazy and isinstance(value, Ref):
+        value = as_interface(value, promise._captp_shows)  # type: ignore[attr-defined]
+    return value
 
 
 def _take_route(follower: Promise[Any], leader: Promise[Any]) -> None:

@@ -1,5 +1,8 @@
 """A reference that G gives to R leads R to E itself: it arrives, works without G, and keeps its order."""
 
+# An interface has no bodies, which mypy allows in protocols only.
+# mypy: disable-error-code="empty-body"
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 import captp
 from captp.errors import Unpassable
 from tests.transcript.parties import CODECS, NATIVE, SYRUP, Hall, Parties, Root, three
-from tests.unit.peer.pair import outcome
+from tests.unit.peer.pair import Shop, outcome
 
 BOTH = pytest.mark.parametrize("syrup", [NATIVE, SYRUP], ids=["native", "syrup"])
 ALL = pytest.mark.parametrize("syrup", CODECS, ids=lambda names: "+".join(names) or "native")
@@ -276,3 +279,26 @@ def test_a_chain_of_handoffs_leads_to_the_object_itself() -> None:
     net.rest()
     assert outcome(last) == 2
     assert roots[0].seen == [1, 1, 1, 2]
+
+
+class Porter(captp.Interface):
+    @captp.method
+    def given(self) -> Shop: ...
+
+
+class Gives(captp.Object, Porter):
+    what: Shop
+
+    @captp.method
+    def given(self) -> Shop:
+        return self.what
+
+
+@ALL
+def test_a_result_of_a_third_vat_has_the_interface_of_its_method(syrup: tuple[str, ...]) -> None:
+    it = three(syrup)
+    porter: Any = it.r.get(it.r.enliven(it.g.mint(Gives(what=it.to_e)), Porter))
+    ref = it.r.get(porter.given())
+
+    assert isinstance(ref, Shop)
+    assert it.r.get(ref.add(7)) == 7
