@@ -118,7 +118,7 @@ class Hold:
 class Lent(Hold):
     """The home of a borrowed reference."""
 
-    __slots__ = ("_ends", "_kept", "has_left", "is_fresh", "is_over", "where")
+    __slots__ = ("_ends", "_kept", "has_left", "is_fresh", "is_over", "owner", "where")
 
     kind = "borrowed"
 
@@ -130,6 +130,8 @@ class Lent(Hold):
         #: Whether it is in a message that a session has sent: it is in no other one.
         self.has_left = False
         self.is_over = False
+        #: The session of the peer that has the object to itself, where it is that which names it here.
+        self.owner: Any = None
         self._ends: tuple[Callable[[], None], ...] = ()
         self._kept: Promise[Any] | None = None
 
@@ -284,6 +286,10 @@ class Sole(Hold):
         if heir is not None:
             heir._giver = None
         self._tell()
+
+    def close(self) -> None:
+        """Let go of what a peer has given up to which it was given."""
+        self.plain = Ref(self.vat, GONE)
 
     def give_back(self) -> None:
         """Return it to who passed it on."""

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from captp.errors import BadArguments, BadClass
+from captp.model.fresh import fresh
 from captp.model.own import Hold, Lent, Mode, Sole, lend, lent
-from captp.model.promise import Promise, Reference
+from captp.model.promise import BROKEN, Promise, Reference
 from captp.model.ref import Far, Ref, settled
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ def _arrived(mode: Mode, value: Any, obj: Any, where: str) -> Ref:
         raise BadArguments(f"{where} takes a {mode.value} reference, not a promise for one: await it first")
     if not isinstance(target, Reference) and hasattr(target, "_captp_rows"):
         target = vat.reference(target)
+    if isinstance(target, Promise) and target._state == BROKEN:
+        raise fresh(target._value)
     if not isinstance(target, Ref):
         kind = type(target).__name__
         raise BadArguments(f"{where} takes a {mode.value} reference that is here already, not a {kind}")

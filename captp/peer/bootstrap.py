@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import BadArguments, Broken, HandoffFailed, NoSuchMethod, NotDurable, NotFound
 from captp.model.faults import portable
-from captp.model.object import Object
 from captp.model.own import SHARE
 from captp.model.promise import BROKEN, FULFILLED, Message, Settlement
-from captp.model.ref import HOLDS, Ref
 from captp.model.values import FrozenMap
 from captp.peer.care import PING, has_arrived
-from captp.peer.handoff.exporter import ABSENT, is_unique
+from captp.peer.handoff.exporter import ABSENT
 from captp.peer.router import Link
 from captp.session.entries import Answer, Certificate
 from captp.session.loans import OWN
@@ -86,7 +84,7 @@ def _deposit_gift(peer: Peer, link: Link, message: Message) -> None:
     gift_id, gift = _arguments(message, 2, "takes a gift id and a reference")
     for settlement in peer.exporter.deposit(link.session, gift_id, gift, peer.now):
         peer.vat.settle_now(settlement.promise, settlement.state, settlement.value)
-    if is_unique(gift, link.session):
+    if link.session.tables.loans.owns(gift):
         raise BadArguments("bad-gift: its owner alone has a unique reference, and has to share it first")
 
 
@@ -113,10 +111,10 @@ def _share(_peer: Peer, link: Link, message: Message) -> None:
     if OWN not in link.session.extensions:
         raise NoSuchMethod("there is no such method")
     (target,) = _arguments(message, 1, "takes an object that was given away")
-    obj = target._anchor if isinstance(target, Ref) and type(target._home) not in HOLDS else None
-    if not isinstance(obj, Object):
+    loans = link.session.tables.loans
+    if not loans.owns(target):
         raise BadArguments("bad-args: only the owner of an object of this vat shares it")
-    obj._entry.sole = False
+    loans.shared(target)
 
 
 def _cycles(peer: Peer, link: Link, message: Message) -> None:

@@ -29,6 +29,7 @@ from captp.peer import bootstrap, care, pressure, routing
 from captp.peer.enliven import enliven
 from captp.peer.handoff.exporter import Exporter
 from captp.peer.handoff.gifter import introduce
+from captp.peer.handoff.receiver import left, overdue
 from captp.peer.outputs import Batch, Dial, Hangup, Trace, Woken, Write
 from captp.peer.registry import Registration, Registry
 from captp.peer.router import Attempt, Link, Router
@@ -243,7 +244,7 @@ class Peer:
         self.vat.outbox += self.timers.due(now)
         for attempt in self.router.due(now):
             self.dial(attempt)
-        for settlement in self.exporter.expire(now):
+        for settlement in (*self.exporter.expire(now), *overdue(self)):
             routing.settle(self, settlement)
         for link in list(self.router.links.values()):
             care.care(self, link)
@@ -366,7 +367,7 @@ class Peer:
         reason, unknown = routing.gone(session.hello, why)
         for answer in list(session.tables.answers.values()):
             self.vat.settling.release(answer)
-        for settlement in (*session.end(reason, unknown), *self.exporter.ended(session)):
+        for settlement in (*session.end(reason, unknown), *self.exporter.ended(session), *left(link)):
             routing.settle(self, settlement)
         if "cycles" in self.__dict__:
             # By now what was imported over it is broken, and nothing that it leads to is asked about.

@@ -12,6 +12,7 @@ from captp.model.faults import to_wire
 from captp.model.holding import LetGo
 from captp.model.locator import PeerLocator
 from captp.model.own import Sole, give_back
+from captp.model.parcel import Closing, Parcel
 from captp.model.promise import (
     BROKEN,
     FULFILLED,
@@ -25,7 +26,7 @@ from captp.model.promise import (
 from captp.model.ref import Far, Ref
 from captp.peer import care, pressure
 from captp.peer.enliven import enliven
-from captp.peer.handoff.receiver import introduced
+from captp.peer.handoff.receiver import came, introduced
 from captp.peer.letting import let_go_of
 from captp.peer.order import next_hop, takes_detour
 from captp.peer.outputs import Call
@@ -102,6 +103,9 @@ def send(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
     target = message.target
     if isinstance(target, Promise) or target._way is not None:
         target = next_hop(target, is_foreign=message.is_foreign)
+        home: Any = target._home
+        if type(home) is Sole:
+            target = home.plain
     vat = peer.vat
     if isinstance(target, Promise):
         route = target._route
@@ -361,6 +365,10 @@ def _released(peer: Peer, link: Link, effect: Released) -> None:
         session.tables.released.add(answer)
 
 
+def _closes(_peer: Peer, link: Link, effect: Closing) -> None:
+    link.source.messages.append(effect)
+
+
 def _asked(peer: Peer, link: Link, answer: Answer) -> None:
     if link.session.outbound.report(answer):
         pressure.hold(peer, link)
@@ -375,4 +383,6 @@ SESSION_EFFECTS: Final[dict[type, Callable[[Peer, Link, Any], None]]] = {
     Released: _released,
     Answer: _asked,
     Introduced: introduced,
+    Parcel: came,
+    Closing: _closes,
 }

@@ -120,9 +120,9 @@ def on_deliver(session: Session, op: Op) -> None:
             if type(kwargs) is not FrozenMap:
                 raise DecodeError("bad-value", "keyword arguments are a struct")
             args = args[:-1]
-    if session.tables.loans.taking:
-        session.tables.loans.came(-1 if answer is None else answer.position)
     message = Message(to, selector, args, kwargs, answer, True)
+    if session.tables.loans.taking:
+        message = session.tables.loans.came(message)
     if type(to) is ControlName:
         _control(session, to.control, message)
     elif _is_ours(session, to):
@@ -142,9 +142,9 @@ def on_call(session: Session, op: Op) -> None:
     tables = session.tables
     target = tables.target(to)
     answer = None if position is False else tables.install(position, wanted)
-    if tables.loans.taking:
-        tables.loans.came(-1 if answer is None else answer.position)
     message = Message(target, method, args, None, answer, True)
+    if tables.loans.taking:
+        message = tables.loans.came(message)
     if type(target) is Control:
         _control(session, target, message)
     else:

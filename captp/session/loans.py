@@ -4,6 +4,7 @@ A loan has a position among the exports and is counted nowhere: given --the call
 taken --its call is answered, or released--> over. The borrower uses it before its answer alone, so the
 lender may use the position again once it has that. Peers without the extension ``own1`` get counted
 references that go dead when the loan is over. Invariant: each loan stands at one question or one answer.
+What is unique and a third vat's moves by a certificate, and is given back to its host as the gift.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from captp.errors import (
     Unpassable,
 )
 from captp.model.holding import Released
-from captp.model.object import Object
 from captp.model.own import Lent, consume, sole
-from captp.model.promise import broken
+from captp.model.parcel import Closing, Parcel
+from captp.model.promise import Message, Promise, broken
 from captp.model.ref import Far, Ref, view
 from captp.session.entries import Export
 from captp.wire.ops import Desc, Kind
@@ -43,9 +44,9 @@ class Loans:
 
     def __init__(self, tables: Any) -> None:
         self._tables = tables
-        #: In the message that is encoded, and in the one that is decoded.
+        #: In the message that is encoded, and in the one that is decoded: also what moves here by it.
         self.lending: list[tuple[Export, Lent]] = []
-        self.taking: list[tuple[Lent, Far]] = []
+        self.taking: list[tuple[Lent, Far] | Promise[Any]] = []
         #: By the position of the question, and of the answer.
         self.given: dict[int, list[tuple[Export, Lent]]] = {}
         self.taken: dict[int, list[tuple[Lent, Far]]] = {}
@@ -74,17 +75,46 @@ class Loans:
             lent: Desc = self._tables.describe(home.plain) if is_theirs else self._lend(home)
             return lent
         if type(anchor) is Far and not is_theirs:
-            raise Unpassable(
-                "a unique reference moves between its host and one other peer only: captp.share() it, or pass"
-                " it to its host"
-            )
+            return self._move(home, anchor)
         desc: Desc = self._tables.describe(home.plain)
         if not is_theirs:
             # It may have been exported before, by a reference that was consumed since.
-            self._tables.exports[desc.position].target = home.plain
+            self._tables.exports[desc.position].target = self._owned(home)
         # A promise that became this may be told to others too, who must not get it again.
         home.move("passed on")
         return Desc(_SOLE[desc.kind], desc.position) if OWN in session.extensions else desc
+
+    def _owned(self, home: Any) -> Ref:
+        """Return what a peer reaches, and names here in calls, by what is given away to it.
+
+        For objects here that is on loan, until it is given away again: what they kept would be a second
+        reference, and the owner could have put it there.
+        """
+        plain: Ref = home.plain
+        session = self._tables.session
+        if OWN not in session.extensions:
+            return plain
+        lent = Lent(home.vat, plain._anchor, "named by its owner, who alone has it")
+        lent.owner = session
+        # Promises reach it too, in the calls that come before it is given up.
+        lent.on_end(lambda: session.effects.append(Closing(home)))
+        return Ref(lent, plain._anchor)
+
+    def _move(self, home: Any, far: Far) -> Desc:
+        """Name what is unique and a third vat's: that gets it back, and keeps it for the peer."""
+        if OWN not in self._tables.session.extensions:
+            raise Unpassable(
+                f"a unique reference moves to peers that know the extension {OWN}, and this one does not:"
+                " captp.share() it, or pass it to its host"
+            )
+        desc: Desc | None = self._tables.introduce(sole(self._tables.home, far), Kind.CERTIFICATE_SOLE)
+        if desc is None:
+            raise Unpassable(
+                "a unique reference moves to who can be introduced to its host, and this peer cannot be now:"
+                " captp.share() it, or pass it to its host"
+            )
+        home.move("passed on")
+        return desc
 
     def _lend(self, home: Lent) -> Desc:
         tables = self._tables
@@ -144,6 +174,10 @@ class Loans:
             home = Lent(tables.home, far, "lent by a peer for a call")
             self.taking.append((home, far))
             return Ref(home, far)
+        if kind == Kind.CERTIFICATE_SOLE:
+            promise = tables.session.certified(position)
+            self.taking.append(promise)
+            return promise
         if kind == Kind.IMPORT_SOLE:
             far = tables.import_object(position)._anchor
             asked_with = self.asked.pop(far, None)
@@ -151,21 +185,42 @@ class Loans:
                 consume(tables.home, far, asked_with())
             return sole(tables.home, far)
         target = tables.resolve(Kind.EXPORT.value, position)
-        obj = target._anchor if isinstance(target, Ref) else None
-        entry = tables.exports[position]
-        if not isinstance(obj, Object) or not obj._entry.sole or entry.lent:
+        if not self.owns(target):
             return target
         # It has come home: whoever had it may go on sending, to nobody.
+        entry, obj = tables.exports[position], target._anchor
         tables.unname(entry)
         entry.lent = True
         _cutter(entry, tables.home)()
+        target._home.end()
         return sole(tables.home, obj)
 
-    def came(self, answer: int) -> None:
-        """Note that the loans of the message just decoded end with the answer at that position."""
-        if answer < 0:
-            raise DecodeError("bad-value", "what is lent has to come back with an answer")
-        self.taken[answer] = self.taking
+    def owns(self, target: Any) -> bool:
+        """Whether that is an object here which was given away to this peer, and which it still has."""
+        home: Any = target._home if isinstance(target, Ref) else None
+        return type(home) is Lent and home.owner is self._tables.session and not home.is_over
+
+    def shared(self, target: Any) -> None:
+        """Let what the peer owns be shared from now on, also where it has named it already."""
+        target._anchor._entry.sole = False
+        target._home = self._tables.home
+
+    def came(self, message: Message) -> Message:
+        """Return the call just decoded, whose loans end with its answer; what moves by it is awaited."""
+        loans = _loans(self.taking)
+        if loans:
+            answer = -1 if message.promise is None else message.promise.position  # type: ignore[attr-defined]
+            if answer < 0:
+                raise DecodeError("bad-value", "what is lent has to come back with an answer")
+            self.taken[answer] = loans
+        moved = [one for one in self.taking if isinstance(one, Promise)]
+        self.taking = []
+        return Parcel(message, moved) if moved else message
+
+    def came_elsewhere(self) -> None:
+        """Let what moves by a result be the promise that it is; raises DecodeError for a loan."""
+        if _loans(self.taking):
+            raise DecodeError("bad-value", "what is lent stands among the arguments of a call")
         self.taking = []
 
     def over(self, answer: int) -> None:
@@ -177,7 +232,7 @@ class Loans:
 
     def end(self, reason: Broken) -> None:
         """End every loan with its session."""
-        for loans in (*self.taken.values(), self.taking):
+        for loans in (*self.taken.values(), _loans(self.taking)):
             for home, far in loans:
                 home.end()
                 far.broken = reason
@@ -194,7 +249,7 @@ class Loans:
     def check(self) -> None:
         """Raise InvariantBroken unless each loan stands at an open question or an answer that is there."""
         tables = self._tables
-        if self.lending or sum(map(len, self.taken.values())) + len(self.taking) != self.count:
+        if self.lending or sum(map(len, (*self.taken.values(), _loans(self.taking)))) != self.count:
             raise InvariantBroken(f"{self.count} loans of the peer's were counted")
         if stray := self.given.keys() - tables.questions.keys():
             raise InvariantBroken(f"loans of the questions {sorted(stray)}, which are over")
@@ -205,6 +260,10 @@ class Loans:
         """Return one line per call that lends."""
         given = [f"q{q} lends {[e for e, _ in loans]}" for q, loans in self.given.items()]
         return given + [f"a{a} borrows {len(loans)}" for a, loans in self.taken.items()]
+
+
+def _loans(taking: list[tuple[Lent, Far] | Promise[Any]]) -> list[tuple[Lent, Far]]:
+    return [one for one in taking if isinstance(one, tuple)]
 
 
 def _forget(_entry: Any) -> None:

@@ -305,7 +305,7 @@ class Session:
                     raise DecodeError("unknown-op", f"operation {op[0]!r}")
                 handler(self, op)
                 if loans.taking:
-                    raise DecodeError("bad-value", "what is lent stands among the arguments of a call")
+                    loans.came_elsewhere()
             elif not self._opening(op):
                 break
             elif self.state is State.VERIFIED:

@@ -48,7 +48,7 @@ _IMPORT_PROMISE = Kind.IMPORT_PROMISE.value
 _STURDYREF = Kind.STURDYREF.value
 _UNKNOWN = Kind.UNKNOWN.value
 _FROZEN = Kind.FROZEN.value
-_OWNED = (Kind.LENT.value, Kind.IMPORT_SOLE.value, Kind.EXPORT_SOLE.value)
+_OWNED = tuple(kind.value for kind in (Kind.LENT, Kind.IMPORT_SOLE, Kind.EXPORT_SOLE, Kind.CERTIFICATE_SOLE))
 
 
 class Tables:
@@ -146,7 +146,7 @@ class Tables:
                 entry = anchor.entry
                 entry.touched = entry.transferred = self.account.clock
                 return Desc(Kind.EXPORT, entry.position)
-            if type(anchor) is Far and (certificate := self._introduce(target)) is not None:
+            if type(anchor) is Far and (certificate := self.introduce(target)) is not None:
                 return certificate
             return Desc(Kind.IMPORT_OBJECT, self._export(target, anchor))
         assert isinstance(target, Promise)
@@ -158,16 +158,17 @@ class Tables:
                 return Desc(Kind.ANSWER, route.position)
         elif type(target) is ControlName and self.exports.get(target.entry.position) is target.entry:
             return self.give(target.entry)
-        elif route is not None and (certificate := self._introduce(target)) is not None:
+        elif route is not None and (certificate := self.introduce(target)) is not None:
             return certificate
         return Desc(Kind.IMPORT_PROMISE, self._export(target, target))
 
-    def _introduce(self, target: Reference) -> Desc | None:
+    def introduce(self, target: Reference, kind: Kind = Kind.CERTIFICATE) -> Desc | None:
+        """Name a third vat's reference by a certificate, if the peer can be introduced to that vat."""
         introduction = self.session.introduce(self.session, target)
         if introduction is None:
             return None
         self.deposits.append(introduction.deposit)
-        return Desc(Kind.CERTIFICATE, introduction.certificate)
+        return Desc(kind, introduction.certificate)
 
     def commit(self) -> None:
         """Count what the message just encoded has given away."""

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from captp.errors import Broken, Cancelled, Overloaded
 from captp.limits import Limits
 from captp.model.guards import as_interface
-from captp.model.own import give_back
+from captp.model.own import Sole, give_back
 from captp.model.passable import ATOMS
 from captp.model.plan import MANY
 from captp.model.promise import (
@@ -276,14 +276,18 @@ def select(value: Any, step: Select) -> tuple[int, Any]:
 
 
 def followed(promise: Promise[Any]) -> Reference:
-    """Return what a promise stands for, or the promise on the way there that calls still go through."""
+    """Return what a promise stands for, or the promise on the way there that calls still go through.
+
+    By a promise that gave a unique reference away calls reach what its owner has not given up since.
+    """
     target: Reference = promise
     while isinstance(target, Promise) and target._state != BROKEN and not is_under_way(target):
         value = target._value
         if not isinstance(value, Reference):
             return target
         target = value
-    return target
+    home: Any = target._home
+    return home.plain if type(home) is Sole else target
 
 
 def is_under_way(promise: Promise[Any]) -> bool:

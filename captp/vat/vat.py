@@ -252,8 +252,10 @@ class Vat:
                     delivery = messages.popleft()
                     if type(delivery) is Message:
                         self.deliver(delivery)
-                    else:
+                    elif type(delivery) is Fiber:
                         self.turns.step(delivery)
+                    else:
+                        delivery.run(self, source)
                     while forwarded:
                         self.deliver(forwarded.popleft())
                     if self.also_ran:

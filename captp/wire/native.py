@@ -54,7 +54,7 @@ _ExtType = msgpack.ExtType
 
 
 #: What is named by bytes, and no reference.
-_OPAQUE: Final = (Kind.CERTIFICATE, Kind.FROZEN)
+_OPAQUE: Final = (Kind.CERTIFICATE, Kind.FROZEN, Kind.CERTIFICATE_SOLE)
 _MARKS: Final = {EXT_TAGGED: TAGGED, EXT_ERROR: ERROR}
 _NULL_EXT: Final = _ExtType(EXT_NULL, b"")
 _TAGGED_EXT: Final = _ExtType(EXT_TAGGED, b"")
@@ -336,10 +336,8 @@ class NativeCodec:
             return _MARKS[code]
         if code == EXT_INT:
             return decode_int(data, self._limits)
-        if code == Kind.CERTIFICATE:
-            return self._refs.resolve(Kind.CERTIFICATE, data)
-        if code == Kind.FROZEN:
-            return self._refs.resolve(Kind.FROZEN, data)
+        if code in _OPAQUE:
+            return self._refs.resolve(code, data)  # type: ignore[arg-type]
         if code == Kind.STURDYREF:
             return decode_sturdyref(data)
         raise DecodeError("bad-value", f"unknown ext type {code}, or of wrong length {len(data)}")

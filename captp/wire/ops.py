@@ -67,6 +67,8 @@ class Kind(IntEnum):
     EXPORT_SOLE = 25
     #: Of the extension frz1: a frozen value, by its hash.
     FROZEN = 26
+    #: Of the extension own1: a certificate by which something unique moves here from a third vat.
+    CERTIFICATE_SOLE = 27
 
 
 @frozen

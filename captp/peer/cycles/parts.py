@@ -45,7 +45,7 @@ def _parts(value: Any) -> list[Any]:
         return [value.message]
     if kind is Settlement:
         return [value.value]
-    if kind is Message:
+    if isinstance(value, Message):
         return [value.target, value.args, value.kwargs]
     return []
 
@@ -67,7 +67,7 @@ def without(value: Any, obj: Any, gone: Promise[Any]) -> Any:
         without(value.message, obj, gone)
     elif kind is Settlement:
         value.value = without(value.value, obj, gone)
-    elif kind is Message:
+    elif isinstance(value, Message):
         value.target = without(value.target, obj, gone)
         value.args = without(value.args, obj, gone)
         value.kwargs = without(value.kwargs, obj, gone)

@@ -150,7 +150,7 @@ def _holders(keeper: Keeper) -> Iterator[tuple[str, Any]]:
     queues = [source.messages for source in vat.queues.sources]
     for messages in (*queues, vat.waited, vat.ahead, vat.settling.forwarded):
         for message in list(messages):
-            if type(message) is Message:
+            if isinstance(message, Message):
                 yield "a call that waits for its turn", message
 
 

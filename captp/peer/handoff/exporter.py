@@ -3,6 +3,8 @@
 OCapN CapTP draft, Third-Party Handoffs. A gift is one of
 nothing --deposit--> held --withdraw--> gone; held --gift_keep_s--> gone;
 nothing --withdraw--> awaited --deposit--> gone; awaited --gift_wait_s | gifter's session ends--> broken.
+One that is unique was its gifter's and is nobody's while it is held: it moves to whoever withdraws it, and
+a gift that is forgotten has no owner any more.
 Gifts outlive their gifter's session, so that it may leave when it has introduced; a withdrawal that waits
 for a gift which nobody can deposit any more breaks. A count is used once a receive was found right, before
 anything can wait. It decides and returns; the caller settles.
@@ -11,7 +13,7 @@ anything can wait. It decides and returns; the caller settles.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -24,7 +26,7 @@ from captp.errors import (
 )
 from captp.limits import Limits
 from captp.model.keys import PublicKey, parse_designator
-from captp.model.object import Object
+from captp.model.own import Sole
 from captp.model.promise import BROKEN, FULFILLED, Promise, Reference, Settlement, broken
 from captp.model.ref import HOLDS, Far, Ref
 from captp.peer.handoff.certificates import (
@@ -39,6 +41,8 @@ from captp.session.loans import OWN
 from captp.session.session import Session
 
 ABSENT = object()
+
+_CANNOT_OWN: Final = f"this gift is unique, and this session does not know the extension {OWN}"
 
 
 @define(eq=False)
@@ -89,6 +93,8 @@ class Side:
     side_id: bytes
     key: PublicKey
     own: PublicKey
+    #: Whether its peer keeps what is unique to itself.
+    can_own: bool
     counts: Counts
     gifts: dict[bytes, Gift] = field(factory=dict)
     awaited: dict[bytes, Waiting] = field(factory=dict)
@@ -113,7 +119,8 @@ class Exporter:
         hello = session.hello
         assert hello is not None
         counts = Counts(self._limits.handoff_window)
-        side = Side(hello.session_id, hello.side_id, hello.key, session.key.public, counts)
+        can_own = OWN in session.extensions
+        side = Side(hello.session_id, hello.side_id, hello.key, session.key.public, can_own, counts)
         self._sides[hello.session_id] = side
 
     def ended(self, session: Session) -> list[Settlement]:
@@ -152,7 +159,7 @@ class Exporter:
     def deposit(self, session: Session, gift_id: Any, value: Any, now: float) -> list[Settlement]:
         """Take a gift; return the settlement of the withdrawal that waited for it, if one did.
 
-        A unique reference, which its owner may still pass on, is no gift: whoever withdraws it is told.
+        What is unique is a gift when its owner gives it up with it; else whoever withdraws it is told.
         Raises BadArguments, HandoffFailed when there is a gift of that id, Overloaded.
         """
         side = self._side(session)
@@ -161,16 +168,18 @@ class Exporter:
             raise BadArguments(f"bad-args: a gift id has 1 to {GIFT_ID_BYTES} bytes")
         if not isinstance(value, Reference) or _is_the_peers(value, session):
             raise BadArguments("bad-gift: a gift is something that this vat has exported")
-        if type(value._home) in HOLDS:
-            raise BadArguments("bad-gift: what was lent or given away is not the gifter's to keep for others")
-        if is_unique(value, session):
+        if session.tables.loans.owns(value):
             value = broken(
-                value._home,
+                session.tables.home,
                 HandoffFailed("handoff: what was to be given is unique, and its owner has not shared it"),
             )
+        elif type(value._home) in HOLDS and not _is_moved(value):
+            raise BadArguments("bad-gift: what was lent is not the gifter's to keep for others")
         waiting = side.awaited.pop(gift_id, None)
         if waiting is not None:
             waiting.receiver.waits -= 1
+            if _is_moved(value) and not waiting.receiver.can_own:
+                return _break([waiting], _CANNOT_OWN)
             return [Settlement(waiting.promise, FULFILLED, value)] if waiting.promise is not None else []
         if gift_id in side.gifts:
             raise HandoffFailed("gift-exists: there is a gift of this id already")
@@ -201,7 +210,7 @@ class Exporter:
     def _take_or_wait(
         self, gifter: Side, give: Give, receiver: Side, promise: Promise[Any] | None, now: float
     ) -> Any:
-        value = self._take(gifter, give)
+        value = self._take(gifter, give, receiver)
         if value is not ABSENT:
             return value
         if not gifter.is_live or give.gift_id in gifter.awaited:
@@ -225,10 +234,13 @@ class Exporter:
         )
         return gifter
 
-    def _take(self, gifter: Side, give: Give) -> Any:
-        gift = gifter.gifts.pop(give.gift_id, None)
+    def _take(self, gifter: Side, give: Give, receiver: Side) -> Any:
+        gift = gifter.gifts.get(give.gift_id)
         if gift is None:
             return ABSENT
+        if _is_moved(gift.value) and not receiver.can_own:
+            raise HandoffFailed(f"handoff: {_CANNOT_OWN}")
+        del gifter.gifts[give.gift_id]
         if not gifter.is_live:
             self._left_behind -= 1
             if not gifter.gifts:
@@ -295,10 +307,9 @@ def _is_the_peers(value: Reference, session: Session) -> bool:
     return type(route) is Import and route.session is session and route() is value
 
 
-def is_unique(value: Any, session: Session) -> bool:
-    """Whether a gifter owns what it would give, and has not shared it; one that cannot say so shares it."""
-    obj = value._anchor if isinstance(value, Ref) else None
-    return isinstance(obj, Object) and obj._entry.sole and OWN in session.extensions
+def _is_moved(value: Reference) -> bool:
+    home: Any = value._home
+    return type(home) is Sole
 
 
 def _is_key(designator: str) -> bool:

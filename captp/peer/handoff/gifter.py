@@ -1,7 +1,8 @@
 """The gifter's part: a reference to a third vat becomes a certificate, and a gift there.
 
 OCapN CapTP draft, Third-Party Handoffs. Both are made while a message is encoded, and happen only if it
-leaves. What cannot be given away that way is passed on as a reference to this vat, which forwards.
+leaves. What cannot be given away that way is passed on as a reference to this vat, which forwards; what is
+unique is not passed on then. Its gift is the reference itself, so that the exporter takes it from us.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ def introduce(peer: Peer, receiver: Session, target: Reference) -> Introduction 
     """Return how ``receiver`` is introduced to the vat that a reference leads to; None: it is not."""
     exporter = _exporter_of(target)
     if exporter is None or exporter is receiver or not exporter.is_open:
+        return None
+    if exporter.outbound.held > peer.limits.held_bytes:
+        # The gift could not leave, and the certificate would be for nothing.
         return None
     link, receiving = peer.links.get(exporter), peer.links.get(receiver)
     if link is None or receiving is None or link.is_anonymous:

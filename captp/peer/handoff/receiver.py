@@ -2,7 +2,8 @@
 
 OCapN CapTP draft, Third-Party Handoffs. An introduction is one of
 waiting --session with the exporter is up--> asked --answer--> settled; waiting --no session--> broken.
-Calls on its promise wait, then go the way of the withdrawal, so that their order is kept.
+Calls on its promise wait, then go the way of the withdrawal, so that their order is kept. A call that
+brings what is unique waits for it, gift_wait_s at most and no longer than its sender stays.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import Disconnected, HandoffFailed, Overloaded
 from captp.model.faults import portable
-from captp.model.promise import BROKEN, FULFILLED, Message, Promise
+from captp.model.parcel import Parcel
+from captp.model.promise import BROKEN, FULFILLED, Message, Promise, Settlement
 from captp.model.ref import Ref, view
 from captp.peer.handoff.certificates import Give, parse_give, sign, write_receive
 from captp.peer.handoff.exporter import ABSENT
@@ -79,3 +81,27 @@ def _withdraw(peer: Peer, link: Link, give: Give, promise: Promise[Any]) -> None
     attempt = peer.router.want(give.exporter, peer.now, Waiter(ready, failed, peer.now))
     if attempt is not None:
         peer.dial(attempt)
+
+
+def came(peer: Peer, link: Link, parcel: Parcel) -> None:
+    """Take a call that waits for what moves here with it, and the calls of its sender behind it."""
+    parcel.until = peer.now + peer.limits.gift_wait_s
+    link.source.messages.append(parcel)
+
+
+def overdue(peer: Peer) -> list[Settlement]:
+    """Return how what the first calls of peers wait for breaks where that has taken too long."""
+    why = "what moved here with this call has not come in time: its host does not answer"
+    queues = [link.source.messages for link in peer.router.links.values()]
+    first = [messages[0] for messages in queues if messages and type(messages[0]) is Parcel]
+    return [lost for one in first if one.until <= peer.now for lost in _lost(one, why)]
+
+
+def left(link: Link) -> list[Settlement]:
+    """Return how everything breaks that moves here by calls of a peer which is gone."""
+    why = "who moved this here has left before it came"
+    return [lost for one in link.source.messages if type(one) is Parcel for lost in _lost(one, why)]
+
+
+def _lost(parcel: Parcel, why: str) -> list[Settlement]:
+    return [Settlement(promise, BROKEN, HandoffFailed(f"handoff: {why}")) for promise in parcel.missing]

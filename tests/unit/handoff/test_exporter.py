@@ -11,7 +11,7 @@ from captp.model.promise import BROKEN, FULFILLED
 from captp.model.ref import Far, Ref, view
 from captp.peer.handoff.certificates import GIFT_ID_BYTES, parse_give
 from captp.peer.handoff.exporter import ABSENT
-from tests.unit.handoff.exporter_box import three, told
+from tests.unit.handoff.exporter_box import Present, three, told
 from tests.unit.peer.pair import outcome
 
 
@@ -133,10 +133,17 @@ def test_a_promise_is_a_gift() -> None:
 UNIQUE = "handoff: what was to be given is unique, and its owner has not shared it"
 
 
-def unique(it: Any) -> Any:
-    gift = it.present()
-    gift._anchor._entry.sole = True
-    return gift
+def unique(it: Any, gifter: Any) -> Any:
+    """Give something away to the gifter; return what it reaches there, and names to us."""
+    tables = gifter.session.tables
+    desc = tables.describe(it.vat.owning.owned(Present()))
+    tables.commit()
+    return tables.exports[desc.position].target
+
+
+def moved(it: Any) -> Any:
+    """Return something that its owner has given up."""
+    return it.vat.owning.owned(Present())
 
 
 @pytest.mark.parametrize("is_awaited", [False, True])
@@ -146,7 +153,7 @@ def test_who_withdraws_what_is_unique_is_told_so(is_awaited: bool) -> None:
     promise = it.promise()
     if is_awaited:
         assert it.withdraw(receiver, gifter, b"1", promise) is ABSENT
-    settled = it.deposit(gifter, b"1", unique(it))
+    settled = it.deposit(gifter, b"1", unique(it, gifter))
 
     if is_awaited:
         (settlement,) = settled
@@ -162,10 +169,38 @@ def test_who_withdraws_what_is_unique_is_told_so(is_awaited: bool) -> None:
 
 def test_what_was_given_to_one_who_knows_no_owners_is_a_gift() -> None:
     it, gifter, receiver = three()
-    gift = unique(it)
+    gift = unique(it, gifter)
     it.deposit(gifter, b"1", gift)
 
     assert it.withdraw(receiver, gifter, b"1", it.promise()) is gift
+
+
+def test_what_is_anothers_own_is_no_gift() -> None:
+    it, _, _ = three()
+    gifter, owner = it.visitor("own1"), it.visitor("own1")
+
+    with pytest.raises(BadArguments, match=r"^bad-gift: what was lent"):
+        it.deposit(gifter, b"1", unique(it, owner))
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_what_its_owner_gives_up_goes_to_one_who_can_own_and_to_no_other(is_awaited: bool) -> None:
+    it, _, other = three()
+    gifter, receiver = it.visitor("own1"), it.visitor("own1")
+    for one, gift_id in ((other, b"1"), (receiver, b"2")):
+        gift, promise = moved(it), it.promise()
+        if is_awaited:
+            assert it.withdraw(one, gifter, gift_id, promise) is ABSENT
+            (settlement,) = it.deposit(gifter, gift_id, gift)
+            state, value = settlement.state, settlement.value
+        else:
+            assert it.deposit(gifter, gift_id, gift) == []
+            try:
+                state, value = FULFILLED, it.withdraw(one, gifter, gift_id, promise)
+            except HandoffFailed as problem:
+                state, value = BROKEN, problem
+        assert (state, value is gift) == ((FULFILLED, True) if one is receiver else (BROKEN, False))
+    assert len(it.kept()) == (not is_awaited)
 
 
 def test_the_vat_itself_takes_what_was_given_to_it() -> None:

@@ -227,6 +227,7 @@ VALUES: list[tuple[Any, str]] = [
     (Reference(Kind.ANSWER, 2**56 - 1), "c70713ffffffffffffff"),
     # ext 20: a certificate is opaque
     (Reference(Kind.CERTIFICATE, b"<1'x>"), "c70514 3c3127783e"),
+    (Reference(Kind.CERTIFICATE_SOLE, b"<1'x>"), "c7051b 3c3127783e"),
     (Reference(Kind.LENT, 5), "d41705"),
     (Reference(Kind.IMPORT_SOLE, 300), "d518012c"),
     (Reference(Kind.EXPORT_SOLE, 1), "d41901"),

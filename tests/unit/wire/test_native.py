@@ -61,7 +61,7 @@ FLAT = (
 POSITIONS = st.integers(0, 300) | st.integers(0, 2**56 - 1)
 REFERENCES = (
     st.builds(Reference, st.sampled_from([Kind(n) for n in range(16, 20)]), POSITIONS)
-    | st.builds(Reference, st.just(Kind.CERTIFICATE), st.binary(max_size=50))
+    | st.builds(Reference, st.sampled_from([Kind.CERTIFICATE, Kind.CERTIFICATE_SOLE]), st.binary(max_size=50))
     | st.builds(
         SturdyRef,
         st.builds(
