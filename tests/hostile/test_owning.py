@@ -27,6 +27,10 @@ def back(position: int) -> Ext:
     return Ext(25, position.to_bytes(7, "big"))
 
 
+def moved(envelope: bytes) -> Ext:
+    return Ext(27, envelope)
+
+
 def owns(
     identity: str,
     expect: str,
@@ -65,7 +69,7 @@ def answers(identity: str, spell: Callable[[Speaker], bytes]) -> Row:
 
 ROWS = [
     *(owns(f"ext-{ext.code}-that-was-not-announced", "A:bad-value", echoes(ext), exts=("mp1",))
-      for ext in (lent(7), given(7), back(1))),
+      for ext in (lent(7), given(7), back(1), moved(b"x"))),
     *(owns(f"ext-{code}-of-{len(raw)}-bytes", "A:bad-value", echoes(Ext(code, raw)))
       for code in (23, 24, 25) for raw in (b"", b"\1" * 8, MARK.encode())),
     owns("lent-without-an-answer", "A:bad-value", lambda s: s.call(1, "echo", lent(7))),
@@ -108,6 +112,15 @@ ROWS = [
     owns("back-the-door", "I", lambda s: s.call(1, "echo", [back(1), back(1)], at=1)),
     owns("back-the-door-called", "I", lambda s: s.deliver(back(1), [Sym("number"), 1], 1)),
     owns("back-the-bootstrap-called", "I", lambda s: s.deliver(back(0), [Sym("captp:ping")], 1)),
+    owns("moved-junk", "I", lambda s: s.call(1, "echo", moved(b""), [moved(b"x"), moved(bytes(200))], at=1)),
+    owns("moved-junk-without-an-answer", "I", lambda s: s.call(1, "echo", moved(MARK.encode()))),
+    owns("moved-junk-to-be-called", "I", lambda s: s.deliver(moved(b"x"), [Sym("x")], 1)),
+    owns("moved-junk-to-the-bootstrap", "B:handoff", lambda s: (
+        s.call(0, "withdraw-gift", moved(b"x"), at=1))),
+    owns("moved-junk-as-a-gift", "I", lambda s: s.call(0, "deposit-gift", b"id", moved(b"x"), at=1)),
+    owns("moved-and-lent-without-an-answer", "A:bad-value", lambda s: (
+        s.call(1, "echo", [moved(b"x"), lent(7)]))),
+    owns("moved-junk-3000-times", "I", lambda s: s.call(1, "echo", [moved(b"x")] * 10) * 300),
     owns("share-the-door", "I", lambda s: s.call(0, "captp:share", export(1), at=1)),
     owns("share-the-door-without-an-answer", "I", lambda s: s.call(0, "captp:share", export(1)) * 300),
     owns("share-the-door-with-something", "B:bad-args", lambda s: (

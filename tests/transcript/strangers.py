@@ -107,8 +107,9 @@ class Stranger:
         life: int = 0,
         place: bytes = b"",
         transport: str = TRANSPORT,
+        also: tuple[str, ...] = (),
     ) -> None:
-        """``place`` is the location of a Syrup peer in a spelling of its own."""
+        """``place`` is the location of a Syrup peer in a spelling of its own; ``also`` what it announces."""
         self.exporter = exporter
         self.is_native = codec == "native"
         self.conn = exporter.peer.router.new_conn()
@@ -129,7 +130,7 @@ class Stranger:
         where = PeerLocator.make(transport, key.public.designator, {"exts": "mp1", "node": name})
         channel = Channel(transport=transport)
         exporter.peer.connected(self.conn, channel, exporter.now)
-        hello = make_hello(self.key, where, ("mp1",) if self.is_native else None, channel)
+        hello = make_hello(self.key, where, ("mp1", *also) if self.is_native else None, channel)
         self._said: list[Any] = []
         message = self._codec.encode(hello)
         if place:

@@ -210,7 +210,7 @@ def test_the_host_gives_no_second_reference_to_it() -> None:
     assert "has one owner" in str(problem)
 
 
-def test_one_of_a_third_vat_moves_by_its_host_only() -> None:
+def test_one_whose_host_nobody_can_dial_stays() -> None:
     scene = Scene("far")
     maker: Any = scene.get(scene.c, Clerk(), Desk)
     table = scene.ends(maker.make())
