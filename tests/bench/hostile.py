@@ -130,9 +130,9 @@ class Target:
 async def again_and_again(target: Target, attack: Callable[[Target], Awaitable[None]], times: int) -> None:
     """Run an attack in several tasks, and again whenever one is over: refusals are part of it.
 
-    It gets what the others leave of the cores: a real one has its own.
+    It gets what the others leave of the cores, at no cost to them: a real one has its own.
     """
-    os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     async def one() -> None:
         while True:

@@ -167,7 +167,7 @@ def throughput(rounds: int = 5, seconds: float = 0.25) -> Figures:
     return figures
 
 
-def tails(rounds: int = 5, seconds: float = 0.25) -> Figures:
+def tails(rounds: int = 15, seconds: float = 0.25) -> Figures:
     """Sections of 10 µs, one at a time, from 16 OS threads: how long they take, in milliseconds."""
 
     def one(trust: ThreadTrust[Counter]) -> Step:
