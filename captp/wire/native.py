@@ -25,7 +25,7 @@ from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.bounds import check_inline, check_native, check_references, check_size
 from captp.wire.codec import Refs
 from captp.wire.native_parts import decode_int, decode_sturdyref, encode_int, encode_sturdyref, utf8
-from captp.wire.native_whole import check_whole
+from captp.wire.native_whole import check_sizes, check_whole
 from captp.wire.ops import BODY, CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, SHALLOW, TAGGED, build, check_shape, is_deep, struct_of
 
@@ -83,6 +83,8 @@ class NativeCodec:
         #: References in the message being written, and whether the contents of a box are.
         self._named = 0
         self._inlines = False
+        #: A frame of many messages may be longer than a message.
+        self._frame_limit = max(limits.message_bytes, FRAME_BYTES)
         #: Whether limits are so tight that what is flat and fits into a frame can be over them.
         self._counts_all = limits.depth < SHALLOW or limits.nodes < FRAME_BYTES
         #: A message of so many bytes has neither a container of more entries nor more values.
@@ -100,7 +102,8 @@ class NativeCodec:
 
     def _options(self) -> dict[str, Any]:
         limits = self._limits
-        size = limits.message_bytes
+        # What is between the two is found to be too large when its message is whole.
+        size = max(limits.message_bytes, FRAME_BYTES)
         return {
             "use_list": False,
             "raw": False,
@@ -225,7 +228,7 @@ class NativeCodec:
                 return
             data, self._part = self._part, bytearray()
         start, end = 0, len(data)
-        limit = self._limits.message_bytes
+        limit, most = self._frame_limit, self._limits.message_bytes
         while end - start >= 4:
             length = int.from_bytes(data[start : start + 4], "big")
             if length > limit:
@@ -233,6 +236,8 @@ class NativeCodec:
             stop = start + 4 + length
             if stop > end:
                 break
+            if length > most:
+                _check(data[start + 4 : stop], most)
             if length <= SHORT_FRAME:
                 yield from self._decode_frame(self._unpacker_of_short, data[start + 4 : stop])
             elif length <= FRAME_BYTES:
@@ -351,9 +356,12 @@ class NativeCodec:
         return symbol
 
 
-def _check(frame: bytes | bytearray | memoryview) -> None:
+def _check(frame: bytes | bytearray | memoryview, most: int = 0) -> None:
     try:
-        check_whole(frame)
+        if most:
+            check_sizes(frame, most)
+        else:
+            check_whole(frame)
     except (msgpack.UnpackException, ValueError) as problem:
         raise _translate(problem, 0) from None
 

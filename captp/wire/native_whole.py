@@ -1,4 +1,4 @@
-"""Whether the messages in a native frame are whole, before anything makes room for what they claim.
+"""Whether the messages in a native frame are whole and small, before anything makes room for what they claim.
 
 msgpack makes room for as many values as a header claims: a cut message of a few KB of nested ones takes
 80 MB. So the headers are gone through first; where they are few, as around large bytes, without a copy.
@@ -10,9 +10,9 @@ from typing import Final
 
 import msgpack
 
-from captp.errors import DecodeError
+from captp.errors import DecodeError, LimitExceeded
 
-__all__ = ["check_whole"]
+__all__ = ["check_sizes", "check_whole"]
 
 #: Headers that are looked at one by one; beyond them msgpack's own skipping is faster than this.
 FEW: Final = 64
@@ -56,8 +56,12 @@ _FIXED: Final = {
 
 def check_whole(frame: bytes | bytearray | memoryview) -> None:
     """Raise DecodeError unless every message in a frame is complete."""
-    if _is_whole(frame):
-        return
+    if not _is_whole(frame):
+        check_sizes(frame, len(frame))
+
+
+def check_sizes(frame: bytes | bytearray | memoryview, most: int) -> None:
+    """Raise DecodeError for a message that is not complete, LimitExceeded for one of over ``most`` bytes."""
     unpacker = msgpack.Unpacker(max_buffer_size=len(frame))
     unpacker.feed(frame)
     skip, tell = unpacker.skip, unpacker.tell
@@ -65,7 +69,9 @@ def check_whole(frame: bytes | bytearray | memoryview) -> None:
     try:
         while True:
             skip()
-            done = tell()
+            begun, done = done, tell()
+            if done - begun > most:
+                raise LimitExceeded("too-large", f"a message of {done - begun} bytes, the limit is {most}")
     except msgpack.OutOfData:
         if done < len(frame):
             raise DecodeError("bad-frame", f"a message was cut off near byte {done} of a frame") from None

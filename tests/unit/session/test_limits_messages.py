@@ -97,7 +97,7 @@ def test_a_message_over_the_receivers_limit_ends_the_session(more: int) -> None:
     call = root.keep(bytes(1_000 - AROUND + more))
 
     if more:
-        refused(talk, call, "too-large: a frame of 1001 bytes, the limit is 1000")
+        refused(talk, call, "too-large: a message of 1001 bytes, the limit is 1000")
     else:
         talk.settle()
         assert value(call) == 1

@@ -137,3 +137,16 @@ def test_what_is_wrong_in_the_rest_comes_after_what_was_right(host: Host) -> Non
     assert noted(host) == [1, 2]
     assert seen[0] == 2
     assert host.ended == ["unknown-op"]
+
+
+def test_many_small_messages_at_once_may_be_more_than_the_limit_on_one() -> None:
+    host = Host(Limits(message_bytes=1_000))
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+    many = frame(*notes(*range(100)))
+
+    assert len(many) > 1_000
+    take(raw, many, 32)
+
+    assert noted(host) == list(range(100))
+    assert host.ended == []

@@ -46,11 +46,18 @@ def nested(depth: int, opening: bytes = b"\x91") -> bytes:
 # Bounds.
 
 
-def test_a_frame_of_the_limit_is_read_and_one_byte_more_is_refused_at_its_length() -> None:
+def test_a_message_of_the_limit_is_read_and_one_byte_more_is_refused() -> None:
     limits = Limits(message_bytes=100)
 
     assert read(result(binary(bytes(92))), limits) == (RESOLVE, 1, bytes(92))
-    for claim in (101, 2**32 - 1):
+    assert code_of(result(binary(bytes(93))), limits) == "too-large"
+
+
+def test_a_frame_over_the_limit_that_is_no_frame_of_many_is_refused_at_its_length() -> None:
+    limits = Limits(message_bytes=100)
+
+    assert list(codec(limits).feed(FRAME_BYTES.to_bytes(4, "big"))) == []
+    for claim in (FRAME_BYTES + 1, 2**32 - 1):
         with pytest.raises(LimitExceeded, match="too-large"):
             list(codec(limits).feed(claim.to_bytes(4, "big")))
 
@@ -65,12 +72,14 @@ def test_the_limit_on_frames_holds_for_large_messages_and_while_bytes_are_held()
         list(own.feed((100_001).to_bytes(4, "big")[3:]))
 
 
-def test_many_messages_of_one_frame_share_its_limit() -> None:
-    limits = Limits(message_bytes=100)
+def test_each_message_of_a_frame_of_many_has_the_limit_for_itself() -> None:
+    limits, small = Limits(message_bytes=100), result(NIL)
 
-    assert len(list(codec(limits).feed(framed(*[result(NIL)] * 25)))) == 25
-    with pytest.raises(LimitExceeded, match="too-large"):
-        list(codec(limits).feed(framed(*[result(NIL)] * 26)))
+    assert len(list(codec(limits).feed(framed(*[small] * 26)))) == 26
+    assert len(list(codec(limits).feed(framed(*[small] * (FRAME_BYTES // len(small)))))) == 16_384
+    for large in (result(binary(bytes(93))), result(b"\xdb\x00\x00\x00\x5d" + b"s" * 93)):
+        with pytest.raises(LimitExceeded, match="too-large"):
+            list(codec(limits).feed(framed(*[small] * 26, large, small)))
 
 
 DEEPER = {
