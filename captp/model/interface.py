@@ -167,7 +167,7 @@ class InterfaceMeta(type):
     _captp_views: tuple[type[Ref], type[Promise[Any]]] | None
 
     def __new__(
-        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any
     ) -> InterfaceMeta:
         namespace.setdefault("__slots__", ())
         cls = super().__new__(mcls, name, bases, namespace, **kwargs)
@@ -296,7 +296,7 @@ class ViewMeta(InterfaceMeta):
     """Makes reference classes: their methods are generated sends, not marked methods."""
 
     def __new__(
-        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any
     ) -> ViewMeta:
         return type.__new__(mcls, name, bases, namespace, **kwargs)
 

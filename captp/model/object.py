@@ -122,7 +122,7 @@ class ObjectMeta(InterfaceMeta):
     _captp_unmet: tuple[tuple[Row, Any], ...]
 
     def __new__(
-        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any
     ) -> ObjectMeta:
         kind, version = kwargs.pop("kind", ""), kwargs.pop("version", 1)
         _one_stateful_base(name, bases)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from captp.model.promise import ENDED
+from captp.model.promise import ENDED, PENDING, Promise
 
 
 def end(vat: Any) -> None:
@@ -19,7 +19,15 @@ def end(vat: Any) -> None:
         vat.budget = 0
         raise vat.closed()
 
+    def refuse_park(promise: Promise[Any]) -> tuple[()]:
+        if promise._state == PENDING:
+            # Nothing settles it any more.
+            raise vat.closed()
+        return ()
+
     vat.doorbell = refuse
+    if vat.parker is not None:
+        vat.parker = refuse_park
     # Calls of handles that would run at once ask for a pause first.
     vat.pause, vat.budget = refuse_pause, 0
     vat.awake = False

@@ -284,10 +284,11 @@ def test_a_class_is_not_told_of_its_twin() -> None:
     class Plugin(captp.Object):
         n: int = 0
 
-        def __init_subclass__(cls, *, label: str) -> None:
-            told.append(label)
+        # A name that a metaclass could take for one of its own.
+        def __init_subclass__(cls, *, name: str) -> None:
+            told.append(name)
 
-    class Counter(Plugin, label="counter"):
+    class Counter(Plugin, name="counter"):
         pass
 
     data, key = holding(Counter(n=3))

@@ -266,6 +266,17 @@ async def test_a_vat_that_is_closed_says_so() -> None:
         reference.add(1)
 
 
+async def test_a_promise_that_nobody_settled_says_that_its_vat_is_closed() -> None:
+    async with captp.open_vat() as vat:
+        pending, _resolver = vat.promise()
+        done = captp.E(vat.export(Tally())).add(1)
+        await done
+
+    assert await done == 1
+    with trio.fail_after(5), pytest.raises(captp.Closed, match="open_vat"):
+        await pending
+
+
 async def test_a_single_error_leaves_the_block_as_itself() -> None:
     with pytest.raises(KeyError):
         async with captp.open_vat():
