@@ -175,6 +175,7 @@ class Connection:
         receive, received = self.conduit.receive, peer.received
         # What came behind the hello.
         await self._take_in_parts(b"")
+        pump.flush()
         while True:
             data = await receive()
             if not data:

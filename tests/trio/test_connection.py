@@ -9,8 +9,14 @@ import trio
 import trio.testing
 
 import captp
+from captp.limits import Limits
 from captp.net.tcp import TcpNetlayer
 from captp.run.connection import PART, Connection
+from captp.run.pump import BEAT_S
+from captp.session.handshake import Channel, make_hello
+from captp.wire.native import PREAMBLE, NativeCodec
+from captp.wire.ops import CALL, RESOLVE, START
+from tests.names import Names
 
 
 class SlowReader:
@@ -81,3 +87,24 @@ async def test_others_have_their_go_while_a_peer_fetches_much() -> None:
         assert steps.count > 50
         assert await captp.E(other).size(b"") == 0
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_behind_a_hello_is_answered_at_once() -> None:
+    key, channel = captp.PrivateKey.from_seed(b"early".ljust(32)), Channel(transport="tcp-testing-only")
+    codec = NativeCodec(Names(), Limits())
+    place = captp.PeerLocator.make("tcp-testing-only", key.public.designator, {"exts": "mp1"})
+    hello = codec.encode(make_hello(key, place, ("mp1",), channel))
+    ping = codec.encode((CALL, 0, "captp:ping", (), 0, True))
+
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host:
+        port = int(str(host.locators[0].hint("port")))
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(PREAMBLE + codec.frame([hello]) + codec.frame([ping]))
+        heard: list[Any] = []
+        # Sooner than connections are looked at by the clock.
+        with trio.move_on_after(BEAT_S / 2):
+            while RESOLVE not in heard:
+                heard += [op[0] for op in codec.feed(await stream.receive_some())]
+        await stream.aclose()
+
+    assert heard == [START, RESOLVE]
