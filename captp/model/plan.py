@@ -46,6 +46,9 @@ _ADVICE: Final = {
     "foreign": "it belongs to another plan",
     "power": "a plan has + - * / // % and comparisons: let a method of the object do the rest",
     "escape": "it belongs to a plan that has been recorded already",
+    "slice": "a plan takes one entry, by its index or its key: let a method of the object do the rest",
+    "call": "a plan calls methods of objects by their names",
+    "copy": "what a step gives is not known here: there is nothing to copy or serialise",
 }
 
 
@@ -74,6 +77,8 @@ class _Tape:
             if tape is not self:
                 _refuse("escape" if tape.is_done else "foreign")
             return Tagged(RESULT, number)
+        if kind is _Method:
+            value.refuse()
         if kind is Tagged:
             if value.tag == RESULT:
                 raise UsageError(f"the tag {RESULT!r} stands for the result of a step here")
@@ -111,13 +116,11 @@ class Recorder:
     def __getattr__(self, name: str) -> Callable[..., Recorder]:
         if name.startswith("_"):
             raise AttributeError(f"{name}: names that start with _ are no methods of a reference")
-
-        def call(*args: Any, **kwargs: Any) -> Recorder:
-            return _tape(self).add("call", self, Symbol(name), args, kwargs)
-
-        return call
+        return _Method(self, name)
 
     def __getitem__(self, key: Any) -> Recorder:
+        if type(key) is slice:
+            _refuse("slice")
         return _tape(self).add("item", self, key)
 
     __setattr__ = __setitem__ = __delattr__ = __delitem__ = _refusal("set")
@@ -126,9 +129,12 @@ class Recorder:
     __iter__ = __reversed__ = __next__ = _refusal("iter")
     __hash__ = _refusal("hash")
     __str__ = __format__ = __bytes__ = _refusal("str")
-    __int__ = __float__ = __index__ = __complex__ = __round__ = _refusal("int")
+    __int__ = __float__ = __index__ = __complex__ = __round__ = __trunc__ = _refusal("int")
     __pow__ = __rpow__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refusal("power")
-    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __matmul__ = __divmod__ = _refusal("power")
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refusal("power")
+    __matmul__ = __rmatmul__ = __divmod__ = __rdivmod__ = __pos__ = _refusal("power")
+    __call__ = _refusal("call")
+    __reduce_ex__ = _refusal("copy")
     __await__ = __aiter__ = _refusal("await")
     __enter__ = __exit__ = __aenter__ = __aexit__ = _refusal("with")
 
@@ -155,6 +161,43 @@ for _verb in BINARY:
         setattr(Recorder, f"__r{_verb}__", _operator(_verb, reflected=True))
 for _name, _verb in (("neg", "neg"), ("abs", "abs"), ("invert", "not")):
     setattr(Recorder, f"__{_name}__", _operator(_verb))
+
+
+class _Method:
+    """A method of a recorded value before it is called; like a plain attribute it is good for nothing else.
+
+    A mere function would be true, and equal to nothing, without a word.
+    """
+
+    __slots__ = ("_name", "_of")
+
+    def __init__(self, of: Recorder, name: str) -> None:
+        object.__setattr__(self, "_of", of)
+        object.__setattr__(self, "_name", name)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Recorder:
+        return _tape(self._of).add("call", self._of, Symbol(self._name), args, kwargs)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(f"{name}: names that start with _ are no methods of a reference")
+        self.refuse()
+
+    def refuse(self, *_args: Any) -> NoReturn:
+        raise UsageError(
+            f"{self._name} stands for a method of an object that is elsewhere, and is not called: write"
+            f" {self._name}(); fields can be read by methods only"
+        )
+
+    def __repr__(self) -> str:
+        return f"<method {self._name} of {self._of!r}>"
+
+
+# Whatever can be done with a recorded value, and what it refuses, a method of it refuses.
+for _name in vars(Recorder).keys() - vars(_Method).keys() - {"_captp_at"}:
+    setattr(_Method, _name, _Method.refuse)
+for _name in ("__eq__", "__hash__"):
+    setattr(_Method, _name, _Method.refuse)
 
 
 def select(condition: Any, one: Any, other: Any) -> Any:

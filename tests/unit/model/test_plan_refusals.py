@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 from collections.abc import Callable
@@ -96,6 +97,15 @@ def _branch(c: Any) -> Any:
         (operator.index, "convert it then"),
         (lambda c: [1, 2][c], "convert it then"),
         (range, "convert it then"),
+        (math.trunc, "convert it then"),
+        (operator.pos, "let a method of the object"),
+        (lambda c: divmod(7, c), "let a method of the object"),
+        (lambda c: 7 @ c, "let a method of the object"),
+        (lambda c: c[1:], "one entry"),
+        (lambda c: c(), "by their names"),
+        (copy.copy, "nothing to copy"),
+        (copy.deepcopy, "nothing to copy"),
+        (operator.methodcaller("__reduce_ex__", 4), "nothing to copy"),
         (_run_await, "await the whole plan"),
         (aiter, "await the whole plan"),
         (_with, "all or nothing by itself"),
@@ -117,7 +127,48 @@ def test_a_use_that_needs_the_value_now_is_refused_with_advice(
     assert "recorded to run where the object is" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["_secret", "__call__", "_captp_rows", "__copy__"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m: m,
+        lambda m: [m],
+        lambda m: 1 if m else 2,
+        lambda m: not m,
+        lambda m: m == 3,
+        lambda m: m != 3,
+        lambda m: m > 3,
+        lambda m: m + 1,
+        lambda m: 1 + m,
+        lambda m: m["k"],
+        lambda m: m.more(),
+        lambda m: 3 in m,
+        lambda m: select(m, 1, 2),
+        operator.neg,
+        len,
+        list,
+        hash,
+        str,
+        int,
+        copy.copy,
+        operator.methodcaller("__reduce_ex__", 4),
+    ],
+)
+def test_a_method_that_is_not_called_is_refused_with_advice(use: Callable[[Any], Any]) -> None:
+    with pytest.raises(UsageError, match=r"ready.* is not called: write ready\(\)"):
+        record(lambda c: c.put(use(c.ready)))
+    with pytest.raises(UsageError, match=r"ready.* is not called: write ready\(\)"):
+        record(lambda c: use(c.ready))
+
+
+def test_a_method_may_be_called_later_and_by_another_function() -> None:
+    def puts(c: Any) -> Any:
+        put = c.put
+        return [put(number) for number in map(int, "12")]
+
+    assert record(puts) == record(lambda c: [c.put(1), c.put(2)])
+
+
+@pytest.mark.parametrize("name", ["_secret", "_captp_rows", "__copy__", "__dict__"])
 def test_a_name_that_starts_with_an_underscore_is_no_method(name: str) -> None:
     with pytest.raises(AttributeError, match="names that start with _"):
         record(lambda c: getattr(c, name)())
