@@ -132,3 +132,10 @@ class Trust(Generic[T]):
     def drop(self) -> None:
         """Give this handle back; again is the same as once."""
         raise NotImplementedError
+
+    def __reduce__(self) -> Any:
+        # A copy would be a handle that the trustee has not counted.
+        raise TypeError(
+            "a handle cannot be copied or serialised: clone() makes another one, and passing it passes its"
+            " reference"
+        )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import operator
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -52,6 +55,15 @@ async def test_a_dropped_handle_is_of_no_use_and_the_others_are(place: Place) ->
     assert repr(trust) == "<Trust, dropped>"
     assert "Counter" in repr(kept) or "Plain" in repr(kept)
     assert await kept.apply(cls.add, 1) == 1
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, operator.methodcaller("__reduce_ex__", 4)])
+async def test_a_handle_is_not_copied_or_serialised(place: Place, way: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="handle cannot be copied or serialised: clone"):
+        way(place.trust)
+
+    gc.collect()
+    assert await place.trust.apply(place.cls.add, 1) == 1
 
 
 async def test_the_object_goes_with_the_last_handle(place: Place) -> None:
