@@ -100,6 +100,9 @@ if TYPE_CHECKING:
         Moved as Moved,
     )
     from captp.errors import (
+        NestedDelegation as NestedDelegation,
+    )
+    from captp.errors import (
         NoSuchMethod as NoSuchMethod,
     )
     from captp.errors import (
@@ -240,8 +243,9 @@ _HOMES = {
     "captp.cycles": "Cycles",
     "captp.errors": "AliasedKey BadArguments BadClass BadLocator BorrowConflict BorrowEscape BrandMismatch"
     " Broken BrokenTrustee Cancelled CaptureError Closed Contended Deadlock Disconnected Dropped"
-    " Encapsulated Error ForeignAwait Frozen HandoffFailed LeakedObject MissingContext Moved NoSuchMethod"
-    " NotDurable NotFound NotInTurn NotNear NotNow Overloaded Poisoned Reentrant Refused"
+    " Encapsulated Error ForeignAwait Frozen HandoffFailed LeakedObject MissingContext Moved"
+    " NestedDelegation NoSuchMethod NotDurable NotFound NotInTurn NotNear NotNow Overloaded Poisoned"
+    " Reentrant Refused"
     " RemoteFault StillShared StoreBusy StoreDamaged StoreError StoreFailed StoreFull"
     " StoreTooNew StoreUnusable Timeout Unpassable Unreachable UnsizeError UsageError WrongPeer",
     "captp.limits": "Limits",

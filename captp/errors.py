@@ -27,6 +27,10 @@ class NotNow(UsageError):
     """An immediate call was asked for where only an eventual send is possible."""
 
 
+class NestedDelegation(NotNow):
+    """A turn would have waited for another trustee."""
+
+
 class ForeignAwait(UsageError):
     """An ``async def`` method awaited something that is not a promise."""
 

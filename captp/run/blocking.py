@@ -10,8 +10,9 @@ from functools import partial
 from types import FunctionType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from captp.errors import NotNow, Reentrant, Unpassable, UsageError
+from captp.errors import NestedDelegation, Reentrant, Unpassable, UsageError
 from captp.model.captures import check_captures
+from captp.model.current import CURRENT_VAT
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze
 from captp.model.promise import Reference
@@ -54,7 +55,7 @@ class Blocking(Generic[T]):
     def apply(self, fn: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``fn(object, ...)`` as one turn, and wait for its result or its exception.
 
-        Interrupted before its turn, it never runs. Raises NotNow in another trustee's turn.
+        Interrupted before its turn, it never runs. Raises NestedDelegation in another trustee's turn.
         """
         check(fn, args, kwargs)
         job = Job(self._hold.get(), self._client(waits=True), fn, args, kwargs)
@@ -118,7 +119,7 @@ class Blocking(Generic[T]):
         if client is None:
             client = self._first_time()
         if waits and not client.may_wait:
-            raise NotNow("a turn must not wait for another trustee: use apply_then")
+            raise _nested()
         return client
 
     def _first_time(self) -> ThreadClient:
@@ -127,9 +128,19 @@ class Blocking(Generic[T]):
         if ident == worker.ident:
             raise reentrant()
         if ident == worker.home:
+            vat = CURRENT_VAT.get(None)
+            if vat is not None and vat.trustee.in_turn is not None:
+                raise _nested()
             raise UsageError("this would stop the trio loop: `await trust.apply(...)`, without `blocking`")
         client = worker.mine.client = ThreadClient(worker)
         return client
+
+
+def _nested() -> NestedDelegation:
+    return NestedDelegation(
+        "a turn must not wait for another trustee: use apply_then, or await the call in an async def method"
+        " or between two turns"
+    )
 
 
 def job_then(

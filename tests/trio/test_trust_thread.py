@@ -15,6 +15,7 @@ import captp
 from captp.errors import (
     Dropped,
     LeakedObject,
+    NestedDelegation,
     NotNow,
     Reentrant,
     Unpassable,
@@ -203,11 +204,38 @@ async def test_a_turn_that_asks_its_own_trustee_is_told_at_once() -> None:
                 await trust.apply(lambda _, verb: verb(Log.copy), verb)
         with pytest.raises(Reentrant):
             await trust.apply(lambda _: trust.blocking.apply_many([Call(Log.copy)]))
-        with pytest.raises(NotNow, match="another trustee"):
-            await trust.apply(lambda _: elsewhere.blocking.apply(Log.copy))
+        for wait in (
+            lambda _: elsewhere.blocking.apply(Log.copy),
+            lambda _: elsewhere.blocking.apply_many([Call(Log.copy)]),
+        ):
+            with pytest.raises(NestedDelegation, match=r"another trustee: .*apply_then"):
+                await trust.apply(wait)
         await trust.apply(lambda _: elsewhere.blocking.apply_then(Log.add, "sent"))
 
         assert await elsewhere.apply(Log.copy) == ["sent"]
+
+
+class Asker(captp.Object):
+    @captp.method
+    def ask(self) -> list[str]:
+        return WANTED[0].blocking.apply(Log.copy)  # type: ignore[no-any-return]
+
+
+#: A handle that the turns of a vat can reach.
+WANTED: list[Any] = []
+
+
+async def test_a_turn_of_the_loop_that_would_wait_for_a_thread_is_told_at_once() -> None:
+    async with captp.open_vat() as vat, vat.trustee("thread") as trustee:
+        WANTED[:] = [trustee.entrust(Log())]
+
+        for turn in (vat.entrust(Asker()).apply(Asker.ask), vat.export(Asker()).ask()):
+            with pytest.raises(captp.Error, match=r"another trustee: .*apply_then") as caught:
+                await turn
+            # Across a border it is told by its name.
+            name = getattr(caught.value, "class_name", type(caught.value).__name__)
+            assert name == NestedDelegation.__name__
+        WANTED.clear()
 
 
 # Handles.
