@@ -273,7 +273,23 @@ async def one_answer(hostile: Hostile) -> None:
     assert len(answers) == 1, answers
 
 
-ROWS += [names, no_body_ran, tagged_for_any, references, one_answer]
+def guesses(says_: Speaker, count: int) -> bytes:
+    return b"".join(says_.call(0, "fetch", b"guess %d" % at, at=at) for at in range(1000, 1000 + count))
+
+
+@does("M65-256-wrong-guesses", "W")
+async def as_many_guesses_as_may_be(hostile: Hostile) -> None:
+    await hostile.send(guesses(hostile.says, Limits().fetch_failures))
+    # Those after the first few are answered later, and keep nothing else from being answered.
+    for at in (1000, 1000 + Limits().fetch_delay_after - 1):
+        await hostile.hears("broken", at)
+
+
+ROWS += [
+    names, no_body_ran, tagged_for_any, references, one_answer, as_many_guesses_as_may_be,
+    says("M65-300-wrong-guesses", "A:fetch-failures", lambda s: guesses(s, 300)),
+    says("M65-one-guess-too-many", "A:fetch-failures", lambda s: guesses(s, Limits().fetch_failures + 1)),
+]  # fmt: skip
 
 
 @cases(ROWS)

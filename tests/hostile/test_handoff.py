@@ -16,7 +16,7 @@ from captp.model.values import Fault
 from captp.wire.ops import Desc, Kind
 from tests.hostile.node import Hostile
 from tests.hostile.rows import Row, cases, check, does
-from tests.hostile.spell import Ext, Raw, Rec, export, key_lists, location, signature_lists, syrup
+from tests.hostile.spell import Ext, Raw, Rec, export, key_lists, location, object_, signature_lists, syrup
 
 #: Where results of withdrawals stand, one after the other.
 FIRST = 100
@@ -298,6 +298,33 @@ async def unwanted(it: Scene) -> None:
     await it.gifter.hears("broken", await it.deposit(b"one too many"))
 
 
+@attack("M66-gifts-that-are-none")
+async def bad_gifts(it: Scene) -> None:
+    says_ = it.gifter.says
+    for code, gift_id, gift in (
+        ("gift-exists", it.gift_id, export(1)),
+        ("bad-gift", b"data", 7),
+        ("bad-gift", b"the gifter's own", object_(1000)),
+        ("bad-args", "text", export(1)),
+    ):
+        it._at += 1
+        await it.gifter.send(says_.call(0, "deposit-gift", gift_id, gift, at=it._at))
+        broken = await it.gifter.hears("broken", it._at)
+        assert isinstance(broken, Fault)
+        assert broken.message.startswith(code), broken.message
+
+
+@attack("M68-another-kind-in-the-envelope")
+async def other_kinds(it: Scene) -> None:
+    give, key = it.give(), it.key
+    await it.refused(give)
+    await it.refused(it.receive(it.receive(give)))
+    await it.refused(signed("desc:handoff-give", {"inner": Raw(give)}, key))
+    for inner in (b"1+", b"[]", syrup(Rec("op:deliver", 1)), syrup(location("tls", "somebody"))):
+        await it.refused(enveloped(inner, key.sign(inner)))
+        await it.refused(it.receive(enveloped(inner, it.gifter.session_key.sign(inner))))
+
+
 @does("H20-the-gifter-leaves-before-it-deposits", "W", alone=True)
 async def gifter_leaves(receiver: Hostile) -> None:
     async with scene(receiver) as it:
@@ -318,6 +345,7 @@ ROWS = [
     one_receive_twice, twice_at_once, replay_later, bad_counts, stolen_receive, stolen_give, another_session,
     another_side, another_signer, no_such_session, another_exporter, another_gifter, flipped_bits,
     short_halves, small_order, somebody_elses_keys, other_fields, waiting, unwanted, gifter_leaves,
+    bad_gifts, other_kinds,
 ]  # fmt: skip
 
 
