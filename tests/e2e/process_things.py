@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import stat
 import sys
@@ -192,6 +193,15 @@ class Spy(captp.Object):
     @captp.method
     def write(self, path: str) -> None:
         Path(path).write_text("x")
+
+    @captp.method
+    def limits(self) -> dict[str, list[int]]:
+        names = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
+        return {name: list(resource.getrlimit(getattr(resource, name))) for name in names}
+
+    @captp.method
+    def size(self) -> int:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
     @captp.method
     def pid(self) -> int:

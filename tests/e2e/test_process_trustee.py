@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ import trio
 import captp
 from captp import Call, E
 from captp.errors import Closed, UsageError
+from captp.run.child_opening import START_S
+from captp.run.process import FIRST_REST_S, LONGEST_REST_S, MOST_ENDS, WINDOW_S, open_process_trustee
+from captp.run.threads import open_thread_trustee
 from tests.e2e.process_things import Nested, Spy, Tally
 
 
@@ -164,6 +168,32 @@ async def test_a_child_inherits_its_socket_and_nothing_else(
     assert (folder, parent) == ("/", os.getpid())
     assert list(words) == list(files)
     assert not has_trio
+
+
+async def test_a_child_has_limits_that_it_cannot_raise() -> None:
+    async with captp.open_vat() as vat, vat.trustee("process", [Spy], memory_bytes=200 << 20) as trustee:
+        spy = await trustee.entrust_new(Spy)
+        limits = dict(await spy.apply(Spy.limits))
+        size = await spy.apply(Spy.size)
+
+    memory, most = limits.pop("RLIMIT_AS")
+    assert memory == most
+    # What it may take is more than it starts with.
+    assert 200 << 20 < memory < size + (200 << 20)
+    assert limits == {"RLIMIT_CORE": (0, 0), "RLIMIT_FSIZE": (0, 0), "RLIMIT_NOFILE": (64, 64)}
+
+
+def test_the_default_limits_of_a_process_and_of_a_thread() -> None:
+    defaults = [
+        {name: p.default for name, p in signature(opener).parameters.items() if p.kind is p.KEYWORD_ONLY}
+        for opener in (open_process_trustee, open_thread_trustee)
+    ]
+
+    assert defaults == [
+        {"memory_bytes": 536_870_912, "turn_s": 5.0},
+        {"quota": 64, "window": 256, "max_inflight": 4096},
+    ]
+    assert (START_S, FIRST_REST_S, LONGEST_REST_S, MOST_ENDS, WINDOW_S) == (30.0, 0.05, 5.0, 5, 60.0)
 
 
 class Local(captp.Object):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -59,6 +60,32 @@ def test_thousands_of_loans_leave_no_entry_and_no_release_of_an_export(hundreds:
     assert talk.a.peer.router.links[talk.a.conn].session.tables.dump()["exports"] == before
     del number, numbers, desk, table
     talk.ends_empty()
+
+
+def test_a_call_with_a_loan_releases_what_a_call_without_arguments_does_and_nothing_else() -> None:
+    talk, desk = talk_to_a_clerk()
+    table = talk.a.peer.vat.reference(Sheet(), Table)
+    talk.a.want(desk.keep(table))
+    talk.settle()
+    talk.beat()
+    said: list[Counter[tuple[str, str]]] = []
+    # Either way the clerk calls the table once.
+    for call in (desk.use_kept, lambda: desk.read(table)):
+        talk.new_lines()
+        for _ in range(100):
+            number = call()
+            talk.a.want(number)
+            talk.settle()
+            assert type(value(number)) is int
+        del number
+        talk.beat()
+        # Who releases what, and how many of them; the positions are not the same.
+        words = [line.split() for line in talk.new_lines() if " op:gc-" in line]
+        said.append(Counter())
+        for who, op, *positions in words:
+            said[-1][who, op] += len(positions)
+
+    assert said[1] == said[0] == {("A>B", "op:gc-answers"): 100, ("B>A", "op:gc-answers"): 100}
 
 
 def test_what_is_given_away_is_marked_and_comes_back_marked() -> None:

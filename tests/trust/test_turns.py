@@ -160,6 +160,13 @@ async def test_a_payload_is_taken_as_it_is_now(place: Place) -> None:
     assert len(await place.noted()) == 1
 
 
+async def test_a_payload_of_a_megabyte_arrives_whole(place: Place) -> None:
+    payload = {"bytes": bytes(range(256)) * 4096, "text": "é" * 500_000}
+
+    assert await place.trust.apply_with(place.cls.note, payload) == 1
+    assert await place.noted() == [payload]
+
+
 # Cancelled calls.
 
 
