@@ -33,6 +33,9 @@ class LoopStats:
     #: Calls that wait for their turn or for a busy object: now, and at most so far at the begin of a batch.
     depth: int
     high_water: int
+    #: Calls that have had to wait for a busy object, and those that broke with Deadlock instead.
+    latch_waits: int
+    deadlocks: int
     #: Seconds spent in batches, in all and in the longest one; what arrives is decoded before them.
     busy_s: float
     longest_batch_s: float
@@ -141,6 +144,8 @@ class Meter:
             batches=self._batches,
             depth=depth,
             high_water=max(self._high_water, depth),
+            latch_waits=vat.latches.waited,
+            deadlocks=vat.latches.deadlocks,
             busy_s=self._busy_s,
             longest_batch_s=self._longest_batch_s,
             longest_wait_s=longest_wait_s,

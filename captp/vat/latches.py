@@ -43,12 +43,14 @@ class Latch(deque[Message]):
 class Latches:
     """All latches of one vat."""
 
-    __slots__ = ("_vat", "waiting")
+    __slots__ = ("_vat", "deadlocks", "waited", "waiting")
 
     def __init__(self, vat: Any) -> None:
         self._vat = vat
         #: For the result of each message that waits: at which object.
         self.waiting: dict[Promise[Any], Object] = {}
+        #: Calls that have had to wait for a busy object, and those refused as they would have for ever.
+        self.waited = self.deadlocks = 0
 
     def hold(self, obj: Object, fiber: Fiber | None = None) -> None:
         """Let messages to one object wait, in order: a fiber has it to itself, or it is not loaded yet."""
@@ -83,8 +85,10 @@ class Latches:
             return
         # Most results have nobody yet who waits for them, and are of no ring.
         if promise is not None and promise._waiters is not None and self._leads_to(latch.fiber, promise):
+            self.deadlocks += 1
             self._refuse(message, _deadlock(obj))
             return
+        self.waited += calls - latch.calls
         latch.append(message)
         latch.calls = calls
         if promise is not None:
@@ -113,6 +117,7 @@ class Latches:
             obj._latch.remove(message)
             obj._latch.calls -= _calls(message)
             del self.waiting[promise]
+            self.deadlocks += 1
             self._refuse(message, _deadlock(obj))
 
     def _refuse(self, message: Message, problem: Overloaded | Deadlock) -> None:

@@ -117,12 +117,14 @@ def test_what_waits_for_a_busy_object_counts_as_depth_and_as_a_wait_that_goes_on
     measured.batch(0.0)
 
     assert (waits.depth, waits.high_water, waits.longest_wait_s) == (2, 2, 7.0)
+    assert (waits.latch_waits, waits.deadlocks) == (2, 0)
     assert len(asked) == 2
     del busy
     measured.arrive()
     measured.it.net.wait(1)
     measured.batch(1.0)
     assert (measured.view().depth, measured.view().longest_wait_s) == (0, 8.0)
+    assert measured.view().latch_waits == 2
 
 
 def test_a_call_alone_behind_a_busy_object_is_followed_too() -> None:

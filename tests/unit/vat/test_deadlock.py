@@ -95,6 +95,7 @@ def test_of_those_that_wait_in_a_ring_exactly_one_gives_way(size: int, how: str)
     found = ends(solo, promises)
     assert found.count(captp.Deadlock) == 1
     assert found.count(7) == size - 1
+    assert solo.vat.latches.deadlocks == 1
 
 
 def test_a_call_that_comes_back_to_its_own_object_breaks_at_once() -> None:
