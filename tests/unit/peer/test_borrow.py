@@ -212,18 +212,27 @@ def test_a_session_that_ends_ends_its_loans() -> None:
         kept.total()
 
 
-@pytest.mark.parametrize("count", [3, 4])
-def test_a_peer_lends_so_much_and_no_more(count: int) -> None:
+def test_a_peer_lends_so_much_and_no_more() -> None:
     scene = Scene("far", Limits(imports=6))
-    others = scene.tables()
-    promises = [scene.desk.read_late(scene.table, scene.when) for _ in range(count)]
-    for promise in promises:
-        scene.a.want(promise)
-    scene.net.rest()
-    assert others
 
-    there = [len(d["loans"]) for d in scene.tables()]
-    assert (sum(there) == 2 * count) or count == 4
+    def lend(count: int) -> list[Any]:
+        promises = [scene.desk.read_late(scene.table, scene.when) for _ in range(count)]
+        for promise in promises:
+            scene.a.want(promise)
+        scene.net.rest()
+        return promises
+
+    # The borrower has imported the promise that they all wait for.
+    promises = lend(5)
+    assert [len(d["loans"]) for d in scene.tables()] == [5, 5]
+    assert scene.b.hangups == []
+
+    promises += lend(1)
+    assert scene.b.hangups == ["too-many by this side: more than 6 imports and loans"]
+    for promise in promises:
+        with pytest.raises(captp.Disconnected):
+            outcome(promise)
+    assert scene.tables() == []
 
 
 def test_who_captures_one_for_a_trustee_is_told() -> None:
