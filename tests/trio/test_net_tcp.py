@@ -12,9 +12,11 @@ import trio
 from captp.errors import Disconnected, Unreachable, UsageError
 from captp.limits import Limits
 from captp.model.locator import PeerLocator
+from captp.net import _sockets
 from captp.net._sockets import port_holder
 from captp.net.base import Conduit, Netlayer
 from captp.net.tcp import TcpNetlayer
+from tests.trio.netlayers import pair
 
 LOOPBACK = "127.0.0.1"
 
@@ -151,6 +153,31 @@ async def test_a_host_that_swallows_packets_is_unreachable_in_time() -> None:
 
         for sock in waiting:
             sock.close()
+
+
+@pytest.mark.parametrize("kind", ["tcp-testing-only", "tls", "websocket"])
+async def test_the_kernel_gives_a_peer_that_acknowledges_nothing_30_seconds(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned: list[socket.socket] = []
+    tune = _sockets.tune_tcp
+
+    def note(sock: socket.socket) -> None:
+        tune(sock)
+        tuned.append(sock)
+
+    monkeypatch.setattr(_sockets, "tune_tcp", note)
+    async with pair(kind):
+        found = [
+            (
+                sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            )
+            for sock in tuned
+        ]
+
+    # The dialler's and the acceptor's.
+    assert found == [(30_000, 1)] * 2
 
 
 async def test_a_reset_is_a_disconnect() -> None:

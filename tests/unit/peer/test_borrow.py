@@ -235,6 +235,25 @@ def test_a_peer_lends_so_much_and_no_more() -> None:
     assert scene.tables() == []
 
 
+def test_one_loan_beyond_the_limit_of_exports_breaks_its_own_call() -> None:
+    scene = Scene("far", Limits(exports=6))
+    promises = [scene.desk.read_late(scene.table, scene.when) for _ in range(6)]
+    for promise in promises:
+        scene.a.want(promise)
+    scene.net.rest()
+
+    # The lender has exported the promise that they all wait for.
+    assert [len(d["loans"]) for d in scene.tables()] == [5, 5]
+    assert [promise.settled for promise in promises] == [False] * 5 + [True]
+    with pytest.raises(captp.Overloaded, match="holds 6 references already"):
+        outcome(promises[5])
+    scene.resolver.fulfill(None)
+    scene.net.rest()
+    # Each of them has put 1, and now puts 2.
+    assert [outcome(promise) for promise in promises[:5]] == [7, 9, 11, 13, 15]
+    scene.check()
+
+
 def test_who_captures_one_for_a_trustee_is_told() -> None:
     scene = Scene("near")
     loan = captp.lend(scene.table)
