@@ -72,7 +72,7 @@ async def test_so_many_timers_wait_and_no_more() -> None:
         await E(auction).call(LONG, "refuse")
         assert len(vat.peer.timers.waiting) == 3
         await E(auction).call(LONG, "refuse")
-        with pytest.raises(captp.Overloaded, match="timers-full: 3 timers"):
+        with trio.fail_after(10), pytest.raises(captp.Overloaded, match="timers-full: 3 timers"):
             await E(auction).answered()
 
 
