@@ -170,7 +170,7 @@ class Peer:
         self.touched[session] = None
         effects = self._receive(session, data, most)
         frozen = session.tables.frozen
-        size, frozen.came = len(data) + frozen.came, 0
+        size, frozen.came = session.took + frozen.came, 0
         if self.is_holding:
             effects = self.cycles.hold_back(link, effects, size)
         self.apply(link, effects, size)

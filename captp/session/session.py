@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 
 from attrs import frozen
@@ -114,6 +114,8 @@ class Session:
         self._prefix = b""
         #: Operations that came and were not taken yet: they stand behind a hello, or are too many at once.
         self.rest: Iterator[Op] | None = None
+        #: Of how many bytes operations were taken last.
+        self.took = 0
         self.effects: list[Any] = []
         #: By promise: the listeners among the effects, which it does not have yet.
         self.listens: dict[int, int] = {}
@@ -230,6 +232,7 @@ class Session:
                 target.broken = reason
                 broken += [Settlement(w, FULFILLED, to_wire(reason)) for w in target.watchers or ()]
                 target.watchers = None
+        self.rest = None
         self.revived.end(reason)
         tables.loans.end(reason)
         tables.frozen.end()
@@ -270,18 +273,24 @@ class Session:
     def receive(self, data: bytes, most: int = ALL) -> list[Any]:
         """Take bytes; return messages, settlements, control calls and endings, in order.
 
-        After ``most`` operations, and after a hello, those behind them wait as ``rest`` for the next call.
+        After ``most`` operations, and after a hello, those behind them wait as ``rest`` for the next call,
+        which brings no bytes: with some, all that is in front of these is taken at once.
         """
         self.tables.account.clock += 1
         self.received += len(data)
+        self.took = len(data) + self._unread
         try:
             if self.codec is None:
                 data = self._sniff(data)
                 if not data:
                     return self.take_effects()
             assert self.codec is not None
-            rest, self.rest = self.rest, None
-            self._handle(self.codec.feed(data) if rest is None else self._behind(rest, data), most)
+            if (rest := self.rest) is not None:
+                self.rest = None
+                self._handle(rest, ALL if data else most)
+            if rest is None or data:
+                self._handle(self.codec.feed(data), most)
+            self.took -= self._unread
             if self.hello is None and self.received > self.limits.handshake_bytes:
                 raise LimitExceeded("too-large", "more than a hello before the session is up")
         except RemoteProtocolError as problem:
@@ -291,10 +300,9 @@ class Session:
             self.abort("bad-op", "wrong number of fields")
         return self.take_effects()
 
-    def _behind(self, rest: Iterator[Op], data: bytes) -> Iterator[Op]:
-        assert self.codec is not None
-        yield from rest
-        yield from self.codec.feed(data)
+    @property
+    def _unread(self) -> int:
+        return 0 if self.rest is None or self.codec is None else self.codec.unread
 
     def _handle(self, ops: Iterator[Op], most: int) -> None:
         op, loans = None, self.tables.loans
@@ -312,9 +320,12 @@ class Session:
                 self.rest = ops
                 break
         else:
-            # The first of them is read here: by then it shows that there is one.
-            if most != ALL and (following := next(ops, None)) is not None:
-                self.rest = chain((following,), ops)
+            if most != ALL and self.codec is not None and self.codec.unread:
+                # None of them is read here: what they name may be another thing when they are taken.
+                self.rest = ops
+            else:
+                # All are taken that there are, and the end is looked at.
+                next(ops, None)
         if op is not None:
             self.completed += 1
 

@@ -35,6 +35,11 @@ class Codec(Protocol):
         """Whether bytes of an unfinished message are held."""
         ...
 
+    @property
+    def unread(self) -> int:
+        """Bytes of what was fed last that nobody has asked for yet; none when the iterator is exhausted."""
+        ...
+
     def target(self, kind: Kind, position: int) -> Any:
         """Prepare a descriptor that ``encode`` takes in any place; worth keeping."""
         ...

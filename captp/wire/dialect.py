@@ -120,6 +120,11 @@ class SyrupCodec:
         """Whether bytes of an unfinished message are held."""
         return self._deframer.is_mid_message or self._reader.is_mid_message
 
+    @property
+    def unread(self) -> int:
+        """Bytes of what was fed last that nobody has asked for yet."""
+        return self._deframer.unread + self._reader.unread
+
     # Encoding.
 
     def target(self, kind: Kind, position: int) -> Desc:
@@ -128,8 +133,7 @@ class SyrupCodec:
 
     def symbol(self, name: str) -> Symbol:
         """Prepare a symbol; known ones are kept."""
-        known = self._symbols.get(name)
-        if known is None:
+        if (known := self._symbols.get(name)) is None:
             known = Symbol(name)
             if len(self._symbols) < _SYMBOLS_KEPT:
                 self._symbols[name] = known
@@ -159,8 +163,7 @@ class SyrupCodec:
         self._named += 1
         check_references(self._named, self._limits)
         desc = value if type(value) is Desc else self._refs.describe(value)
-        form = _FORMS.get(desc.kind)
-        if form is not None:
+        if (form := _FORMS.get(desc.kind)) is not None:
             return Encoded(form % desc.position)
         if desc.kind is Kind.CERTIFICATE:
             return Encoded(desc.position)
@@ -247,8 +250,7 @@ class SyrupCodec:
 
     def _build(self, label: str, fields: tuple[Any, ...]) -> Any:
         """Make the value of a record inside a message: of a descriptor, what it refers to."""
-        kind = _KINDS.get(label)
-        if kind is not None:
+        if (kind := _KINDS.get(label)) is not None:
             if len(fields) != 1:
                 raise DecodeError("bad-value", f"{label} has one field, not {len(fields)}")
             position = fields[0]
@@ -280,8 +282,7 @@ class SyrupCodec:
         return value
 
     def _read(self, label: str, fields: tuple[Any, ...]) -> Op:
-        read = _READERS.get(label)
-        if read is None:
+        if (read := _READERS.get(label)) is None:
             raise DecodeError("unknown-op", f"operation {label[:40]!a}")
         op = read(self, label, fields)
         if self._locators:
@@ -394,6 +395,5 @@ _READERS: Final[dict[str, Callable[[SyrupCodec, str, tuple[Any, ...]], Op]]] = {
     "op:deliver-only": SyrupCodec._read_deliver_only,
     "op:listen": SyrupCodec._read_listen,
     **dict.fromkeys(_SELECTS, SyrupCodec._read_select),
-    **dict.fromkeys(("op:gc-export", "op:gc-exports"), SyrupCodec._read_gc),
-    **dict.fromkeys(("op:gc-answer", "op:gc-answers"), SyrupCodec._read_gc),
+    **dict.fromkeys(("op:gc-export", "op:gc-exports", "op:gc-answer", "op:gc-answers"), SyrupCodec._read_gc),
 }

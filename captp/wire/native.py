@@ -76,6 +76,10 @@ class NativeCodec:
         #: What came of an unfinished frame, and the bytes that it has in all as far as that is known.
         self._part = bytearray()
         self._needed = 0
+        #: Bytes behind the frame that is read, the unpacker that reads it, and where it ends there.
+        self._behind = 0
+        self._unpacking: msgpack.Unpacker | None = None
+        self._end = 0
         self._marked = False
         self._nodes = 0
         self._caps = 0
@@ -121,6 +125,11 @@ class NativeCodec:
     def is_mid_message(self) -> bool:
         """Whether bytes of an unfinished frame are held."""
         return bool(self._part)
+
+    @property
+    def unread(self) -> int:
+        """Bytes of what was fed last that nobody has asked for yet."""
+        return self._behind + (0 if self._unpacking is None else self._end - self._unpacking.tell())
 
     # Encoding.
 
@@ -238,6 +247,7 @@ class NativeCodec:
                 break
             if length > most:
                 _check(data[start + 4 : stop], most)
+            self._behind = end - stop
             if length <= SHORT_FRAME:
                 yield from self._decode_frame(self._unpacker_of_short, data[start + 4 : stop])
             elif length <= FRAME_BYTES:
@@ -252,12 +262,14 @@ class NativeCodec:
                 yield self._decode_large(memoryview(data)[start + 4 : stop])
             start = stop
         if start < end:
+            self._behind = 0
             self._part = rest = bytearray(memoryview(data)[start:])
             self._needed = 4 + int.from_bytes(rest[:4], "big") if len(rest) >= 4 else 4
 
     def _decode_frame(self, unpacker: msgpack.Unpacker, frame: bytes | bytearray) -> Iterator[Op]:
         begin = unpacker.tell()
         unpacker.feed(frame)
+        self._unpacking, self._end = unpacker, begin + len(frame)
         try:
             for op in unpacker:
                 if type(op) is not tuple or not op or type(op[0]) is not int:
@@ -286,6 +298,7 @@ class NativeCodec:
                 yield op
             # A message that was cut short would go on with the next frame: nothing but this comes out
             # of an unpacker that is done.
+            self._unpacking = None
             unpacker.feed(_NIL)
             is_done = next(unpacker, _NIL) is None
         except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:

@@ -227,7 +227,7 @@ class Deframer:
     One comma after a payload is tolerated: that is a real netstring, as some call the form.
     """
 
-    __slots__ = ("_comma", "_header", "_held", "_limit", "_need")
+    __slots__ = ("_comma", "_header", "_held", "_limit", "_need", "unread")
 
     def __init__(self, limits: Limits, message_limit: int) -> None:
         # A header that is complete, or that more digits may complete.
@@ -236,6 +236,8 @@ class Deframer:
         self._held = bytearray()
         self._need = 0
         self._comma = False
+        #: Bytes of what was fed last that nobody has asked for yet.
+        self.unread = 0
 
     @property
     def is_mid_message(self) -> bool:
@@ -255,7 +257,7 @@ class Deframer:
         data = bytes(held)
         held.clear()
         self._need = 0
-        start = 0
+        start = self.unread = 0
         while start < len(data):
             if self._comma:
                 self._comma = False
@@ -272,7 +274,9 @@ class Deframer:
             if not is_known or stop > len(data):
                 held += data[start:]
                 self._need = stop - start if is_known else 0
-                return
+                break
             start = stop
             self._comma = True
+            self.unread = len(data) - stop
             yield data[header.end() : stop]
+        self.unread = 0

@@ -97,6 +97,11 @@ class Reader:
         """Whether bytes of an unfinished message are held."""
         return self._saved is not None
 
+    @property
+    def unread(self) -> int:
+        """Bytes of what was fed last that nobody has asked for yet."""
+        return len(self._data) - self._position
+
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Any]:
         """Yield the values that ``data`` completes, reading each only when asked for it.
 
@@ -108,7 +113,7 @@ class Reader:
             if len(self._tail) < self._need:
                 return iter(())
             data = bytes(self._tail)
-        elif self._position < len(self._data):
+        elif self.unread:
             data = self._data[self._position :] + data
         self._data = bytes(data)
         self._position = 0
@@ -155,7 +160,6 @@ class Reader:
         data = self._data
         pos = self._position
         limits = self._limits
-        max_depth = limits.depth
         max_entries = limits.container_entries
         symbols = self._symbols
         message = self._message
@@ -232,10 +236,8 @@ class Reader:
                         pos += 1
                     elif c in b":'\"":
                         if width > limits.length_digits:
-                            raise self._bad(
-                                f"a length of more than {limits.length_digits} digits",
-                                mark - start,
-                            )
+                            what = f"a length of more than {limits.length_digits} digits"
+                            raise self._bad(what, mark - start)
                         if width > 1 and data[mark] == 48:
                             raise self._bad("a length with a leading zero", mark - start)
                         if c == _QUOTE and n > limits.symbol_bytes:
@@ -258,8 +260,8 @@ class Reader:
                     else:
                         raise self._bad("digits must be followed by one of + - : \" '", pos - start)
                 elif c in b"<[{":
-                    if len(stack) >= max_depth:
-                        raise self._error("too-deep", f"nested over {max_depth} levels", mark - start)
+                    if len(stack) >= limits.depth:
+                        raise self._error("too-deep", f"nested over {limits.depth} levels", mark - start)
                     opened = ""
                     if c == 60:
                         pos += 1
@@ -321,16 +323,14 @@ class Reader:
                 if closer < 0:
                     return self._complete(value, pos, start)
             else:
-                what = f"over {limits.nodes} values in one message"
-                raise self._error("too-many", what, mark - start)
+                raise self._error("too-many", f"over {limits.nodes} values in one message", mark - start)
         except IndexError:
             # Only data[pos] beyond the end means that bytes are missing; others' code runs while
             # pos is inside, so an IndexError of theirs is not taken for it.
             if pos < len(data):
                 raise
             stop = 0
-        state = (items, closer, label, stack, spent, start, sealed)
-        return self._suspend(mark, stop, state)
+        return self._suspend(mark, stop, (items, closer, label, stack, spent, start, sealed))
 
     def _complete(self, value: Any, pos: int, start: int) -> Any:
         if pos - start > self._message_limit:

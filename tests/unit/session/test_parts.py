@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,11 +10,14 @@ from hypothesis import strategies as st
 from captp.limits import Limits
 from captp.model.keys import PrivateKey
 from captp.model.locator import PeerLocator
+from captp.model.weight import LARGE
+from captp.net.base import RECEIVE_BYTES
 from captp.session.handshake import Channel, make_hello
+from captp.session.session import ALL
 from captp.wire.native import PREAMBLE, NativeCodec
-from captp.wire.ops import ABORT, CALL, RESOLVE, Op
+from captp.wire.ops import ABORT, CALL, GC_ANSWERS, RESOLVE, Op
 from tests.names import Names
-from tests.unit.session.raw import CODEC, Host, Raw
+from tests.unit.session.raw import CODEC, Host, Raw, object_
 
 
 def notes(*numbers: int) -> list[Op]:
@@ -150,3 +154,73 @@ def test_many_small_messages_at_once_may_be_more_than_the_limit_on_one() -> None
 
     assert noted(host) == list(range(100))
     assert host.ended == []
+
+
+def test_as_many_operations_as_fit_into_one_read(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+    said = CODEC.encode((GC_ANSWERS, ()))
+    data = CODEC.frame([said] * (RECEIVE_BYTES // len(said)))
+
+    seen = take(raw, data + frame(*notes(1)), 32)
+
+    # As each part stood around the one before it, the last of them were too deep.
+    assert host.ended == []
+    assert len(seen) > 1000
+    assert noted(host) == [1]
+
+
+def test_what_is_not_taken_yet_is_not_read_yet(host: Host) -> None:
+    """What it names may be another thing, or nothing, by the time those in front of it have run."""
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+
+    assert host.peer.received(raw.conn, frame(*notes(1), (CALL, 1, "note", (object_(1),))), 0.0, 1)
+
+    assert raw.tables["imports"] == []
+    assert host.peer.received(raw.conn, b"", 0.0, 1) is False
+    assert len(raw.tables["imports"]) == 1
+
+
+def test_the_rest_of_a_session_that_was_given_up_is_kept_by_nobody(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+    session = host.peer.router.links[raw.conn].session
+    assert host.peer.received(raw.conn, frame(*notes(1, 2)), 0.0, 1)
+
+    host.peer.given_up(raw.conn, "peer-too-slow", 0.0)
+
+    assert session.rest is None
+
+
+@pytest.mark.parametrize("in_one_frame", [True, False])
+@pytest.mark.parametrize("most", [1, 2, 3, 32, ALL])
+def test_large_calls_weigh_also_behind_many_small_ones(in_one_frame: bool, most: int) -> None:
+    host = Host(Limits(in_flight_bytes=100_000))
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+    large = [(CALL, 1, "note", (bytes(20_000),))] * 3
+    ops = [*notes(*range(40)), *large]
+    data = frame(*ops) if in_one_frame else b"".join(map(frame, ops))
+
+    more = host.peer.received(raw.conn, data, 0.0, most)
+    while more:
+        more = host.peer.received(raw.conn, b"", 0.0, most)
+
+    assert host.peer.router.links[raw.conn].burden.weight >= (60_000 if most != ALL else 0)
+
+
+def test_small_calls_that_come_in_parts_are_not_weighed(host: Host) -> None:
+    raw = Raw(host, "one")
+    raw.reaches_the_door()
+    session, burden = host.peer.router.links[raw.conn].session, host.peer.router.links[raw.conn].burden
+    data, taken = frame(*notes(*range(3000))), []
+
+    more = host.peer.received(raw.conn, data, 0.0, 32)
+    while more:
+        taken.append(session.took)
+        more = host.peer.received(raw.conn, b"", 0.0, 32)
+
+    assert burden.weight == 0
+    assert max(taken) < 32 * LARGE
+    assert sum(taken) + session.took == len(data)
