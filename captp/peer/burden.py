@@ -44,9 +44,10 @@ class Burden:
 
     def came(self, size: int, count: int, *, is_mid_message: bool) -> bool:
         """Account for bytes that completed ``count`` calls; return whether those are worth a look."""
-        size += self._begun
-        self._begun = size if is_mid_message and not count else 0
-        return size > LARGE * count > 0
+        whole = size + self._begun
+        # No more of these bytes than came last can be of a message that began behind a call.
+        self._begun = 0 if not is_mid_message else size if count else whole
+        return whole > LARGE * count > 0
 
     def add(self, messages: Iterable[Message]) -> None:
         """Take on the large ones of some calls."""

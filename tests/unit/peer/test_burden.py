@@ -113,3 +113,17 @@ def test_a_message_in_pieces_is_as_large_as_in_one() -> None:
     it.net.rest()
 
     assert [refused(c) for c in (*held, large)] == [False, False, True]
+
+
+def test_a_message_that_begins_behind_a_small_call_is_as_large_as_any() -> None:
+    it, waiter, _resolver = waiting(WEIGHT)
+    held = [call(it, waiter.wait, bytes(SIZE)) for _ in range(2)]
+    small = it.a.want(waiter.take(b"small"))
+    it.a.run()
+    large = it.a.want(waiter.wait(bytes(SIZE)))
+    it.a.run()
+    it.wire.far.deliver(len(it.wire.far.inbox) - 100)
+    it.net.rest()
+
+    assert [refused(c) for c in (*held, large)] == [False, False, True]
+    assert outcome(small) == len(b"small")
