@@ -64,7 +64,7 @@ class Waiting:
         return now
 
     def ended(self, link: Link, reason: Broken) -> list[Settlement]:
-        """Keep the calls of a link that is gone, within the limit, and nothing else.
+        """Keep the calls of a link that is gone, and what stands among them, within the limit.
 
         Returns how the promises break that it had settled by what waits: no table has them any more.
         """
@@ -72,7 +72,7 @@ class Waiting:
         if held is None:
             return []
         effects = held.effects
-        held.effects = [effect for effect in effects if type(effect) is Message]
+        held.effects = [effect for effect in effects if isinstance(effect, Message)]
         held.is_over = True
         if not held.effects or sum(one.size for one in self.held.values() if one.is_over) > self._limit:
             del self.held[link]

@@ -9,9 +9,12 @@ from attrs import evolve
 
 import captp
 from captp.errors import Disconnected
-from captp.model.promise import Settlement
+from captp.model.own import GONE, sole
+from captp.model.parcel import Closing, Parcel
+from captp.model.promise import Message, Settlement
 from captp.model.ref import Ref
 from captp.peer import care, pressure
+from captp.session.inbound import Introduced
 from tests.unit.peer.liars import Liar
 from tests.unit.peer.pair import outcome
 from tests.unit.peer.test_cycles import Cell, ask
@@ -224,3 +227,19 @@ def test_sessions_that_end_leave_no_more_than_so_many_bytes_of_calls(beyond: int
 
     assert len(liar.root.held) == run
     assert not waiting.held
+
+
+def test_an_owner_that_ends_its_session_meanwhile_does_not_use_what_it_has_given_up() -> None:
+    liar = a_liar_that_holds_itself_back()
+    vat, (link,) = liar.victim.vat, liar.victim.peer.router.links.values()
+    given = sole(vat, Cell())
+    promise: captp.Promise[Any] = captp.Promise(vat)
+    waits = Parcel(Message(vat.reference(liar.root), "hold", (promise,), None, None), [promise])
+    held = liar.victim.peer.cycles.waiting.held[link]
+    held.effects += [Introduced(promise, b""), waits, Closing(given._home)]
+
+    cut(liar)
+
+    # The call by which it gave something to a third vat has run, and calls behind it reach nothing.
+    assert liar.root.held == [promise]
+    assert given._home.plain._anchor is GONE
