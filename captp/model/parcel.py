@@ -19,17 +19,12 @@ class Parcel(Message):
     had sent it, and what is lost is a broken promise. The calls behind it wait too, for their order.
     """
 
-    __slots__ = ("_waits_for", "brings", "until")
+    __slots__ = ("_waits_for", "brings", "call", "until")
 
-    def __init__(self, message: Message, brings: list[Promise[Any]]) -> None:
-        super().__init__(
-            message.target,
-            message.selector,
-            message.args,
-            message.kwargs,
-            message.promise,
-            message.is_foreign,
-        )
+    def __init__(self, call: Message, brings: list[Promise[Any]]) -> None:
+        super().__init__(call.target, call.selector, call.args, call.kwargs, call.promise, call.is_foreign)
+        #: The call itself: whoever weighs what is under way looks whether it is there.
+        self.call = call
         self.brings = brings
         #: When what has not come is lost.
         self.until = 0.0
@@ -58,7 +53,9 @@ class Parcel(Message):
         brought = set(map(id, self.brings))
         args = _with(self.args, brought)
         kwargs = None if self.kwargs is None else _with(FrozenMap(self.kwargs), brought)
-        return Message(self.target, self.selector, args, kwargs, self.promise, self.is_foreign)
+        call = self.call
+        call.target, call.args, call.kwargs = self.target, args, kwargs
+        return call
 
 
 class Closing(Message):

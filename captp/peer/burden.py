@@ -13,6 +13,7 @@ from weakref import ref
 
 from attrs import define, field, frozen
 
+from captp.model.parcel import Parcel
 from captp.model.promise import PENDING, Message, Promise
 from captp.model.weight import LARGE, boxes_in, weight_of
 
@@ -57,7 +58,8 @@ class Burden:
                 weight = 0
             if weight or boxes:
                 promise = None if message.promise is None else ref(message.promise)
-                self._calls.append(_Call(ref(message), promise, weight, boxes))
+                call = message.call if isinstance(message, Parcel) else message
+                self._calls.append(_Call(ref(call), promise, weight, boxes))
                 self.weight += weight + sum(boxes.values())
 
     def lighten(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import captp
 from captp.model.values import Fault
 from captp.peer.handoff.certificates import sign, write_give
 from captp.wire.ops import CALL, GC_EXPORTS, GET, Desc, Kind
@@ -347,3 +348,29 @@ def test_its_count_is_released_as_any_other() -> None:
         assert len(it.e.peer.router.links[one.conn].session.tables.exports) == before - 1
     assert it.e.ended == []
     assert not isinstance(it.g.call("fetch", DESK), Fault)
+
+
+class Busy(captp.Object):
+    @captp.method
+    async def hold(self, what: Any) -> Any:
+        return await what
+
+    @captp.method
+    def take(self, what: Any, data: bytes) -> None: ...
+
+
+def test_large_calls_that_bring_what_moves_weigh_until_they_have_run() -> None:
+    it = Scene(in_flight_bytes=100_000)
+    it.e.peer.mint(Busy(), "sim", swiss=b"busy")
+    busy = it.g.call("fetch", b"busy")
+    assert isinstance(busy, Kept)
+    it.g.call("hold", it.g.mine(50, Kind.IMPORT_PROMISE), to=busy.value.position)
+    link = it.e.peer.router.links[it.g.conn]
+    forged, data = Desc(Kind.CERTIFICATE_SOLE, b"forged"), bytes(30_000)
+
+    # They wait for the object in the middle of its call, and nobody for their results.
+    for _ in range(8):
+        said = it.g._codec.encode((CALL, busy.value.position, "take", (forged, data), False, False))
+        it.g.raw(it.g._codec.frame([said]))
+
+    assert 100_000 < link.burden.lighten() < 150_000
