@@ -19,6 +19,7 @@ from captp.errors import BorrowEscape, Broken, Moved, UsageError
 from captp.model.faults import to_wire
 from captp.model.promise import BROKEN, ENDED, FULFILLED, Message, Promise, Reference, Settlement
 from captp.model.ref import HOLDS, Far, Ref, settled
+from captp.model.title import Title
 
 T = TypeVar("T")
 
@@ -191,13 +192,14 @@ class Lent(Hold):
 class Sole(Hold):
     """The home of a unique reference."""
 
-    __slots__ = ("_giver", "_heir", "_how", "_promise", "_ref", "_watchers")
+    __slots__ = ("_giver", "_heir", "_how", "_promise", "_ref", "_title", "_watchers")
 
     kind = "unique"
 
     def __init__(self, vat: Any, anchor: Any, giver: Sole | None = None) -> None:
         super().__init__(vat, anchor)
         self._giver = giver
+        self._title: Title = Title() if giver is None else giver._title
         #: How it was given away; empty while it is held.
         self._how = ""
         self._promise: Promise[Any] | None = None
@@ -231,9 +233,10 @@ class Sole(Hold):
         self._heir = Sole(self.vat, ref._anchor, self)
         return type(ref)(self._heir, ref._anchor)
 
-    def move(self, how: str) -> None:
-        """Say how it was given away; it cannot be used from now on."""
+    def move(self, how: str, owner: Any = None) -> None:
+        """Say how it was given away, and to which session; it cannot be used from now on."""
         self._how = how
+        self._title.goes_to(owner)
         self._tell()
 
     def watch(self, promise: Promise[Any]) -> bool:
@@ -258,6 +261,7 @@ class Sole(Hold):
         """Take it back: the message it was in did not leave, or its turn was rolled back."""
         self._how = ""
         self._promise = None
+        self._title.goes_to(None)
 
     def carried(self, promise: Promise[Any] | None) -> None:
         """Note the message that it is in, whose result settles ``promise``."""
@@ -289,7 +293,12 @@ class Sole(Hold):
 
     def close(self) -> None:
         """Let go of what a peer has given up to which it was given."""
+        self._title.close()
         self.plain = Ref(self.vat, GONE)
+
+    def promised_to(self, sender: Any) -> Ref:
+        """Return what calls reach by a promise that became this; ``sender`` is the session they came in."""
+        return self.plain if self._title.admits(sender) else Ref(self.vat, GONE)
 
     def give_back(self) -> None:
         """Return it to who passed it on."""

@@ -22,7 +22,7 @@ class Parcel(Message):
     __slots__ = ("_waits_for", "brings", "call", "until")
 
     def __init__(self, call: Message, brings: list[Promise[Any]]) -> None:
-        super().__init__(call.target, call.selector, call.args, call.kwargs, call.promise, call.is_foreign)
+        super().__init__(call.target, call.selector, call.args, call.kwargs, call.promise, call.sender)
         #: The call itself: whoever weighs what is under way looks whether it is there.
         self.call = call
         self.brings = brings

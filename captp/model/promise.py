@@ -81,10 +81,11 @@ class Home(Protocol):
 class Message:
     """One call on its way: to whom, what, and the promise that its result settles.
 
-    ``is_foreign`` tells that a peer sent it, so that no detour of this vat's own sends applies to it.
+    ``sender`` is the session of the peer that sent it, if one did: no detour of this vat's own sends applies
+    to it then.
     """
 
-    __slots__ = ("__weakref__", "args", "is_foreign", "kwargs", "promise", "selector", "target")
+    __slots__ = ("__weakref__", "args", "kwargs", "promise", "selector", "sender", "target")
 
     def __init__(  # noqa: PLR0917
         self,
@@ -93,14 +94,14 @@ class Message:
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
         promise: Promise[Any] | None,
-        is_foreign: bool = False,
+        sender: Any = None,
     ) -> None:
         self.target = target
         self.selector = selector
         self.args = args
         self.kwargs = kwargs
         self.promise = promise
-        self.is_foreign = is_foreign
+        self.sender = sender
 
     def __repr__(self) -> str:
         return f"<{self.selector or 'call'}/{len(self.args)} to {self.target!r}>"

@@ -102,10 +102,10 @@ def send(peer: Peer, message: Message, *, has_waited: bool = False) -> None:
     """
     target = message.target
     if isinstance(target, Promise) or target._way is not None:
-        target = next_hop(target, is_foreign=message.is_foreign)
+        target = next_hop(target, is_foreign=message.sender is not None)
         home: Any = target._home
         if type(home) is Sole:
-            target = home.plain
+            target = home.promised_to(message.sender)
     vat = peer.vat
     if isinstance(target, Promise):
         route = target._route

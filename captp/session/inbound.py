@@ -120,7 +120,7 @@ def on_deliver(session: Session, op: Op) -> None:
             if type(kwargs) is not FrozenMap:
                 raise DecodeError("bad-value", "keyword arguments are a struct")
             args = args[:-1]
-    message = Message(to, selector, args, kwargs, answer, True)
+    message = Message(to, selector, args, kwargs, answer, session)
     if session.tables.loans.taking:
         message = session.tables.loans.came(message)
     if type(to) is ControlName:
@@ -142,7 +142,7 @@ def on_call(session: Session, op: Op) -> None:
     tables = session.tables
     target = tables.target(to)
     answer = None if position is False else tables.install(position, wanted)
-    message = Message(target, method, args, None, answer, True)
+    message = Message(target, method, args, None, answer, session)
     if tables.loans.taking:
         message = tables.loans.came(message)
     if type(target) is Control:
@@ -235,7 +235,7 @@ def on_select(session: Session, op: Op) -> None:
     if len(resolve) > 1 or type(wanted) is not bool:
         raise DecodeError("bad-op", f"{OP_NAMES[code]} wants its result or not")
     answer = session.tables.install(position, wanted)
-    session.effects.append(Message(to, Select(name, key), (), None, answer, True))
+    session.effects.append(Message(to, Select(name, key), (), None, answer, session))
 
 
 def on_resolve(session: Session, op: Op) -> None:

@@ -80,8 +80,8 @@ class Loans:
         if not is_theirs:
             # It may have been exported before, by a reference that was consumed since.
             self._tables.exports[desc.position].target = self._owned(home)
-        # A promise that became this may be told to others too, who must not get it again.
-        home.move("passed on")
+        # A promise that became this may be told to others too, who must not get it again, nor call it.
+        home.move("passed on", session)
         return Desc(_SOLE[desc.kind], desc.position) if OWN in session.extensions else desc
 
     def _owned(self, home: Any) -> Ref:

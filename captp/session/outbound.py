@@ -117,7 +117,9 @@ class Outbound:
             return Overloaded(f"{most} bytes wait for this peer to read them already; await some results")
         promise, selector = message.promise, message.selector
         # On what terms an object is held is not changed by who asks for another vat.
-        if selector in _OURS and (not self.native or (message.is_foreign and selector == MAKE_UNIQUE)):
+        if selector in _OURS and (
+            not self.native or (message.sender is not None and selector == MAKE_UNIQUE)
+        ):
             return NoSuchMethod("this is between an object's host and its caller, both vats of captp")
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:

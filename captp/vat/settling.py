@@ -187,7 +187,7 @@ class Settling:
     def queue_on(self, promise: Promise[Any], message: Message) -> None:
         """Keep a message until the local promise it is for is settled."""
         limits = self.limits
-        depth = self._depths.get(promise, 0) + 1 if message.is_foreign else 0
+        depth = self._depths.get(promise, 0) + 1 if message.sender is not None else 0
         if depth > limits.pipeline_depth:
             self._refuse(message, f"calls on results of calls that wait, {limits.pipeline_depth} deep")
             return
@@ -275,10 +275,10 @@ def select(value: Any, step: Select) -> tuple[int, Any]:
     return BROKEN, Broken(f"bad-select: {step!r} does not fit a {type(value).__name__}")
 
 
-def followed(promise: Promise[Any]) -> Reference:
+def followed(promise: Promise[Any], sender: Any) -> Reference:
     """Return what a promise stands for, or the promise on the way there that calls still go through.
 
-    By a promise that gave a unique reference away calls reach what its owner has not given up since.
+    By a promise that gave a unique reference away calls of ``sender`` reach it while that has it to itself.
     """
     target: Reference = promise
     while isinstance(target, Promise) and target._state != BROKEN and not is_under_way(target):
@@ -287,7 +287,7 @@ def followed(promise: Promise[Any]) -> Reference:
             return target
         target = value
     home: Any = target._home
-    return home.plain if type(home) is Sole else target
+    return home.promised_to(sender) if type(home) is Sole else target
 
 
 def is_under_way(promise: Promise[Any]) -> bool:

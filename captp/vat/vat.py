@@ -332,7 +332,7 @@ class Vat:
             return
         target: Any = message.target
         if isinstance(target, Promise):
-            target = message.target = followed(target)
+            target = message.target = followed(target, message.sender)
             if isinstance(target, Promise):
                 self._deliver_to_promise(target, message)
                 return

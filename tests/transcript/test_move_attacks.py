@@ -374,3 +374,29 @@ def test_large_calls_that_bring_what_moves_weigh_until_they_have_run() -> None:
         it.g.raw(it.g._codec.frame([said]))
 
     assert 100_000 < link.burden.lighten() < 150_000
+
+
+def test_the_gifter_keeps_the_answer_that_it_has_given_on_as_a_promise() -> None:
+    """What an answer becomes is told to one alone; the answer itself is as good as what it became."""
+    it = Scene()
+    g, r, answer = it.g, it.r, it.g._codec.target(Kind.ANSWER, 90)
+    calls = (
+        (CALL, it.desks[g], "make", (), 90, False),
+        (CALL, -1 - 90, "put", (5,), 91, True),
+        (CALL, 0, "deposit-gift", (GIFT, answer), 92, True),
+    )
+    g.raw(g._codec.frame([g._codec.encode(op) for op in calls]))
+    assert g.results[91] == Kept(5), "until then it is nobody else's"
+
+    result, withdrawn = it.withdraw(r), -1 - r._position
+    assert isinstance(result, Kept)
+    assert result.value.kind is Kind.IMPORT_SOLE
+    assert isinstance(g.call("put", 100, to=-1 - 90), Refused)
+    assert isinstance(g.call("echo", answer, to=it.desks[g]), Refused)
+    assert r.call("put", 1, to=result.value.position) == Kept(6)
+
+    # Its new owner reaches it by the answer that it came by, as long as it has it.
+    assert r.call("put", 1, to=withdrawn) == Kept(7)
+    back = r._codec.target(Kind.EXPORT_SOLE, result.value.position)
+    assert r.deposit(b"on", back) == Kept(None)
+    assert isinstance(r.call("put", 100, to=withdrawn), Refused)

@@ -139,7 +139,7 @@ class Inbox:
         if channel.source is None:
             # Of its own: what it sent still runs when its session has ended.
             channel.source = vat.queues.open(f"durable {call.peer[:12]}")
-        message = Message(target, DURABLE, (method, args), kwargs or None, result, is_foreign=True)
+        message = Message(target, DURABLE, (method, args), kwargs or None, result, sender=self)
         vat.admit(channel.source, message)
         return result
 
