@@ -174,7 +174,7 @@ class Peer:
         if self.is_holding:
             effects = self.cycles.hold_back(link, effects, size)
         self.apply(link, effects, size)
-        if session.rest is None or session not in self.links:
+        if session.rest is None:
             return False
         # It has been let in, and there was more behind its hello.
         return most != ALL or self.received(conn, b"", now)

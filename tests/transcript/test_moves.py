@@ -113,6 +113,7 @@ def test_it_is_there_however_deep_it_stood_in_the_arguments() -> None:
     assert it.a.get(captp.E(it.to_c).holds((one, [two]), also={"table": three})) == 3
 
     first, (second,), third = it.at[it.c].given
+    assert not any(isinstance(table, captp.Promise) for table in (first, second, third))
     for number, table in enumerate((first, second, third), 1):
         assert it.c.get(captp.E(table).put(number)) == number
     assert it.owners() == 3

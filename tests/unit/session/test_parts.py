@@ -87,14 +87,15 @@ def test_parts_do_not_depend_on_frames_and_on_how_the_bytes_were_cut(
     assert noted(host) == list(range(count))
 
 
-def test_bytes_that_come_too_early_wait_behind_the_rest(host: Host) -> None:
+@pytest.mark.parametrize("most", [1, ALL])
+def test_bytes_that_come_too_early_wait_behind_the_rest(host: Host, most: int) -> None:
     raw = Raw(host, "one")
     raw.reaches_the_door()
 
     assert host.peer.received(raw.conn, frame(*notes(1, 2, 3)), 0.0, 1)
-    host.peer.received(raw.conn, frame(*notes(4)), 0.0)
+    take(raw, frame(*notes(4, 5)), most)
 
-    assert noted(host) == [1, 2, 3, 4]
+    assert noted(host) == [1, 2, 3, 4, 5]
 
 
 def test_what_is_behind_a_hello_is_taken_in_parts_too() -> None:
