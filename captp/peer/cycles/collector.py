@@ -121,7 +121,17 @@ class Collector:
                 conclude.lost(self, trace, side)
             elif trace.parent == side or side in trace.kids or side in trace.askers:
                 leaving.give_up(self, trace, "broken off")
+        if not self.neighbours:
+            self._left_alone()
         self.signatures.forget(gone.key)
+
+    def _left_alone(self) -> None:
+        """End what waits for time or for words: where nobody is left and nothing frozen, neither comes."""
+        for trace in [t for t in self.traces.values() if not t.frozen]:
+            if not trace.is_leaving:
+                leaving.give_up(self, trace, "broken off")
+            if trace.name in self.traces:
+                leaving.finish(self, trace)
 
     def heard(self, side: Any, value: object, now: float) -> None:
         """Take a word of the collector at the other end of a side, in order of arrival."""

@@ -266,6 +266,19 @@ class Programs(RuleBasedStateMachine):
 
 
 QUICK = settings(max_examples=15, stateful_step_count=30, deadline=None)
+def test_a_trace_that_lingers_when_the_last_peer_goes_is_over() -> None:
+    """Found by the programs: a vat without connections lets no time pass for its collector."""
+    program = Programs()
+    _, one, *_ = program.begin(count=5).values  # type: ignore[attr-defined]
+    program.disconnect([0, 2, 5, 4, 3, 1], 8.0)
+    program.wait(8.0)
+    program.forget(one)
+    program.wait(0.25)
+    program.disconnect([0, 1, 2, 3, 4, 5], 8.0)
+
+    program.teardown()
+
+
 LONGER = settings(max_examples=60, stateful_step_count=50, deadline=None)
 
 TestPrograms = Programs.TestCase
