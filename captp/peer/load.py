@@ -33,6 +33,9 @@ class LoopStats:
     #: Calls that wait for their turn or for a busy object: now, and at most so far at the begin of a batch.
     depth: int
     high_water: int
+    #: Calls whose callers went before their turn, and calls of handles refused as too many waited.
+    cancelled: int
+    overloads: int
     #: Calls that have had to wait for a busy object, and those that broke with Deadlock instead.
     latch_waits: int
     deadlocks: int
@@ -144,6 +147,8 @@ class Meter:
             batches=self._batches,
             depth=depth,
             high_water=max(self._high_water, depth),
+            cancelled=vat.turns.cancelled,
+            overloads=vat.turns.overloads,
             latch_waits=vat.latches.waited,
             deadlocks=vat.latches.deadlocks,
             busy_s=self._busy_s,

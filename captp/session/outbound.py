@@ -117,9 +117,7 @@ class Outbound:
             return Overloaded(f"{most} bytes wait for this peer to read them already; await some results")
         promise, selector = message.promise, message.selector
         # On what terms an object is held is not changed by who asks for another vat.
-        if selector in _OURS and (
-            not self.native or (message.sender is not None and selector == MAKE_UNIQUE)
-        ):
+        if selector in _OURS and (not self.native or (message.sender and selector == MAKE_UNIQUE)):
             return NoSuchMethod("this is between an object's host and its caller, both vats of captp")
         compact = self.native and to is not None and type(selector) is str and message.kwargs is None
         if promise is None:
@@ -158,9 +156,9 @@ class Outbound:
 
     def _arguments(self, message: Message) -> tuple[Any, ...]:
         """Return the arguments as OCapN has them: the method in front, keywords behind."""
-        args = message.args
-        if type(message.selector) is str:
-            args = (self.codec.symbol(message.selector), *args)
+        args, selector = message.args, message.selector
+        if type(selector) is str:
+            args = (self.codec.symbol(selector), *args)
         if message.kwargs is not None:
             args = (*args, Tagged(KWARGS_TAG, FrozenMap(message.kwargs)))
         return args

@@ -72,6 +72,7 @@ class Delegated:
         """Run the function; its result stays here as it is, its exception as it may leave."""
         try:
             if self.is_off:
+                self.cell.vat.turns.cancelled += 1
                 return None
             self.cell.look()
             if self.is_fiber:
@@ -227,6 +228,7 @@ class LoopTrust(Trust[T]):
         cell = self._cell or _dropped()
         vat = cell.vat
         if len(vat.outbox) + len(vat.local.messages) >= vat.limits.backlog:
+            vat.turns.overloads += 1
             raise Overloaded(f"{vat.limits.backlog} calls wait already: await one with apply")
         call, promise = _send(cell, fn, args, {})
         call.is_heard = then is not None

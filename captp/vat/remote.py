@@ -116,6 +116,7 @@ class FarTrust(Trust[T]):
         home: Any = self._held()._home
         vat = home.vat if isinstance(home, Hold) else home
         if len(vat.outbox) >= vat.limits.backlog:
+            vat.turns.overloads += 1
             raise Overloaded(f"{vat.limits.backlog} calls wait already: await one with apply")
         promise = self._send(fn, args, {})
         waiter = _Then(promise, _name_of(fn), then, self._explain)

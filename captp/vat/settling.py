@@ -212,6 +212,7 @@ class Settling:
         if promise is None or promise not in self.called_off:
             return False
         self.called_off.remove(promise)
+        self.vat.turns.cancelled += 1
         give_back(message)
         self.settle_now(promise, BROKEN, Cancelled("its caller called this off before its turn"))
         return True

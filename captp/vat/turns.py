@@ -32,6 +32,8 @@ class Turns:
         self.fiber_runs = False
         #: Turns and steps of fibers that have begun.
         self.count = 0
+        #: Calls whose callers went before their turn, and delegated ones refused as too many waited.
+        self.cancelled = self.overloads = 0
         #: Where, what, and the number that callers were told, if it stays with its owner.
         self.faults: list[tuple[str, BaseException, int | None]] = []
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import trio
+import trio.testing
 
 import captp
 from captp.net.tcp import TcpNetlayer
@@ -90,3 +91,40 @@ async def test_a_trustee_whose_block_fails_is_listed_no_more() -> None:
                 await trio.sleep_forever()
 
         assert list(vat.view().trustees) == []
+
+
+class Gate(captp.Object):
+    @captp.method
+    async def hold(self, until: captp.Promise[None]) -> None:
+        await until
+
+    @captp.method
+    def look(self) -> None:
+        """Do nothing in a turn."""
+
+
+async def test_calls_that_were_called_off_and_those_refused_are_counted() -> None:
+    limits = captp.Limits(backlog=3)
+    async with captp.open_vat(listen=[TcpNetlayer()], limits=limits) as host, captp.open_vat() as client:
+        gate, (until, opens) = Gate(), host.promise()
+        far = captp.trust(await client.enliven(host.mint(gate)), Gate)
+        near = host.entrust(gate)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(near.launch, Gate.hold, until)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            for handle in (near, far):
+                # It waits for the object, and its caller does not wait for it.
+                with trio.move_on_after(0.05):
+                    await handle.apply(Gate.look)
+            with trio.fail_after(10):
+                while not host.peer.vat.settling.called_off:
+                    await trio.sleep(0)
+            opens.fulfill(None)
+        await near.apply(Gate.look)
+        await far.apply(Gate.look)
+        with pytest.raises(captp.Overloaded):
+            for _ in range(5):
+                near.apply_then(Gate.look)
+        load = host.view().load
+
+    assert (load.cancelled, load.overloads) == (2, 1)

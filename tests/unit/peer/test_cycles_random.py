@@ -266,6 +266,8 @@ class Programs(RuleBasedStateMachine):
 
 
 QUICK = settings(max_examples=15, stateful_step_count=30, deadline=None)
+
+
 def test_a_trace_that_lingers_when_the_last_peer_goes_is_over() -> None:
     """Found by the programs: a vat without connections lets no time pass for its collector."""
     program = Programs()
