@@ -336,3 +336,29 @@ async def test_others_have_their_go_beside_a_task_that_never_waits() -> None:
             nursery.cancel_scope.cancel()
 
         assert beside >= 8
+
+
+class Around:
+    """A step around each turn."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def enter(self, obj: Any, _row: Any) -> None:
+        self.log.append(f"enter {type(obj).__name__}")
+
+    def leave(self, obj: Any, _row: Any, *, committed: bool) -> None:
+        self.log.append(f"leave {type(obj).__name__} {committed}")
+
+
+async def test_delegated_calls_have_the_steps_that_turns_have() -> None:
+    async with captp.open_vat() as vat:
+        around = Around()
+        vat.peer.vat.trustee.steps = (around,)
+        counter = vat.entrust(Counter())
+
+        assert [await counter.apply(Counter.add, 1) for _ in range(2)] == [1, 2]
+        with pytest.raises(captp.NotNow):
+            counter.apply_now(Counter.add, 1)
+
+    assert around.log == ["enter Counter", "leave Counter True"] * 2
