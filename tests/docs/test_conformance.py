@@ -27,6 +27,7 @@ def test_every_row_of_the_table_has_a_command() -> None:
     assert len(COMMANDS) == rows - 1 >= 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", TESTS)
 def test_a_command_of_pytest_leaves_out_nothing_of_what_it_names(command: str) -> None:
     words = [
