@@ -15,8 +15,8 @@ def swap_gifts() -> None:
     """Give out another gift where there is one."""
     take = Exporter._take
 
-    def planted(self: Exporter, gifter: Any, give: Any) -> Any:
-        gift = take(self, gifter, give)
+    def planted(self: Exporter, gifter: Any, give: Any, receiver: Any) -> Any:
+        gift = take(self, gifter, give, receiver)
         if gift is ABSENT or not gifter.gifts:
             return gift
         other, last = gifter.gifts.popitem()
