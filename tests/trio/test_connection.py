@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -108,3 +109,38 @@ async def test_what_is_behind_a_hello_is_answered_at_once() -> None:
         await stream.aclose()
 
     assert heard == [START, RESOLVE]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_a_peer_that_reads_nothing_is_given_up_beyond_what_may_wait_for_it(more: int) -> None:
+    given_up: list[str] = []
+    limits = Limits(send_buffer=1000, held_bytes=500)
+    peer = SimpleNamespace(
+        limits=limits,
+        router=SimpleNamespace(links={}),
+        given_up=lambda _conn, why, _now: given_up.append(why.partition(":")[0]),
+    )
+    async with trio.open_nursery() as nursery:
+        pump: Any = SimpleNamespace(peer=peer, has_many=False, nursery=nursery, ring=lambda: None)
+        connection = Connection(pump, "a connection", SlowReader())  # type: ignore[arg-type]
+        connection.write(bytes(1500 + more))
+        nursery.cancel_scope.cancel()
+
+    assert given_up == ["peer-too-slow"] * more
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_results_wait_when_more_than_half_of_the_buffer_does(more: int) -> None:
+    rings: list[None] = []
+    conduit = SlowReader()
+    peer = SimpleNamespace(limits=Limits(send_buffer=1000), router=SimpleNamespace(links={}))
+    async with trio.open_nursery() as nursery:
+        pump: Any = SimpleNamespace(
+            peer=peer, has_many=False, nursery=nursery, ring=lambda: rings.append(None)
+        )
+        connection = Connection(pump, "a connection", conduit)  # type: ignore[arg-type]
+        connection.write(bytes(500 + more))
+        conduit.takes.set()
+
+    # Whose results waited has them written when there is room again.
+    assert len(rings) == more
