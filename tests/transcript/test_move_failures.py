@@ -119,14 +119,20 @@ def parcels(host: Host, of: Host) -> list[Any]:
     ]
 
 
-def test_what_moves_here_is_lost_with_who_moved_it() -> None:
-    it = Scene()
+def moved_by_a_silent_host(it: Scene) -> tuple[Any, Any, Any]:
+    """Have a table, and a note behind it, wait at the receiver; return it, its host's desk and the wire."""
     to_b = it.desk(it.c, it.b)
     table = it.table()
     silent = it.net.hold(it.c, it.b)
     it.to_c.keeps.only(table)
     it.to_c.note.only("behind")
     it.net.rest()
+    return table, to_b, silent
+
+
+def test_what_moves_here_is_lost_with_who_moved_it() -> None:
+    it = Scene()
+    table, to_b, silent = moved_by_a_silent_host(it)
     assert len(parcels(it.c, it.a)) == 1
     it.net.die(it.a)
     it.net.rest()
@@ -178,12 +184,7 @@ def test_a_call_off_reaches_a_call_that_waits() -> None:
 
 def test_a_source_that_others_let_go_waits_on_and_is_woken_once() -> None:
     it = Scene()
-    to_b = it.desk(it.c, it.b)
-    table = it.table()
-    silent = it.net.hold(it.c, it.b)
-    it.to_c.keeps.only(table)
-    it.to_c.note.only("behind")
-    it.net.rest()
+    table, to_b, silent = moved_by_a_silent_host(it)
     (parcel,) = parcels(it.c, it.a)
     (promise,) = parcel.missing
     for _ in range(3):
