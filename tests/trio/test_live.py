@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -11,6 +12,7 @@ import trio.testing
 
 import captp
 from captp.net.tcp import TcpNetlayer
+from captpd.store.sqlite import SqliteStore
 
 
 class Counter(captp.Interface):
@@ -275,6 +277,15 @@ async def test_a_promise_that_nobody_settled_says_that_its_vat_is_closed() -> No
     assert await done == 1
     with trio.fail_after(5), pytest.raises(captp.Closed, match="open_vat"):
         await pending
+
+
+async def test_a_result_that_is_stored_is_there_when_its_vat_is_closed(tmp_path: Path) -> None:
+    key = captp.PrivateKey.from_seed(b"stored".ljust(32))
+    async with captp.open_vat(key=key, store=SqliteStore(tmp_path / "vat.db")) as vat:
+        done = captp.E(vat.export(Tally())).add(1)
+        await done
+
+    assert await done == 1
 
 
 async def test_a_single_error_leaves_the_block_as_itself() -> None:

@@ -76,6 +76,7 @@ def test_each_message_of_a_frame_of_many_has_the_limit_for_itself() -> None:
     limits, small = Limits(message_bytes=100), result(NIL)
 
     assert len(list(codec(limits).feed(framed(*[small] * 26)))) == 26
+    assert len(list(codec(limits).feed(framed(small, result(binary(bytes(92))), small)))) == 3
     assert len(list(codec(limits).feed(framed(*[small] * (FRAME_BYTES // len(small)))))) == 16_384
     for large in (result(binary(bytes(93))), result(b"\xdb\x00\x00\x00\x5d" + b"s" * 93)):
         with pytest.raises(LimitExceeded, match="too-large"):
@@ -107,6 +108,14 @@ def test_depth_is_limited_in_every_operation(operation: int) -> None:
 
     assert read(message, Limits(depth=4))
     assert code_of(deeper, Limits(depth=4)) == "too-deep"
+
+
+@pytest.mark.parametrize("flat", [b"\x90", b"\x92\x01\x02"])
+def test_a_depth_that_lists_of_plain_values_have_can_be_the_limit(flat: bytes) -> None:
+    message = array(bytes([CALL]), b"\x01", b"\xa1m", b"\x91" + flat)
+
+    assert read(message, Limits(depth=3))
+    assert code_of(message, Limits(depth=2)) == "too-deep"
 
 
 @pytest.mark.parametrize("depth", [1_023, 1_024, 1_025, 60_000, 100_000])
