@@ -35,6 +35,11 @@ def check(tables: Tables) -> None:
     for position, question in tables.questions.items():
         if question.position != position or question.state is FINISHED:
             raise InvariantBroken(f"{question!r} is {question.state.value} but in its table")
+    positions = tables.question_positions
+    for question in positions.ended:
+        at = question.position
+        if question.state is not FINISHED or at in tables.questions or at in positions.free:
+            raise InvariantBroken(f"{question!r} may be used again, and is in use or free already")
     if any(a.reply is None or a.position >= 0 for a in tables.listeners):
         raise InvariantBroken("a listener was told and is still kept")
     promises = sum(e.is_promise for e in tables.imports.values())

@@ -105,7 +105,8 @@ class Question(weakref.ref[Promise[Any]]):
     waiting --returned--> settled --nothing sent through it is unanswered--> finished
     waiting --promise dropped, result is awaited all the same--> dropped --returned--> finished
     waiting --promise dropped, otherwise--> finished
-    Every path sends exactly one release of the answer and sees at most one return.
+    Every path sends exactly one release of the answer, or uses its position again, which is one, and sees
+    at most one return.
     ``via`` is the promise the call was sent through, ``unanswered`` counts the calls through ours, and
     ``unsure`` tells that one was let go before anybody could hear that it had arrived.
     """
@@ -244,6 +245,30 @@ class Positions:
         position = self.next
         self.next = position + 1
         return position
+
+
+class QuestionPositions(Positions):
+    """Positions of questions; that of one in ``ended`` may be taken as it is, which releases its answer.
+
+    Those ended with plain data, and natively.
+    """
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[Question] = []
+
+    def take(self) -> int:
+        """Return a position that is not in use, or whose use is over for both sides."""
+        if self.ended:
+            promise = self.ended[-1]()
+            # A call may still go through one whose result has come, and not yet reached its promise.
+            if promise is None or promise._state != PENDING:
+                question = self.ended.pop()
+                question.released = SENT
+                return question.position
+        return super().take()
 
 
 class Account:

@@ -242,7 +242,8 @@ def on_resolve(session: Session, op: Op) -> None:
     _, position, value = op
     if type(position) is not int:
         raise DecodeError("bad-op", "a result is for a position")
-    question = session.tables.questions.get(position)
+    tables = session.tables
+    question = tables.questions.get(position)
     if question is None or not question.wanted or not session.native:
         raise RemoteProtocolError("bad-ref", "a result that was never asked for")
     if question.state is WAITING and question.unanswered == 0 and question.via is None:
@@ -250,7 +251,8 @@ def on_resolve(session: Session, op: Op) -> None:
         promise = question()
         if promise is not None and not promise._lazy:
             question.state = SETTLED
-            session.outbound.finish(question)
+            session.outbound.finish(question, is_plain=not tables.named)
+            tables.named = False
             session.effects.append(Settlement(promise, FULFILLED, value))
             return
     returned(session, question, True, value)

@@ -1,4 +1,4 @@
-"""Calls, results and releases on their way to the peer, and the ends of the entries behind them.
+"""Calls and results on their way to the peer, and the ends of the entries behind them.
 
 Each message is encoded at once and counted only if that worked; the bytes collect until the batch is
 drained. This file knows both vocabularies through ``Results`` and nothing of how a session opens.
@@ -26,13 +26,12 @@ from captp.session.entries import (
     SENT,
     SETTLED,
     Answer,
-    Import,
     Question,
 )
 from captp.session.results import Results
 from captp.session.tables import Tables
 from captp.wire.codec import Codec
-from captp.wire.ops import BREAK, CALL, DELIVER, GC_ANSWERS, GC_EXPORTS, RESOLVE, Kind, Op
+from captp.wire.ops import BREAK, CALL, DELIVER, RESOLVE, Kind, Op
 
 #: A call that no object answers: peers that speak natively break it where it arrives.
 PROBE: Final = "captp:probe"
@@ -42,9 +41,6 @@ CALL_OFF: Final = "captp:call-off"
 
 #: Methods that only peers that speak natively know; another's object could take them for its own.
 _OURS: Final = frozenset({PLAN, MANY, MAKE_UNIQUE})
-
-#: Releases that are worth a write of their own.
-RELEASES: Final = 512
 
 
 class Outbound:
@@ -68,7 +64,8 @@ class Outbound:
         self._waiting_weight = 0
         #: Bytes that the driver could not write, as far as they are so many that results wait.
         self._pending = 0
-        self._finished: list[Question] = []
+        #: Questions that ended and are to be released.
+        self.finished: list[Question] = []
         self._kept: dict[int, Promise[Any]] = {}
 
     def deliver_far(self, message: Message, far: Far) -> Broken | Unpassable | None:
@@ -103,7 +100,8 @@ class Outbound:
 
         Another effect of the same bytes sends through it: it ends when that has arrived.
         """
-        self._finished.remove(question)
+        ended = self.tables.question_positions.ended
+        (ended if question in ended else self.finished).remove(question)
         question.released = NOT_YET
         question.state = SETTLED
         self.tables.questions[question.position] = question
@@ -193,7 +191,7 @@ class Outbound:
     def call_off(self, question: Question) -> None:
         """Say that a call which is not answered need not run, if it has not begun."""
         if self.native and not self.closed:
-            self._send((CALL, 0, CALL_OFF, (question(),)))
+            self.send((CALL, 0, CALL_OFF, (question(),)))
 
     def close(self, op: Op) -> None:
         """Write the last message."""
@@ -211,7 +209,7 @@ class Outbound:
             self.deliver_through(Message(promise, PROBE, (), None, None), promise)
         if type(route) is Question:
             desc = route.desc or self.codec.target(Kind.ANSWER, route.position)
-            self._send(self.results.listen(desc, route, own=True))
+            self.send(self.results.listen(desc, route, own=True))
             return None
         try:
             question = self.tables.ask(promise, wanted=True)
@@ -221,10 +219,11 @@ class Outbound:
         if not self.native:
             # A listener cannot be called off there: it ends with the promise it listens to.
             self._kept[question.position] = promise
-        self._send(self.results.listen(route.desc, question, own=False))
+        self.send(self.results.listen(route.desc, question, own=False))
         return None
 
-    def _send(self, op: Op) -> None:
+    def send(self, op: Op) -> None:
+        """Write a message that can be written, whatever it names."""
         problem = self._try_send(op)
         assert problem is None, problem
 
@@ -241,7 +240,7 @@ class Outbound:
             problem = self._try_send(self.results.report(answer))
         if problem is not None:
             answer._state, answer._value = BROKEN, portable(problem)
-            self._send(self.results.report(answer))
+            self.send(self.results.report(answer))
         answer.reply = None
         if self.tables.loans.taken:
             self.tables.loans.over(answer.position)
@@ -292,8 +291,11 @@ class Outbound:
 
     # Ends of entries.
 
-    def finish(self, question: Question) -> None:
-        """Take a question out of its table and release its answer at the peer, once."""
+    def finish(self, question: Question, *, is_plain: bool = False) -> None:
+        """Take a question out of its table and release its answer at the peer, once.
+
+        Natively an answer of plain data need not be released before its position is used again.
+        """
         position = question.position
         del self.tables.questions[position]
         if self._kept:
@@ -304,7 +306,10 @@ class Outbound:
         released = question.released
         if released is NOT_YET:
             question.released = QUEUED
-            self._finished.append(question)
+            if is_plain:
+                self.tables.question_positions.ended.append(question)
+            else:
+                self.finished.append(question)
         elif released is SENT:
             self.tables.question_positions.free.append(position)
         if question.via is not None:
@@ -319,55 +324,6 @@ class Outbound:
         if route.unanswered == 0 and type(route) is Question and route.state is SETTLED:
             self.finish(route)
 
-    def collect(self) -> None:
-        """Write the releases of everything that ended since the last batch.
-
-        They go with other messages; alone they wait for the next beat, or until there are many.
-        """
-        tables = self.tables
-        if not (self._finished or tables.dropped_questions or tables.dropped_imports):
-            return
-        if not self.results.may_release:
-            return
-        if not self.messages and not self.release_alone and len(self._finished) < RELEASES:
-            return
-        self.release_alone = False
-        while tables.dropped_questions:
-            question = tables.dropped_questions.popleft()
-            if tables.questions.get(question.position) is not question:
-                continue
-            via = question.via
-            if via is not None and not question.wanted:
-                self._drop_unheard(question, via._route)
-            if question.promise_dropped(is_awaited=self.native or via is not None):
-                self.finish(question)
-            elif self.native and question.released is NOT_YET:
-                question.released = QUEUED
-                self._finished.append(question)
-        size = self.limits.gc_entries
-        gone = tables.take_dropped_imports()
-        for start in range(0, len(gone), size):
-            positions, counts = zip(*gone[start : start + size], strict=True)
-            self.encode((GC_EXPORTS, positions, counts))
-        for start in range(0, len(self._finished), size):
-            some = self._finished[start : start + size]
-            self.encode((GC_ANSWERS, tuple([q.position for q in some])))
-            for question in some:
-                question.released = SENT
-                if question.state is FINISHED:
-                    tables.question_positions.free.append(question.position)
-        self._finished.clear()
-
-    def _drop_unheard(self, question: Question, route: Question | Import) -> None:
-        """See that nothing overtakes a call whose result nobody wants any more."""
-        if self.native and not route.wanted:
-            # The promise it went through settles for nobody, as things are; see listen().
-            route.unsure = True
-            return
-        question.wanted = True
-        desc = question.desc or self.codec.target(Kind.ANSWER, question.position)
-        self._send(self.results.listen(desc, question, own=True))
-
     def take(self) -> bytes:
         """Return what was encoded since the last batch, framed."""
         if not self.messages:
@@ -379,7 +335,8 @@ class Outbound:
     def has_garbage(self) -> bool:
         """Whether a batch would release something."""
         tables = self.tables
-        return bool(self._finished or tables.dropped_imports or tables.dropped_questions)
+        ended = self.finished or tables.question_positions.ended
+        return bool(ended or tables.dropped_imports or tables.dropped_questions)
 
     def forget(self) -> None:
         """Forget what was to be released: the session is over."""
@@ -387,7 +344,8 @@ class Outbound:
         self.waiting.clear()
         self._waiting_weight = self._pending = 0
         self._kept.clear()
-        self._finished.clear()
+        self.finished.clear()
+        self.tables.question_positions.ended.clear()
 
     def check(self) -> None:
         """Raise InvariantBroken when what waits is not what is counted."""

@@ -35,6 +35,7 @@ from captp.session.handshake import (
 from captp.session.inbound import HANDLERS, Ended, Introduced
 from captp.session.loans import OWN
 from captp.session.outbound import Outbound
+from captp.session.releases import collect
 from captp.session.results import NativeResults, OcapnResults, Results
 from captp.session.revived import Revived
 from captp.session.tables import Tables
@@ -254,7 +255,7 @@ class Session:
         if self.codec is None:
             return b""
         if self.state is OPEN:
-            self.outbound.collect()
+            collect(self.outbound)
         data = self.outbound.take()
         if data and self._prefix:
             data, self._prefix = self._prefix + data, b""

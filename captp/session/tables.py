@@ -33,6 +33,7 @@ from captp.session.entries import (
     Import,
     Positions,
     Question,
+    QuestionPositions,
 )
 from captp.session.frozen import Frozen
 from captp.session.holders import enter, leave, record
@@ -77,8 +78,10 @@ class Tables:
         self.promises = 0
         self.dropped_imports: deque[Import] = deque()
         self.dropped_questions: deque[Question] = deque()
+        #: Whether the peer has named anything since its last result.
+        self.named = False
         self.export_positions = Positions()
-        self.question_positions = Positions()
+        self.question_positions = QuestionPositions()
         self.loans = Loans(self)
         self.frozen = Frozen(self)
         self.unbox = self.frozen.unbox
@@ -88,6 +91,7 @@ class Tables:
 
     def resolve(self, kind: int, position: Any) -> Any:
         """Find or make what a descriptor of the peer names; counts one reference received."""
+        self.named = True
         if kind == _EXPORT:
             found = self.target(position)
             return ControlName(self.home, self.exports[position], found) if type(found) is Control else found
@@ -321,7 +325,7 @@ class Tables:
         questions, positions = self.questions, self.question_positions
         if len(questions) >= self.limits.questions:
             raise Overloaded(f"{self.limits.questions} calls wait for this peer already")
-        position = positions.free.pop() if positions.free else positions.take()
+        position = positions.take()
         dropped = self.dropped_questions.append
         question = questions[position] = self.account.question(position, promise, dropped, wanted)
         return question
@@ -333,8 +337,11 @@ class Tables:
         if position > LAST_POSITION:
             # A peer could choose such that collide in a dict, whose hash is not keyed for integers.
             raise DecodeError("bad-value", "an answer position out of range")
-        if position in self.answers:
-            raise RemoteProtocolError("answer-in-use", f"answer {position} is not released yet")
+        if (last := self.answers.get(position)) is not None:
+            if last.reply is not None or last._state == PENDING or not self.session.native:
+                raise RemoteProtocolError("answer-in-use", f"answer {position} is not released yet")
+            # The caller has seen its result, and needs it no more.
+            self.release_answer(position)
         if len(self.answers) >= self.limits.answers:
             raise LimitExceeded("too-many", f"more than {self.limits.answers} answers")
         answer = self.answers[position] = self.account.answer(position, reply)

@@ -26,7 +26,7 @@ from captp.peer import care, router
 from captp.peer.cycles.view import CyclesView
 from captp.peer.load import LoopStats
 from captp.peer.view import SessionView, VatView
-from captp.session import outbound
+from captp.session import releases
 from captp.wire import canonical, native
 from captp.wire.ops import OP_NAMES, Desc, Kind
 from captpd.cli.main import app as captpd_app
@@ -222,7 +222,7 @@ def test_the_bytes_on_the_page_are_those_on_the_wire() -> None:
         f"more than {native.FRAME_BYTES} bytes",
         f"comes in {care.DOUBT_S:g} seconds",
         f"waits {router.YIELD_S:g} seconds",
-        f"until {outbound.RELEASES} answers",
+        f"until {releases.RELEASES} answers",
     ],
 )
 def test_the_page_has_the_constants_of_the_code(says: str) -> None:

@@ -16,7 +16,7 @@ from captp.model.promise import Settlement
 from captp.peer import order
 from captp.peer.handoff import exporter
 from captp.peer.handoff.certificates import Give
-from captp.session import handshake, session
+from captp.session import handshake, releases, session
 from captp.session.entries import DROPPED, Answer, Question
 from captp.session.handshake import Channel
 from captp.session.outbound import Outbound
@@ -106,14 +106,12 @@ def answer_to_the_wrong_question(patch: pytest.MonkeyPatch) -> None:
 
 
 def release_too_early(patch: pytest.MonkeyPatch) -> None:
-    collect = Outbound.collect
-
     def faulty(outbound: Outbound) -> None:
         before = len(outbound.messages)
-        collect(outbound)
+        releases.collect(outbound)
         outbound.messages[:] = outbound.messages[before:] + outbound.messages[:before]
 
-    patch.setattr(Outbound, "collect", faulty)
+    patch.setattr(session, "collect", faulty)
 
 
 def forget_the_used_handoff_count(patch: pytest.MonkeyPatch) -> None:

@@ -184,11 +184,15 @@ def _released(host: Host, run: Any) -> list[int]:
     return written
 
 
-def test_an_answer_is_released_once_and_its_position_rests_until_then() -> None:
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_an_answer_is_released_once_by_a_message_or_by_the_next_call_in_its_place(is_heard: bool) -> None:
     it = pair()
-    tables = it.net.link(it.a, it.b).session.tables
+    tables, theirs = it.net.link(it.a, it.b).session.tables, it.net.link(it.b, it.a).session.tables
     used: list[int] = []
+    first = it.a.want(it.ref.give_back(1))
     it.net.wait(1)
+    assert first.settled
+    del first
 
     def run() -> None:
         for _ in range(30):
@@ -197,15 +201,21 @@ def test_an_answer_is_released_once_and_its_position_rests_until_then() -> None:
             position = promise._route.position
             assert position not in tables.question_positions.free
             used.append(position)
-            if len(used) % 2:
+            if not is_heard:
                 del promise
             it.net.rest()
+            # One that was told, or none: the positions are as few as the calls under way.
+            assert len(theirs.answers) <= 1
         it.net.wait(1)
 
     written = _released(it.a, run)
 
-    assert sorted(written) == sorted(used)
+    assert len(used) == 30
+    assert sorted(written) == sorted(set(used) if is_heard else used)
     assert not tables.questions
+    assert not tables.question_positions.ended
+    assert not theirs.answers
+    assert set(used) <= set(tables.question_positions.free)
 
 
 def test_an_export_that_is_dropped_while_it_is_named_again_is_told_when_the_last_name_is_released() -> None:

@@ -185,11 +185,12 @@ BAD: dict[str, dict[str, Any]] = {
         "gc-answers: position is a list": (GC_ANSWERS, ((1,),)),
     },
     "answer-in-use": {
-        "deliver: a settled answer's": (DELIVER, export(1), (Symbol("data"),), 1, True),
-        "deliver: to the bootstrap": (DELIVER, export(0), (Symbol("fetch"), SWISS), 1, True),
+        "deliver: an open answer's": (DELIVER, export(1), (Symbol("data"),), 3, True),
+        "deliver: to the bootstrap": (DELIVER, export(0), (Symbol("fetch"), SWISS), 3, True),
         "call: an open answer's": (CALL, 1, "data", (), 3, True),
-        "listen: a settled answer's": (LISTEN, export(1), 1),
-        "get: a settled answer's": (GET, answer(1), "list", 2, True),
+        "call: an open answer's, to itself": (CALL, -4, "data", (), 3, True),
+        "listen: an open answer's": (LISTEN, export(1), 3),
+        "get: an open answer's": (GET, answer(1), "list", 3, True),
     },
     "already-started": {"a second hello": (START,)},
     "unknown-op": {
@@ -260,6 +261,13 @@ GOOD: dict[str, tuple[Op, list[Op]]] = {
         (LISTEN, answer(1), 9), [(RESOLVE, 9, FrozenMap({"list": (1, 2)}))]),
     "listen to an object": ((LISTEN, export(1), 9), [(RESOLVE, 9, Desc(Kind.IMPORT_OBJECT, 1))]),
     "get": ((GET, answer(1), "list", 9, True), [(RESOLVE, 9, (1, 2))]),
+    "deliver at a position whose result was told": (
+        (DELIVER, export(1), (Symbol("note"), 5), 1, True), [(RESOLVE, 1, 1)]),
+    "call at a position whose result was told": ((CALL, 1, "note", (5,), 1, True), [(RESOLVE, 1, 1)]),
+    "call to an answer at its own position": ((CALL, -2, "note", (), 1, True), [(BREAK, 1, NOT_CALLABLE)]),
+    "listen at a position whose result was told": (
+        (LISTEN, answer(1), 2), [(RESOLVE, 2, FrozenMap({"list": (1, 2)}))]),
+    "get at its own position": ((GET, answer(1), "list", 1, True), [(RESOLVE, 1, (1, 2))]),
     "get that is not wanted": ((GET, answer(1), "list", 9), []),
     "release of an export": ((GC_EXPORTS, (1,), (1,)), []),
     "release of nothing": ((GC_EXPORTS, (), ()), []),
@@ -280,6 +288,31 @@ def test_a_good_operation_is_let_through(host: Host, name: str) -> None:
 
     assert [o for o in peer.send(op) if o[0] not in (GC_EXPORTS, GC_ANSWERS)] == result
     assert host.hung_up == {}
+
+
+def test_a_call_at_a_told_position_releases_the_answer_there_and_no_other(host: Host) -> None:
+    peer = Raw(host, "peer")
+    peer.makes_a_scene()
+    before = peer.tables["answers"]
+
+    assert peer.send((CALL, 1, "note", (5,), 1, True)) == [(RESOLVE, 1, 1)]
+
+    assert peer.tables["answers"] != before
+    assert sorted(peer.tables["answers"]) == sorted(before)
+    # What stands there now is released as any other.
+    assert peer.send((GC_ANSWERS, (1, 2))) == []
+    assert [line.split()[0] for line in peer.tables["answers"]] == ["a3"]
+    assert [op[0] for op in peer.send((GC_ANSWERS, (1,)))] == [ABORT]
+
+
+def test_an_answer_that_was_not_asked_for_is_not_released_by_a_call_at_its_position(host: Host) -> None:
+    peer = Raw(host, "peer")
+    peer.makes_a_scene()
+
+    assert peer.send((CALL, 1, "note", (5,), 9)) == []
+    (said,) = peer.send((CALL, 1, "note", (6,), 9, True))
+
+    assert (said[0], said[1].partition(":")[0]) == (ABORT, "answer-in-use")
 
 
 def test_every_opcode_has_bad_operations_here() -> None:
