@@ -8,6 +8,7 @@ Lists become tuples and dicts FrozenMaps with sorted keys, so nothing changes af
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import is_ as _is
 from typing import Any, Final, NoReturn, Protocol, cast
 
@@ -59,8 +60,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
         # All of it in C: most lists are long or flat, and few hold references.
         return value
     if kind is tuple or kind is list or kind is List:
-        items = [_item(v, home, depth, f"[{i}]") for i, v in enumerate(value)]
-        return value if kind is tuple and all(map(_is, items, value)) else tuple(items)
+        items = _items(value, home, depth, "[")
+        return value if kind is tuple and all(map(_is, items, value)) else items
     if isinstance(value, Reference):
         if value._home is not cast("object", home):
             if type(value._home) in HOLDS and value._home.vat is home:  # type: ignore[attr-defined]
@@ -114,6 +115,17 @@ def opened(box: Boxed) -> Any:
     return plain(box._captp_content())
 
 
+def _items(values: Sequence[Any], home: Referrer, depth: int, step: str) -> tuple[Any, ...]:
+    made: list[Any] = []
+    try:
+        for value in values:
+            made.append(value if type(value) in ATOMS else freeze(value, home, depth + 1))  # noqa: PERF401
+    except Unpassable as problem:
+        # Nothing is spelt for what can cross, which nearly everything can.
+        raise at(problem, f"{step}{len(made)}]") from None
+    return tuple(made)
+
+
 def _item(value: Any, home: Referrer, depth: int, step: str) -> Any:
     try:
         return freeze(value, home, depth + 1)
@@ -140,7 +152,7 @@ def freeze_args(args: tuple[Any, ...], home: Referrer) -> tuple[Any, ...]:
     if args and type(args[-1]) is Tagged and args[-1].tag == KWARGS_TAG:
         path = f"args[{len(args) - 1}]"
         raise Unpassable(f"{path}: the tag {KWARGS_TAG!r} stands for keyword arguments here", path)
-    return tuple([_item(v, home, 0, f"args[{i}]") for i, v in enumerate(args)])
+    return _items(args, home, 0, "args[")
 
 
 def freeze_kwargs(kwargs: dict[str, Any], home: Referrer) -> dict[str, Any]:

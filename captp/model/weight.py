@@ -18,6 +18,9 @@ PART: Final = 64
 SIZED: Final = frozenset({str, bytes, tuple, FrozenMap, Tagged, Fault})
 
 _LIGHT: Final = frozenset({int, bool, type(None), float})
+# Spelt as unions they would be made anew for each part.
+_TEXTS: Final = (str, bytes)
+_CONTAINERS: Final = (tuple, dict)
 
 
 def weight_of(*values: Any) -> int:
@@ -33,9 +36,9 @@ def weight_of(*values: Any) -> int:
         for part in inner:
             if type(part) in _LIGHT:
                 continue
-            if isinstance(part, str | bytes):
+            if isinstance(part, _TEXTS):
                 weight += len(part)
-            elif isinstance(part, tuple | dict):
+            elif isinstance(part, _CONTAINERS):
                 work.append(part)
             elif type(part) is Tagged:
                 work.append((part.value,))
@@ -52,7 +55,7 @@ def parts_in(value: Any) -> int:
         parts = work.pop()
         count += len(parts)
         for part in parts.values() if isinstance(parts, dict) else parts:
-            if isinstance(part, tuple | dict):
+            if isinstance(part, _CONTAINERS):
                 work.append(part)
             elif type(part) is Tagged:
                 work.append((part.value,))
@@ -69,7 +72,7 @@ def boxes_in(*values: Any) -> Iterator[Boxed]:
         for part in parts.values() if isinstance(parts, dict) else parts:
             if isinstance(part, Boxed):
                 yield part
-            elif isinstance(part, tuple | dict):
+            elif isinstance(part, _CONTAINERS):
                 work.append(part)
             elif type(part) is Tagged:
                 work.append((part.value,))

@@ -9,6 +9,7 @@ all of them in one list; what is one for all must leave no doubt how many calls 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, Final
 
 from captp.errors import BadArguments, Broken, NotNow, Overloaded
@@ -110,7 +111,8 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
                 return BadArguments("bad-args: the counts of a batch are those of its arguments")
             if calls > most:
                 return _too_many(most)
-            return [(name, args, None) for args in zip(*[iter(all_args)] * count, strict=True)]
+            cut = zip(*[iter(all_args)] * count, strict=True)
+            return list(zip(repeat(name, calls), cut, repeat(None, calls), strict=True))
     match batch:
         case (names, counts, tuple(given), *more) if len(more) <= 1:
             kwargses = more[0] if more else None
