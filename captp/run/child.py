@@ -6,6 +6,7 @@ with its socket, or by the kernel's timer: not even as an orphan does it stay.
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import resource
@@ -77,6 +78,9 @@ def _serve(sock: socket.socket, opening: Opening) -> None:
         raise
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     peer.mint(workshop(classes), TRANSPORT, swiss=opening.swiss)
+    # What was loaded stays as long as the process: the collector need not look through it ever again.
+    gc.collect()
+    gc.freeze()
     sock.send(READY)
     deadline = Deadline(opening.turn_s, peer.vat.turns)
     Driver(peer, sock, deadline).run(Channel(opening.parent, opening.binding, TRANSPORT))
