@@ -1,8 +1,8 @@
 """Waits awake for the answer of a child process, which is there sooner than a task that sleeps wakes up.
 
 looking --none came in time--> resting --so many waits later--> looking.
-It rests twice as long after each look in vain. Others have their go after some answers in a row, and
-then it looks again: to sleep would cost as much as several answers.
+It rests twice as long after each look in vain. Others have their go after some answers in a row, or some
+time, and then it looks again: to sleep would cost as much as several answers.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import Any, Final
 from captp.model.idents import ConnId
 from captp.model.promise import PENDING, Promise
 
-#: Seconds of one look: about what it costs to sleep and to be woken, twice.
-LOOK_S: Final = 0.0002
-#: Answers in a row after which others have their go, and the most waits that rest after a look in vain.
+#: Seconds of one look: about what it costs to sleep and to be woken, and what a large batch takes.
+LOOK_S: Final = 0.0004
+#: Answers in a row after which others have their go, or seconds awake.
 MOST: Final = 16
+AWAKE_S: Final = 0.002
+#: The most waits that rest after a look in vain.
 LONGEST: Final = 64
 
 
 class Awake:
     """The connections of one pump whose answers are worth a look, and how it goes."""
 
-    __slots__ = ("_answers", "_clock", "_received", "_rest", "_vain", "conduits")
+    __slots__ = ("_answers", "_clock", "_received", "_rest", "_spent", "_vain", "conduits")
 
     def __init__(
         self, received: Callable[[ConnId, bytes, Promise[Any]], None], clock: Callable[[], float] = monotonic
@@ -34,16 +36,18 @@ class Awake:
         self._clock = clock
         #: By connection, for those to processes on this machine that are at work when they are called.
         self.conduits: dict[ConnId, Any] = {}
+        #: Answers, and seconds awake, since others had their go.
         self._answers = 0
+        self._spent = 0.0
         self._rest = 0
         #: Waits that rest after the next look in vain.
         self._vain = 1
 
     def is_due(self) -> bool:
         """Tell, once, whether others are to have their go before the next look."""
-        if self._answers < MOST:
+        if self._answers < MOST and self._spent < AWAKE_S:
             return False
-        self._answers = 0
+        self._answers, self._spent = 0, 0.0
         return True
 
     def look(self, conn: ConnId, promise: Promise[Any]) -> None:
@@ -54,17 +58,21 @@ class Awake:
         if self._rest:
             self._rest -= 1
             return
-        until = self._clock() + LOOK_S
-        while self._clock() < until:
+        began = now = self._clock()
+        until = began + LOOK_S
+        while now < until:
             data = conduit.receive_now()
-            if not data:
+            if data:
+                self._received(conn, data, promise)
+                if promise._state != PENDING:
+                    self._answers += 1
+                    self._spent += now - began
+                    self._vain = 1
+                    return
+            else:
                 # Where both share a core, the other one has it now.
                 sched_yield()
-                continue
-            self._received(conn, data, promise)
-            if promise._state != PENDING:
-                self._answers += 1
-                self._vain = 1
-                return
+            now = self._clock()
+        self._spent += now - began
         self._rest = self._vain
         self._vain = min(2 * self._vain, LONGEST)

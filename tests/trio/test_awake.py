@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import trio
@@ -10,7 +11,7 @@ import trio
 import captp
 from captp.model.idents import ConnId
 from captp.model.promise import FULFILLED, Promise
-from captp.run.awake import LONGEST, LOOK_S, MOST, Awake
+from captp.run.awake import AWAKE_S, LONGEST, LOOK_S, MOST, Awake
 from tests.e2e.process_things import Tally
 
 CONN = ConnId(1)
@@ -58,6 +59,16 @@ def test_an_answer_that_comes_soon_is_taken_in_and_others_have_their_go_after_so
 
     assert waits(Answers(3), 3 * MOST) == [3] * 3 * MOST
     assert [number for number, is_due in enumerate(GOES) if is_due] == [MOST, 2 * MOST]
+
+
+def test_others_have_their_go_after_some_time_awake_however_few_answers_came() -> None:
+    GOES.clear()
+
+    # Each is found at the eighth look, when seven tenths of the time for it are over.
+    assert waits(Answers(8), 20) == [8] * 20
+    in_time = math.ceil(AWAKE_S / (0.7 * LOOK_S))
+    assert in_time < MOST
+    assert [number for number, is_due in enumerate(GOES) if is_due] == [in_time, 2 * in_time]
 
 
 def test_each_look_in_vain_is_followed_by_a_rest_twice_as_long() -> None:
