@@ -25,8 +25,8 @@ ROUNDS = 21
 #: Calls of one round, one by one, and in batches: enough for about as long a time.
 CALLS = 700
 BATCHED = 11_200
-#: Iterations of one burn, about two milliseconds; burns per round and process, and rounds of them.
-BURN = 20_000
+#: Seconds that one burn is to take; burns per round and process, and rounds of them.
+BURN_S = 0.0019
 BURNS = 40
 BURN_ROUNDS = 7
 
@@ -39,6 +39,17 @@ def burn(iterations: int) -> int:
     for i in range(iterations):
         value = (value * 1103515245 + i) & 0x7FFFFFFF
     return value
+
+
+def iterations_of_a_burn() -> int:
+    """Return how many iterations take ``BURN_S`` here and now."""
+    trial = 20_000
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        burn(trial)
+        took.append(time.perf_counter() - began)
+    return round(trial * BURN_S / statistics.median(took))
 
 
 class Account(captp.Object):
@@ -131,11 +142,11 @@ def many(batch: int) -> Figures:
 
 def _control(commands: Connection) -> None:
     while True:
-        count = commands.recv()
+        count, iterations = commands.recv()
         if not count:
             return
         for _ in range(count):
-            burn(BURN)
+            burn(iterations)
         commands.send(count)
 
 
@@ -151,7 +162,7 @@ def controls() -> Iterator[list[Connection]]:
         yield [here for here, _ in pipes]
     finally:
         for here, _ in pipes:
-            here.send(0)
+            here.send((0, 0))
         for process in processes:
             process.join()
 
@@ -159,10 +170,11 @@ def controls() -> Iterator[list[Connection]]:
 def cpu_bound() -> Figures:
     """Processor-bound calls: two trustees and two bare processes, each against one of its kind."""
     rates: dict[str, list[float]] = {"one": [], "two": [], "bare_one": [], "bare_two": []}
+    iterations = iterations_of_a_burn()
 
     def bare(pipes: list[Connection]) -> None:
         for pipe in pipes:
-            pipe.send(BURNS)
+            pipe.send((BURNS, iterations))
         for pipe in pipes:
             pipe.recv()
 
@@ -173,7 +185,7 @@ def cpu_bound() -> Figures:
         async def keep_busy(account: captp.Trust[Account]) -> None:
             # Two tasks: while one reads its result, the other's call runs.
             for _ in left:
-                await account.apply(Account.burn, BURN)
+                await account.apply(Account.burn, iterations)
 
         async with trio.open_nursery() as nursery:
             for account in accounts:
