@@ -118,6 +118,7 @@ class Row:
     __slots__ = (
         "carried",
         "doc",
+        "first",
         "function",
         "is_fiber",
         "is_heard",
@@ -141,6 +142,8 @@ class Row:
         self.name = mark.name
         self.selector = selector_of(mark.name)
         self.function: Callable[..., Any] = function
+        #: What stood in the class until the first plain call, and whoever took it then still has.
+        self.first: Callable[..., Any] | None = None
         self.owner = owner
         self.latch = mark.latch
         #: Whether an exception goes to somebody who sees it as it is, so that it need not be logged.

@@ -283,6 +283,7 @@ def _check_and_wrap(cls: type, row: Row) -> None:
         return wrapper(self, *args, **kwargs)
 
     first._captp_marked = True  # type: ignore[attr-defined]
+    row.first = first
     setattr(cls, row.name, first)
 
 

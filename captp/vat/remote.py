@@ -215,7 +215,8 @@ class FarTrust(Trust[T]):
         if isinstance(marked, Method):
             return rows_of(self._cls).get(marked.name)
         name = getattr(fn, "__name__", "")
-        return rows_of(self._cls).get(name) if getattr(self._cls, name, None) is fn else None
+        row = rows_of(self._cls).get(name)
+        return row if row and (fn is getattr(self._cls, name, None) or fn is row.first) else None
 
     def _send(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Promise[Any]:
         ref: Any = self._held()

@@ -74,6 +74,30 @@ async def test_a_handle_typed_as_an_interface_calls_its_methods() -> None:
         assert await counter.apply(lambda c, n: c.add(n), 4) == 7
 
 
+class Shelf(captp.Object):
+    goods: captp.Map[str, int]
+
+    @captp.method
+    def find(self, name: str) -> int | None:
+        return self.goods.get(name)
+
+
+async def test_a_method_that_was_taken_before_its_first_plain_call_travels_as_a_call_after_it() -> None:
+    before = Shelf.find
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host, captp.open_vat() as vat:
+        far = captp.trust(vat.enliven(host.mint(Shelf(goods=captp.Map(pears=5)))), Shelf)
+
+        assert await far.apply(before, "pears") == 5
+        assert Shelf().find("pears") is None
+        assert Shelf.find is not before
+        for taken in (before, Shelf.find):
+            assert await far.apply(taken, "pears") == 5
+            assert await far.apply_many([Call(taken, "pears"), Call(taken, "plums")]) == [
+                Outcome(5),
+                Outcome(None),
+            ]
+
+
 async def test_what_is_not_marked_is_recorded_and_refused_there() -> None:
     async with far_counter() as (_vat, counter):
         with pytest.raises(captp.UsageError):
