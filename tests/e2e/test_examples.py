@@ -15,7 +15,8 @@ import captp.examples
 from tests.e2e.cli_host import Host, make_host
 
 FOLDER = Path(captp.examples.__file__).parent
-EXAMPLES = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+FILES = [path for path in FOLDER.rglob("*.py") if path.stem != "__init__"]
+EXAMPLES = {path.relative_to(FOLDER).with_suffix("").as_posix() for path in FILES}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def run(name: str, *words: str, lines: int = 0) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
+def test_no_example_has_150_lines_and_each_has_a_test() -> None:
     assert sorted(EXAMPLES) == [
         *(
             "bank",
@@ -48,13 +49,19 @@ def test_no_example_has_150_lines_and_each_has_a_test_here() -> None:
             "errors",
             "fetch_and_add",
             "introduction",
+            "kv",
+            "memcached/__main__",
+            "memcached/answers",
+            "memcached/commands",
+            "memcached/front",
             "rooms",
             "round_trips",
             "social_graph",
+            "store",
         )
     ]
-    for name in EXAMPLES:
-        assert len((FOLDER / f"{name}.py").read_text().splitlines()) < 150
+    for path in FILES:
+        assert len(path.read_text().splitlines()) < 150
 
 
 def test_the_bank_shows_a_short_session() -> None:
@@ -146,6 +153,20 @@ def test_fetch_and_add_counts_exactly_in_every_place() -> None:
         assert 1 / 8 <= float(fairness) <= 1
     # It ends without this line when two have fetched the same number, or a call was lost.
     assert last == "each counted to 160"
+
+
+def test_each_write_comes_to_its_shard_whoever_guards_it() -> None:
+    *rows, last = run("kv", "--calls", "2048")
+
+    places = ["a lock", "locks", "the loop", "a thread lock", "thread locks", "threads"]
+    assert [row[:14].strip() for row in rows] == ["batches of 1", *places, "batches of 64", *places]
+    for row in rows:
+        clients, *figures = row[14:].split()
+        if clients != "clients":
+            rate, tail, worst, fairness = map(float, figures)
+            assert (clients, rate > 0, 0 < tail <= worst, 0.12 < fairness <= 1) == ("8", True, True, True)
+    # It ends without this line when a write was lost.
+    assert last == "every write has come to its shard"
 
 
 def test_round_trips_counts_four_for_awaited_calls_and_one_for_a_chain(host: Host) -> None:

@@ -1,0 +1,1 @@
+"""A memcached in front of stores of captp: ``python -m captp.examples.memcached`` runs it."""
