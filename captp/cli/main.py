@@ -25,6 +25,7 @@ captp: live Python objects shared between hosts that do not trust each other
   captp gc                              show what the daemon's vats do about garbage in cycles
   captp why TARGET                      tell why the daemon keeps an object
   captp call TARGET METHOD [ARG ...]    call a method of a name, a .cap file, or -
+  captp bench                           measure trustees beside locks and others
   captp check PATH ...                  say what is wrong with context and borrows in a program
 
   captp new captp.examples.bank:Vault --name bank
@@ -34,7 +35,7 @@ captp: live Python objects shared between hosts that do not trust each other
 captp VERB --help says more; the daemon has a command of its own: captpd --help
 """
 
-VERBS: Final = ("call", "check", "demo", "gc", "ls", "new", "share", "trustees", "why")
+VERBS: Final = ("bench", "call", "check", "demo", "gc", "ls", "new", "share", "trustees", "why")
 
 
 def main(words: list[str] | None = None) -> int:
