@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from captp.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from captp import cow as cow
     from captp.custody.access import Access as Access
     from captp.custody.access import Brand as Brand
     from captp.custody.adopted import CapsuleTrust as CapsuleTrust
@@ -226,6 +227,7 @@ if TYPE_CHECKING:
     from captp.vat.remote import trust as trust
 
 _HOMES = {
+    "captp": "cow",
     "captp.custody.access": "Access Brand",
     "captp.custody.adopted": "CapsuleTrust",
     "captp.custody.capsule": "Capsule",
@@ -279,7 +281,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'captp' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    value = getattr(import_module(home), name)
+    value = import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -15,7 +15,7 @@ from captp.model.object import Object
 from captp.model.passable import ATOMS, MAX_DEPTH, at
 from captp.model.promise import Reference
 from captp.model.trust import Trust
-from captp.model.values import Fault, FrozenMap, Tagged
+from captp.model.values import Fault, FrozenMap, Sharing, Tagged
 
 __all__ = ["frozen"]
 
@@ -56,6 +56,8 @@ def frozen(value: Any, *, keeps_objects: bool = False, depth: int = 0) -> Any:
         return Fault(value.message, part(value.data, ".data"), value.incident)
     if kind is bytearray or kind is memoryview:
         return bytes(value)
+    if isinstance(value, Sharing):
+        return value._captp_frozen(depth)
     if isinstance(value, _HANDLES):
         return value
     if keeps_objects and issubclass(kind, Object):

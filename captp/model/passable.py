@@ -20,7 +20,7 @@ from captp.model.object import Object
 from captp.model.promise import Promise, Reference
 from captp.model.ref import HOLDS
 from captp.model.trust import Trust
-from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
+from captp.model.values import NULL, Fault, FrozenMap, Null, Sharing, Symbol, Tagged
 
 ATOMS: Final = frozenset({int, str, bytes, bool, type(None), Symbol, Null, SturdyRef})
 
@@ -79,6 +79,8 @@ def freeze(value: Any, home: Referrer, depth: int = 0) -> Any:
     if kind is Fault:
         data = None if value.data is None else _item(value.data, home, depth, ".data")
         return Fault(value.message, data, value.incident)
+    if isinstance(value, Sharing):
+        return value._captp_frozen(depth)
     if isinstance(value, Trust):
         return freeze(value.reference, home, depth)
     if kind is bytearray or kind is memoryview:
@@ -105,9 +107,9 @@ class _Nowhere:
 _NOWHERE: Final = _Nowhere()
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """Return the frozen form of plain data; raises Unpassable where there is anything else in it."""
-    return freeze(value, _NOWHERE)
+    return freeze(value, _NOWHERE, depth)
 
 
 def opened(box: Boxed) -> Any:

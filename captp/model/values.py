@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from attrs import frozen
 
-__all__ = ["NULL", "Fault", "FrozenMap", "Null", "Symbol", "Tagged", "mapped"]
+__all__ = ["NULL", "Fault", "FrozenMap", "Null", "Sharing", "Symbol", "Tagged", "mapped"]
 
 
 @final
@@ -115,6 +115,16 @@ class FrozenMap(dict[str, Any]):
     def copy(self) -> dict[str, Any]:
         """Return a plain dict that may be changed."""
         return dict(self)
+
+
+class Sharing:
+    """What can be changed, and shares what it holds with whoever it is passed to; see captp.cow."""
+
+    __slots__ = ()
+
+    def _captp_frozen(self, depth: int) -> Any:
+        """Return its frozen form, for a value of which it is ``depth`` levels deep; raises Unpassable."""
+        raise NotImplementedError
 
 
 def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
