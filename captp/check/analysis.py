@@ -16,6 +16,7 @@ from captp.check.finding import Finding
 from captp.check.functions import activation, generic
 from captp.check.lower import lower
 from captp.check.names import class_run, class_value, module_attr
+from captp.check.ownership import drop, owe, spend
 from captp.check.relevance import relevant
 from captp.check.roots import launched_finding, method_findings, missing, test_findings
 from captp.check.run import Run
@@ -46,6 +47,7 @@ class Rules:
     call: Any = call
     attribute: Any = attribute
     store: Any = store
+    spend: Any = spend
     launched: Any = None
     imported: Any = None
 
@@ -77,7 +79,13 @@ def evaluate(engine: Engine, act: Activation) -> None:
     for name, value in act.params.items():
         if name in act.function.captured:
             engine.write(("v", act, name), value)
+    if not getattr(act.owner, "is_interface", False):
+        for param in act.function.params:
+            if param.annotation is not None and param.name not in act.function.captured:
+                owe(run, act.params[param.name], param.annotation.at)
     run.block(act.function.body)
+    if run.state.is_alive:
+        drop(run)
     summary = run.finish()
     _declared(run, act)
     if not act.summary.same(summary):

@@ -57,6 +57,11 @@ class ClassInfo:
         return self._descends("captp.Interface") and not self.is_object
 
     @property
+    def must_use(self) -> bool:
+        """Tell whether a unique reference to it is not to be dropped."""
+        return any(part.ir.must_use for part in self.mro())
+
+    @property
     def is_protocol(self) -> bool:
         return bool({"typing.Protocol", "typing_extensions.Protocol"} & set(self.outside))
 

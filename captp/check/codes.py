@@ -188,6 +188,26 @@ class Queue(captp.Object):
     job: Job
 """,
     ),
+    "CAP404": Code(
+        "a unique reference that must be used is dropped",
+        "On some way through a function nothing is done with a unique reference, not even a look at it, and"
+        " its Interface is declared with `must_use=True`.",
+        "Nobody else has it, so that it is gone, and what its class says must come of it does not.",
+        """
+class Ticket(captp.Interface, must_use=True): ...
+
+async def enter(office: Office, is_open: bool) -> None:
+    ticket = await office.sell()
+    if is_open:
+        await ticket.redeem()
+""",
+        """
+async def enter(office: Office, is_open: bool) -> None:
+    if is_open:
+        ticket = await office.sell()
+        await ticket.redeem()
+""",
+    ),
     "CAP501": Code(
         "a capture that a trustee refuses",
         "A function for a trustee captures what others may change: a list, an object, a method, a partial.",

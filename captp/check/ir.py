@@ -331,6 +331,8 @@ class ClassDef:
     bases: list[Expr]
     decorators: list[Expr]
     outer: Function | None
+    #: Whether a unique reference to it is not to be dropped.
+    must_use: bool = False
     #: Its body, whose names are its attributes.
     scope: Function | None = None
     attrs: dict[str, list[Expr]] = field(factory=dict)

@@ -209,6 +209,7 @@ class Statements(Expressions):
             [self.expr(b) for b in node.bases],
             [self.expr(d) for d in node.decorator_list],
             None if outer.kind == "module" else outer,
+            any(k.arg == "must_use" and getattr(k.value, "value", False) is True for k in node.keywords),
         )
         body = ir.Function(node.name, cls.qualname, outer.module, outer.path, at, outer=outer, kind="class")
         body.names = names_of(node)

@@ -1,14 +1,27 @@
-"""Unique references move when they are passed on; borrowed ones must not outlive the call they came with."""
+"""Unique references move, and may have to; borrowed ones must not outlive the call they came with."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from captp.check import ir
+from captp.check.finding import Step
 from captp.check.run import Run
-from captp.check.values import NOTHING, Bound, Box, FuncVal, Inst, PartialVal, PromVal, RefVal, Value
+from captp.check.state import Event
+from captp.check.values import NOTHING, Bound, Box, FuncVal, Id, Inst, PartialVal, PromVal, RefVal, Value
 
-__all__ = ["borrowed_in", "captured", "cross", "escape", "keep"]
+__all__ = [
+    "borrowed_in",
+    "captured",
+    "cross",
+    "discard",
+    "drop",
+    "escape",
+    "keep",
+    "overwrite",
+    "owe",
+    "spend",
+]
 
 
 def cross(run: Run, value: Value, at: ir.At, what: str, *, borrows: bool) -> None:
@@ -52,6 +65,78 @@ def _escapes(run: Run, ref: RefVal, at: ir.At, how: str, fix: str) -> None:
     name = origin[-1] if origin[0] == "param" else ""
     whose = f"borrowed {name!r}" if name else "a borrowed reference"
     run.report("CAP402", at, f"{whose} {how}, and is over when the call is that it was lent for", (), fix)
+
+
+# What must be used.
+
+
+def owe(run: Run, value: Value, at: ir.At) -> None:
+    """Note that a variable has a unique reference from here on that something is to be done with."""
+    facts = tuple(sorted(run.state.facts.items()))
+    for ref in _to_be_used(value):
+        assert ref.id is not None
+        run.state.owed[ref.id] = Event((run.step(at, f"a unique {ref.iface.name}"),), facts)
+
+
+def spend(run: Run, value: Value) -> None:
+    """Note that something is done with what a variable has."""
+    for atom in value:
+        inner = atom.inner if isinstance(atom, PromVal) else (atom,)
+        for ref in inner:
+            if isinstance(ref, RefVal) and ref.id in run.state.owed:
+                del run.state.owed[ref.id]
+                run.spent.append(ref.id)
+
+
+def discard(run: Run, value: Value, at: ir.At) -> None:
+    """Note a result that nobody takes."""
+    for ref in _to_be_used(value):
+        _dropped(run, f"a unique {ref.iface.name}", at, run.step(at, "nobody takes it"))
+
+
+def overwrite(run: Run, value: Value, at: ir.At) -> None:
+    """Note that a variable gets another value than this one."""
+    _drop(run, [ref.id for ref in _to_be_used(value)], run.step(at, "another value takes its place"))
+
+
+def drop(run: Run, at: ir.At | None = None) -> None:
+    """Note that a way through the function ends with a return, or where its body does."""
+    if at is None:
+        step = run.step(run.function.at, f"nothing was done with it when {run.where}() ends")
+    else:
+        step = run.step(at, "nothing was done with it before this return")
+    _drop(run, list(run.state.owed), step)
+
+
+def _drop(run: Run, ids: list[Id | None], step: Step) -> None:
+    for id in ids:
+        event = run.state.owed.get(id) if id is not None else None
+        if event is not None and not run.state.contradicts(event):
+            place = event.trail[0].place
+            _dropped(run, event.trail[0].text, (place.line, place.column), step)
+
+
+def _dropped(run: Run, what: str, at: ir.At, end: Step) -> None:
+    run.report(
+        "CAP404",
+        at,
+        f"{what} is dropped on some way through {run.where}(), and must be used",
+        (end,),
+        "call it, pass it on, share it or return it on every way",
+    )
+
+
+def _to_be_used(value: Value) -> list[RefVal]:
+    """Return the unique references that a value is, if it is nothing else and they must be used."""
+    found: list[RefVal] = []
+    for atom in value:
+        for ref in atom.inner if isinstance(atom, PromVal) else (atom,):
+            if not isinstance(ref, RefVal) or ref.mode != "unique" or ref.id is None:
+                return []
+            if ref.iface is None or not ref.iface.must_use:
+                return []
+            found.append(ref)
+    return found
 
 
 def borrowed_in(run: Run, value: Value, depth: int = 4) -> list[RefVal]:

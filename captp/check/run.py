@@ -7,7 +7,7 @@ from typing import Any
 from captp.check import ir
 from captp.check.engine import Activation, Engine, Need, Summary
 from captp.check.finding import Finding, Place, Step
-from captp.check.state import Bind, Held, Moved, State, Trail, join
+from captp.check.state import Bind, Event, Held, State, Trail, join
 from captp.check.values import NOTHING, UNKNOWN, Id, Made, Value
 
 __all__ = ["Run"]
@@ -38,6 +38,8 @@ class Run:
         self.results: Value = NOTHING
         #: Views that were made here, not by a caller, and the numbers of their bindings.
         self.act_made: dict[Id, int] = {}
+        #: Unique references that were used, one after the other.
+        self.spent: list[Id] = []
 
     # Evaluation.
 
@@ -196,7 +198,7 @@ class Run:
 
     def move(self, id: Id, trail: Trail) -> None:
         facts = tuple(sorted(self.state.facts.items()))
-        self.state.moved[id] = Moved(trail, facts)
+        self.state.moved[id] = Event(trail, facts)
 
     def use(self, id: Id, at: ir.At, trail: Trail) -> None:
         """Note that a unique reference is used, which it must not be once it moved."""
@@ -222,7 +224,10 @@ class Run:
             own = self.state.env.get(name.name, NOTHING)
             return (own | self.engine.read(("v", self.act, name.name), self.act)) or UNKNOWN
         if home is self.function:
-            return self.state.env.get(name.name, UNKNOWN if self.is_muted else NOTHING) or UNKNOWN
+            value = self.state.env.get(name.name, UNKNOWN if self.is_muted else NOTHING) or UNKNOWN
+            if self.state.owed and not self.is_muted:
+                self.rules.spend(self, value)
+            return value
         frame = self.frame_of(home)
         if frame is None:
             return UNKNOWN

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from captp.check.finding import Step
 from captp.check.values import Id, Value, bounded
 
-__all__ = ["Bind", "Held", "Moved", "State", "join"]
+__all__ = ["Bind", "Event", "Held", "State", "join"]
 
 Trail: TypeAlias = tuple[Step, ...]
 #: What tests and constants say of variables: a name and an aspect, and whether it holds.
@@ -37,8 +37,8 @@ class Held:
 
 
 @frozen
-class Moved:
-    """Where a unique reference went, and what was known of variables there."""
+class Event:
+    """Where a unique reference came to be or went, and what was known of variables there."""
 
     trail: Trail
     facts: tuple[tuple[tuple[str, str], bool], ...]
@@ -51,7 +51,9 @@ class State:
     env: dict[str, Value] = field(factory=dict)
     bound: tuple[Bind, ...] = ()
     held: tuple[Held, ...] = ()
-    moved: dict[Id, Moved] = field(factory=dict)
+    moved: dict[Id, Event] = field(factory=dict)
+    #: Unique references that must be used, and are not yet.
+    owed: dict[Id, Event] = field(factory=dict)
     #: Bindings that were borrowed to be changed, by capability and number, and the views made since.
     changed: dict[tuple[str, int], Trail] = field(factory=dict)
     fresh: dict[Id, tuple[str, int]] = field(factory=dict)
@@ -66,6 +68,7 @@ class State:
             self.bound,
             self.held,
             dict(self.moved),
+            dict(self.owed),
             dict(self.changed),
             dict(self.fresh),
             dict(self.ended),
@@ -78,15 +81,15 @@ class State:
         if self.facts:
             for key in [key for key in self.facts if key[0] == name]:
                 del self.facts[key]
-        if self.moved:
-            for id, moved in self.moved.items():
-                if any(key[0] == name for key, _ in moved.facts):
-                    kept = tuple(item for item in moved.facts if item[0][0] != name)
-                    self.moved[id] = Moved(moved.trail, kept)
+        for events in (self.moved, self.owed):
+            for id, event in events.items():
+                if any(key[0] == name for key, _ in event.facts):
+                    kept = tuple(item for item in event.facts if item[0][0] != name)
+                    events[id] = Event(event.trail, kept)
 
-    def contradicts(self, moved: Moved) -> bool:
-        """Tell whether what is known here rules out the way on which something moved."""
-        return any(self.facts.get(key, holds) is not holds for key, holds in moved.facts)
+    def contradicts(self, event: Event) -> bool:
+        """Tell whether what is known here rules out the way on which something happened."""
+        return any(self.facts.get(key, holds) is not holds for key, holds in event.facts)
 
 
 def join(states: Iterable[State]) -> State:
@@ -109,16 +112,6 @@ def _two(one: State, other: State) -> State:
         elif mine is not value and mine != value:
             env[name] = bounded(mine | value)
     facts = {k: v for k, v in one.facts.items() if other.facts.get(k) is v} if one.facts else {}
-    moved: dict[Id, Moved] = {}
-    for mine_state, other_state in ((one, other), (other, one)) if one.moved or other.moved else ():
-        for id, entry in mine_state.moved.items():
-            against = other_state.moved.get(id)
-            if against is None:
-                known = {**dict(entry.facts), **mine_state.facts}
-                moved[id] = Moved(entry.trail, tuple(sorted(known.items())))
-            elif id not in moved:
-                both = tuple(item for item in entry.facts if item in against.facts)
-                moved[id] = Moved(entry.trail, both)
     fresh: dict[Id, tuple[str, int]] = {}
     if one.fresh or other.fresh:
         fresh = {k: v for k, v in one.fresh.items() if k in other.fresh or v not in other.changed}
@@ -128,9 +121,25 @@ def _two(one: State, other: State) -> State:
         env,
         longest.bound,
         one.held if len(one.held) <= len(other.held) else other.held,
-        moved,
+        _events(one, one.moved, other, other.moved),
+        _events(one, one.owed, other, other.owed),
         {**other.changed, **one.changed},
         fresh,
         {**other.ended, **one.ended},
         facts,
     )
+
+
+def _events(one: State, of_one: dict[Id, Event], other: State, of_other: dict[Id, Event]) -> dict[Id, Event]:
+    """Return what may have happened on either of two ways, with what is known of each."""
+    found: dict[Id, Event] = {}
+    for state, mine, others in ((one, of_one, of_other), (other, of_other, of_one)):
+        for id, event in mine.items():
+            against = others.get(id)
+            if against is not None:
+                facts = tuple(item for item in event.facts if item in against.facts)
+                found.setdefault(id, Event(event.trail, facts))
+            elif not state.contradicts(event):
+                known = {**dict(event.facts), **state.facts}
+                found[id] = Event(event.trail, tuple(sorted(known.items())))
+    return found

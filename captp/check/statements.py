@@ -11,7 +11,7 @@ from captp.check.contexts import enter, is_scope, leave
 from captp.check.expressions import branch_test, narrow
 from captp.check.iteration import as_state, elements, kept_view, put, touch
 from captp.check.names import class_run
-from captp.check.ownership import escape, keep
+from captp.check.ownership import discard, drop, escape, keep, overwrite, owe
 from captp.check.run import Run
 from captp.check.state import State, join
 from captp.check.values import (
@@ -68,7 +68,12 @@ def store(run: Run, target: ir.Expr, value: Value, at: ir.At) -> None:
 
 def _store_name(run: Run, target: ir.Name, value: Value, at: ir.At) -> None:
     if target.home is run.function or (target.home is None and run.function.kind == "module"):
+        is_own = target.home is not None and target.name not in target.home.captured and not run.is_muted
+        if is_own:
+            overwrite(run, run.state.env.get(target.name, NOTHING), at)
         run.assign(target.name, value)
+        if is_own:
+            owe(run, value, at)
         if target.home is None and not run.is_muted:
             run.engine.write(("g", run.function.module, target.name), _flat(value))
     elif target.home is None:
@@ -195,6 +200,10 @@ def _emit(run: Run, stmt: ir.Emit) -> None:
     value = run.expr(stmt.value)
     if run.emitted:
         run.emitted[-1] |= value
+    elif isinstance(stmt.value, ir.Call) or (
+        isinstance(stmt.value, ir.Await) and isinstance(stmt.value.value, ir.Call)
+    ):
+        discard(run, value, stmt.at)
 
 
 def _return(run: Run, stmt: ir.Return) -> None:
@@ -203,6 +212,7 @@ def _return(run: Run, stmt: ir.Return) -> None:
     if "method" in getattr(run.act.marks, "kinds", ()):
         escape(run, value, stmt.at, "is returned")
     _returned_views(run, value, stmt.at)
+    drop(run, stmt.at)
     run.summary.returns = True
     run.exits.append(run.state)
     run.state = State(is_alive=False)
@@ -333,15 +343,18 @@ def _with(run: Run, stmt: ir.With) -> None:
 
 
 def _try(run: Run, stmt: ir.Try) -> None:
-    before = run.state.copy()
+    before, spent = run.state.copy(), len(run.spent)
     run.block(stmt.body)
     after = run.state.copy()
+    used = run.spent[spent:]
     run.block(stmt.orelse)
     ends = [run.state]
     # What a failed call was to pass on may be there still: only what had moved before has surely gone.
     failed = join([before, after]) if after.is_alive else before
     failed.moved = dict(before.moved)
     failed.bound, failed.held = before.bound, before.held
+    for id in used:
+        failed.owed.pop(id, None)
     for handler in stmt.handlers:
         run.state = failed.copy()
         run.block(handler)

@@ -173,6 +173,8 @@ class InterfaceMeta(type):
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any
     ) -> InterfaceMeta:
         namespace.setdefault("__slots__", ())
+        # Only the checker asks for it, and it reads the source.
+        kwargs.pop("must_use", False)
         cls = super().__new__(mcls, name, bases, namespace, **kwargs)
         cls._captp_rows = collect_rows(cls, namespace)
         cls._captp_views = None

@@ -329,3 +329,13 @@ def test_defining_an_interface_leaves_no_shared_table_between_classes() -> None:
     assert rows_of(Account) is not rows_of(Audited)
     assert rows_of(captp.Interface) == {}
     assert rows_of(captp.Object) == {}
+
+
+def test_that_it_must_be_used_is_said_of_an_interface_alone() -> None:
+    class Ticket(captp.Interface, must_use=True):
+        @captp.method
+        def redeem(self) -> int: ...
+
+    assert list(rows_of(Ticket)) == ["redeem"]
+    with pytest.raises(TypeError, match="keyword"):
+        type(captp.Object)("Stub", (captp.Object,), {}, must_use=True)
