@@ -240,6 +240,9 @@ def _is_sole(obj: Object, message: Message, counts: tuple[int, int]) -> bool:
     """Whether the one who asks has the only reference: held by its session, or by one variable here."""
     if type(obj) is _Probe or obj._entry.sole or len(_views(obj)) != 1:
         return False
+    if obj._entry.kept is not None:
+        # What is on disk leads to it, which nobody can count.
+        return False
     if counts[0] > _BASE[0][0] or counts[1] > _BASE[0][1] + 1:
         return False
     session = getattr(getattr(message.promise, "account", None), "session", None)
