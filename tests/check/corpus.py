@@ -47,7 +47,8 @@ def programs() -> list[Program]:
             files = {f"{path.name}/{file.name}": file for file in sorted(path.glob("*.py"))}
             found.append(_program(path.name, files, f"{path.name}/main.py"))
         elif path.suffix == ".py" and path.stem != "__init__":
-            main = None if path.stem in SLOW else path.name
+            runs = path.stem not in SLOW and (path.parent == OWN or "__main__" in path.read_text())
+            main = path.name if runs else None
             found.append(_program(path.stem, {path.name: path}, main))
     return found
 
