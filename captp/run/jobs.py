@@ -66,8 +66,12 @@ class Owner(faults.Owner, Protocol):
 class Speaker(Protocol):
     """A client, as its jobs see it."""
 
-    #: How many calls it may still hand over.
-    free: int
+    #: One byte for each of its calls that is handed over and unanswered; the credit's.
+    unanswered: bytearray
+
+    def take(self, job: Job) -> None:
+        """Queue a job that was held, in any thread."""
+        ...
 
     def answer(self, job: Job) -> None:
         """Bring the end of a job to whoever waits for it."""

@@ -75,13 +75,12 @@ class Client:
     It is set after something was queued, and cleared before the queue is looked at: none is missed.
     """
 
-    __slots__ = ("armed", "free", "queue", "since", "worker")
+    __slots__ = ("armed", "queue", "since", "unanswered", "worker")
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.queue: deque[Job] = deque()
-        #: Calls that it may still hand over; the credit's.
-        self.free = worker.window
+        self.unanswered = bytearray()
         self.armed = False
         #: When it was armed.
         self.since = 0.0
@@ -95,6 +94,11 @@ class Client:
 
     def ring(self) -> None:
         """Something was queued."""
+        self.arm()
+
+    def take(self, job: Job) -> None:
+        """Queue a job that was held, in any thread."""
+        self.queue.append(job)
         self.arm()
 
     def answer(self, job: Job) -> None:
@@ -113,7 +117,6 @@ class Worker:
 
     def __init__(self, quota: int, window: int, max_inflight: int, on_end: Callable[[], object]) -> None:
         self.quota = quota
-        self.window = window
         self.state = OPEN
         self.cause: BaseException | None = None
         #: The clients that became ready; None wakes the thread for other reasons.
@@ -129,7 +132,7 @@ class Worker:
         self.visited: Client | None = None
         self.resident: Client | None = None
         self._on_end = on_end
-        #: Guards the credit and the end of OPEN; re-entrant, as finalizers may hand jobs over.
+        #: Guards what waits for credit, and the end of OPEN; re-entrant, as finalizers may hand jobs over.
         self.lock = threading.RLock()
         self.credit = Credit(window, max_inflight)
         self.home = threading.get_ident()
@@ -173,24 +176,38 @@ class Worker:
 
         A job that is refused keeps no object, however long the exception keeps the job.
         """
-        with self.lock:
+        client: Client = job.client  # type: ignore[assignment]
+        if self.credit.take(job):
+            client.queue.append(job)
+            if not client.armed:
+                client.ring()
+            # Behind that, as what closes looks at the queues behind its word.
             if self.state is not OPEN:
-                del job.keep
-                raise self.closed()
-            if self.credit.take(job, waits):
-                client: Client = job.client  # type: ignore[assignment]
-                client.queue.append(job)
-                # Not after the lock: what closes looks for jobs in clients that are ready.
-                if not client.armed:
-                    client.ring()
+                self._withdraw(job)
+            return
+        with self.lock:
+            if self.state is OPEN:
+                self.credit.hold(job, waits)
+                return
+        del job.keep
+        raise self.closed()
+
+    def _withdraw(self, job: Job) -> None:
+        """Take a job back that came too late, unless what closes has found it; raises Closed."""
+        client: Client = job.client  # type: ignore[assignment]
+        try:
+            client.queue.remove(job)
+        except ValueError:
+            return
+        self.give_back(client, job.size)
+        del job.keep
+        raise self.closed()
 
     def give_back(self, client: Client, count: int) -> None:
         """So many calls more of a client are answered; hand over what was held back for them."""
-        with self.lock:
-            for job in self.credit.give_back(client, count):
-                other: Client = job.client  # type: ignore[assignment]
-                other.queue.append(job)
-                other.arm()
+        if self.credit.give_back(client, count):
+            with self.lock:
+                self.credit.go_on(client)
 
     def closed(self, ran: str = "did not run") -> Closed:
         """Make the error for calls that come too late."""

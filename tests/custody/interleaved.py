@@ -10,7 +10,9 @@ from typing import Any
 __all__ = ["outcome", "waits_after"]
 
 
-def waits_after(lines: int, first: Callable[[], Any], second: Callable[[], Any]) -> bool:
+def waits_after(
+    lines: int, first: Callable[[], Any], second: Callable[[], Any], modules: str = "captp.custody."
+) -> bool:
     """Have ``first`` run on a thread, wait after so many lines of ours until ``second`` has run, and go on.
 
     Return False if it had ended by then.
@@ -19,7 +21,7 @@ def waits_after(lines: int, first: Callable[[], Any], second: Callable[[], Any])
     left, seen = iter(range(lines, -1, -1)), []
 
     def trace(frame: Any, event: str, _arg: Any) -> Any:
-        ours = frame.f_globals.get("__name__", "").startswith("captp.custody.")
+        ours = frame.f_globals.get("__name__", "").startswith(modules)
         if ours and event == "line" and next(left, -1) == 0:
             seen.append(frame.f_lineno)
             paused.set()

@@ -169,7 +169,7 @@ async def test_closing_breaks_what_waits_for_the_window_in_every_client() -> Non
             nursery.start_soon(trio.to_thread.run_sync, open_when_broken)
 
     assert log.lines == ["gate"]
-    assert (trustee.stats().depth, trustee.stats().live, trustee._loop.free) == (0, 0, 2)
+    assert (trustee.stats().depth, trustee.stats().live, len(trustee._loop.unanswered)) == (0, 0, 0)
 
 
 def test_an_os_thread_interrupted_while_it_waits_for_the_window_leaves_nothing_behind() -> None:
@@ -274,19 +274,22 @@ class Program:
         """Return the sizes of what waits for the room of all, and not for its client's window."""
         held = self.worker.credit.held
         firsts = [(client, jobs[0].size) for client, jobs in held.items()]
-        return [size for client, size in firsts if min(size, self.window) <= client.free]
+        return [size for client, size in firsts if min(size, self.window) <= self.free(client)]
+
+    def free(self, client: Client) -> int:
+        return self.window - len(client.unanswered)
 
     def check(self) -> None:
         credit = self.worker.credit
         used = {client: sum(job.size for job in client.queue) for client in self.clients}
         assert credit.depth == sum(used.values()) <= credit.high_water <= self.most
         for client in self.clients:
-            assert client.free == self.window - used[client]
-            assert client.free >= 0 or len(client.queue) == 1
+            assert len(client.unanswered) == used[client]
+            assert used[client] <= self.window or len(client.queue) == 1
             assert list(self.asked[client]) == [*client.queue, *credit.held.get(client, ())]
         # Who is not short waits only while the first in line does.
         in_line = self.in_line()
-        assert not in_line or max(in_line) > credit.free
+        assert not in_line or max(in_line) > credit.max_inflight - credit.depth
 
 
 @pytest.mark.parametrize("seed", range(40))
