@@ -21,6 +21,7 @@ COLUMNS: Final = (
     ("load", ("load",)),
     ("busy", ("busy_s", "cpu_s")),
     ("turns", ("turns",)),
+    ("turns/s", ("turn_rate",)),
     ("zero-hop", ("zero_hop",)),
     ("waiting", ("depth", "waiting")),
     ("most", ("high_water",)),
@@ -28,6 +29,7 @@ COLUMNS: Final = (
     ("wait-p99", ("wait_p99_s",)),
     ("longest-wait", ("longest_wait_s",)),
     ("longest-batch", ("longest_batch_s",)),
+    ("longest-hold", ("longest_hold_s",)),
     ("overloads", ("overloads",)),
     ("restarts", ("restarts",)),
 )
@@ -52,6 +54,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     known = dict(row)
     if row.get("age_s"):
         known["load"] = f"{row['busy_s'] / row['age_s']:.1%}"
+        known["turn_rate"] = f"{(row['turns'] + row.get('zero_hop', 0)) / row['age_s']:.3g}"
     for name, share in (("wait_p50_s", 0.5), ("wait_p99_s", 0.99)):
         microseconds = below(row.get("waits", ()), share)
         known[name] = None if microseconds is None else microseconds / 1e6

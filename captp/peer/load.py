@@ -39,16 +39,23 @@ class LoopStats:
     #: Calls that have had to wait for a busy object, and those that broke with Deadlock instead.
     latch_waits: int
     deadlocks: int
+    #: Entrusted objects, those with ``__dropped__``, and fibers that nobody held any more.
+    reaped: int
     #: Seconds spent in batches, in all and in the longest one; what arrives is decoded before them.
     busy_s: float
     longest_batch_s: float
     #: The longest that a call waited which was followed to its turn: one at a time is, the last of several
     #: at the begin of a batch, or of those behind a busy object.
     longest_wait_s: float
+    #: Seconds that fibers had objects to themselves, in all and the longest one, from batch to batch.
+    hold_s: float
+    longest_hold_s: float
     #: Batches by their turns, and the calls that were followed by the microseconds that they waited: those
     #: at index i had fewer than 2**i, and not fewer than half of that.
     sizes: tuple[int, ...]
     waits: tuple[int, ...]
+    #: In the same way, how often something was reaped, by how much it was.
+    reaps: tuple[int, ...]
     #: Seconds since the vat was opened.
     age_s: float
 
@@ -91,6 +98,7 @@ class Meter:
 
     def begin(self, now: float) -> None:
         """Look at what waits, before a batch runs."""
+        self._peer.vat.latches.now = now
         ring, depth = self._ring, len(self._latched)
         if ring:
             if len(ring) <= FEW or self._batches % SELDOM == 0:
@@ -141,6 +149,7 @@ class Meter:
         depth += sum(len(obj._latch) for obj in vat.heap.objects() if obj._latch is not None)
         if self._waits():
             longest_wait_s = max(longest_wait_s, now - self._since)
+        held = [now - fiber.held_since for fiber in vat.turns.fibers if fiber.latched]
         return LoopStats(
             turns=vat.turns.count,
             zero_hop=(self.refills + 1) * BUDGET - vat.budget,
@@ -151,10 +160,14 @@ class Meter:
             overloads=vat.turns.overloads,
             latch_waits=vat.latches.waited,
             deadlocks=vat.latches.deadlocks,
+            reaped=vat.reaped.count,
             busy_s=self._busy_s,
             longest_batch_s=self._longest_batch_s,
             longest_wait_s=longest_wait_s,
+            hold_s=vat.latches.hold_s + sum(held),
+            longest_hold_s=max(vat.latches.longest_hold_s, *held, 0.0),
             sizes=self._sizes.counts,
             waits=self._waited.counts,
+            reaps=vat.reaped.sizes.counts,
             age_s=max(now - self._opened_at, 0.0),
         )

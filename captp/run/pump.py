@@ -218,7 +218,9 @@ class Pump:
 
     def _look_at_what_went(self) -> None:
         vat = self.peer.vat
-        vat.let_go.clear()
+        if vat.let_go:
+            vat.reaped.add(len(vat.let_go))
+            vat.let_go.clear()
         if vat.dropped and not vat.is_closed:
             vat.ring()
 

@@ -56,8 +56,9 @@ class TrusteeStats:
     overloads: int
     #: Calls nobody waits for that raised.
     unheard: int
-    #: Objects that a handle or a call holds.
+    #: Objects that a handle or a call holds, and those that none did any more.
     live: int
+    reaped: int
     #: Times that the trio loop was woken with answers.
     wakes: int
     #: Seconds spent in turns, and the longest that a client with calls waited for the thread.
@@ -67,6 +68,10 @@ class TrusteeStats:
     #: waited: those at index i by fewer than 2**i, and not fewer than half of that.
     sizes: tuple[int, ...]
     waits: tuple[int, ...]
+    #: In the same way, how often objects went, by how many did together.
+    reaps: tuple[int, ...]
+    #: Seconds since it was opened.
+    age_s: float
 
 
 class Client:
@@ -137,9 +142,10 @@ class Worker:
         self.credit = Credit(window, max_inflight)
         self.home = threading.get_ident()
         self.ident = 0
-        self.turns = self.batches = self.cancelled = self.unheard = self.wakes = 0
+        self.turns = self.batches = self.cancelled = self.unheard = self.wakes = self.reaped = 0
         self.busy_s = self.longest_wait_s = 0.0
-        self.sizes, self.waits = Histogram(), Histogram()
+        self.sizes, self.waits, self.reaps = Histogram(), Histogram(), Histogram()
+        self._opened_at = perf_counter()
         self.thread = TrusteeThread(target=self._main, name="captp trustee", daemon=True)
 
     # What clients call, in any thread.
@@ -228,11 +234,14 @@ class Worker:
             overloads=self.credit.overloads,
             unheard=self.unheard,
             live=len(self.keeps),
+            reaped=self.reaped,
             wakes=self.wakes,
             busy_s=self.busy_s,
             longest_wait_s=self.longest_wait_s,
             sizes=self.sizes.counts,
             waits=self.waits.counts,
+            reaps=self.reaps.counts,
+            age_s=perf_counter() - self._opened_at,
         )
 
     # The end.
@@ -278,7 +287,8 @@ class Worker:
                     # The thread that was to move it was interrupted in the middle of that.
                     self.turnstile.move()
                     continue
-                self.gone.clear()
+                if self.gone:
+                    self._reap()
                 if client is not None:
                     self._visit(client)
         except BaseException as problem:  # whatever it is, nobody may wait for this thread for ever
@@ -288,13 +298,23 @@ class Worker:
         for keep in list(self.keeps):
             keep.target = None
         self.keeps.clear()
-        self.gone.clear()
+        while self.gone:
+            self._reap()
         while self.turnstile.waiting:
             self.turnstile.move()
         self.state = State.ENDED
         # The system may give it to another thread from now on.
         self.ident = 0
         self._on_end()
+
+    def _reap(self) -> None:
+        """Let go of what nobody holds any more."""
+        count = len(self.gone)
+        self.reaped += count
+        self.reaps.add(count)
+        # Others may add to it meanwhile.
+        for _ in range(count):
+            self.gone.popleft()
 
     def _visit(self, client: Client) -> None:
         begun = perf_counter()
@@ -328,7 +348,7 @@ class Worker:
             self.running = job
             if gone:
                 # What is dropped goes before the next turn; the last job may have held a handle.
-                gone.clear()
+                self._reap()
             if self.state is OPEN and not job.is_off:
                 try:
                     done = job.run(left)

@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import weakref
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, final
 
 from captp.errors import Broken
+from captp.model.histogram import Histogram
 from captp.model.interface import Row
 from captp.model.object import Object, edges
 from captp.model.promise import BROKEN, PENDING, Message, Promise, Reference
 from captp.model.ref import HOLDS, Ref
 from captp.vat.fiber import Fiber
 
-__all__ = ["FAREWELL", "farewell_row", "went"]
+__all__ = ["FAREWELL", "Reaped", "farewell_row", "went"]
+
+
+@final
+class Reaped:
+    """How much went that nobody held any more, and how much of it together."""
+
+    __slots__ = ("count", "sizes")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sizes = Histogram()
+
+    def add(self, count: int) -> None:
+        """Take note of what goes now."""
+        self.count += count
+        self.sizes.add(count)
 
 
 class _Farewell:

@@ -35,6 +35,7 @@ class Fiber:
         "cancelled",
         "context",
         "coro",
+        "held_since",
         "latched",
         "obj",
         "result",
@@ -59,6 +60,8 @@ class Fiber:
         self.result_id = id(promise)
         self.result = None if promise is None else _watch(promise, self, dropped)
         self.latched = False
+        #: When it got its object to itself, if it did.
+        self.held_since = 0.0
         self.cancelled = False
         self.waiting_for: Promise[Any] | None = None
 

@@ -43,7 +43,7 @@ class Latch(deque[Message]):
 class Latches:
     """All latches of one vat."""
 
-    __slots__ = ("_vat", "deadlocks", "waited", "waiting")
+    __slots__ = ("_vat", "deadlocks", "hold_s", "longest_hold_s", "now", "waited", "waiting")
 
     def __init__(self, vat: Any) -> None:
         self._vat = vat
@@ -51,6 +51,8 @@ class Latches:
         self.waiting: dict[Promise[Any], Object] = {}
         #: Calls that have had to wait for a busy object, and those refused as they would have for ever.
         self.waited = self.deadlocks = 0
+        #: The time as the driver has it, who sets it now and then; how long fibers had objects to themselves.
+        self.now = self.hold_s = self.longest_hold_s = 0.0
 
     def hold(self, obj: Object, fiber: Fiber | None = None) -> None:
         """Let messages to one object wait, in order: a fiber has it to itself, or it is not loaded yet."""
@@ -60,6 +62,7 @@ class Latches:
         latch.holders += 1
         if fiber is not None:
             latch.fiber = fiber
+            fiber.held_since = self.now
 
     def release(self, obj: Object, fiber: Fiber | None = None) -> None:
         """Let go of an object; with the last holder, what waited runs before anything that came later."""
@@ -69,6 +72,10 @@ class Latches:
         latch.holders -= 1
         if latch.fiber is fiber:
             latch.fiber = None
+        if fiber is not None:
+            took = self.now - fiber.held_since
+            self.hold_s += took
+            self.longest_hold_s = max(self.longest_hold_s, took)
         if latch.holders == 0:
             obj._latch = None
             for message in latch:

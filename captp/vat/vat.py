@@ -32,7 +32,7 @@ from captp.model.promise import (
 )
 from captp.model.ref import Far, Ref
 from captp.vat.delegation import BUDGET, Delegated
-from captp.vat.dropping import went
+from captp.vat.dropping import Reaped, went
 from captp.vat.ending import end
 from captp.vat.fiber import Fiber, hand_over
 from captp.vat.heap import Heap
@@ -78,6 +78,7 @@ class Vat:
         self.dropped: deque[Any] = deque()
         #: What entrusted objects leave when their last handle goes, in whatever thread that is.
         self.let_go: deque[Any] = deque()
+        self.reaped = Reaped()
         #: Who waits for the outcome of a call that nobody awaits, and is held by nothing else.
         self.unheard: set[Any] = set()
         #: Homes of unique and borrowed references that stand in the message which is being made.
@@ -306,8 +307,10 @@ class Vat:
 
     def cancel_dropped(self) -> None:
         """Tell each fiber whose result nobody holds any more to stop, and each object that it was dropped."""
-        while self.dropped:
-            went(self, self.dropped.popleft())
+        if self.dropped:
+            self.reaped.add(len(self.dropped))
+            while self.dropped:
+                went(self, self.dropped.popleft())
 
     def cancel(self, fiber: Fiber) -> None:
         """Throw Cancelled into a fiber at the await where it stands, or at its next one."""

@@ -69,8 +69,8 @@ def test_trustees_is_a_table_of_the_loops_of_all_vats(host: Host) -> None:
     title, *rows = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert title.split() == [
-        *("vat", "trustee", "load", "busy", "turns", "zero-hop", "waiting", "most"),
-        *("longest-wait", "longest-batch", "overloads"),
+        *("vat", "trustee", "load", "busy", "turns", "turns/s", "zero-hop", "waiting"),
+        *("most", "longest-wait", "longest-batch", "longest-hold", "overloads"),
     ]
     assert [row.split()[:2] for row in rows] == [["main", "loop"], ["control", "loop"]]
     assert secret_of(host) not in done.stdout

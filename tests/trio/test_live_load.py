@@ -7,6 +7,7 @@ import time
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 import captp
 from captp.net.tcp import TcpNetlayer
@@ -73,7 +74,8 @@ async def test_trustees_are_listed_by_name_with_their_figures_while_they_are_ope
         async with vat.trustee("thread") as first, vat.trustee("thread", quota=1):
             await (await first.entrust_new(list)).apply(len)
             both = vat.view().trustees
-            assert both["thread-1"] == first.stats()
+            assert evolve(both["thread-1"], age_s=0.0) == evolve(first.stats(), age_s=0.0)
+            assert 0 < both["thread-1"].age_s < first.stats().age_s
         async with vat.trustee("thread"):
             later = list(vat.view().trustees)
 
@@ -129,3 +131,39 @@ async def test_calls_that_were_called_off_and_those_refused_are_counted() -> Non
         load = host.view().load
 
     assert (load.cancelled, load.overloads) == (2, 1)
+
+
+async def test_how_long_a_fiber_had_its_object_to_itself_is_told_while_it_has_and_afterwards() -> None:
+    async with captp.open_vat() as vat:
+        (until, opens), near = vat.promise(), vat.entrust(Gate())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(near.launch, Gate.hold, until)
+            await trio.sleep(0.03)
+            during = vat.view().load
+            opens.fulfill(None)
+        await near.launch(Gate.hold, until)
+        after = vat.view().load
+
+    assert 0.02 < during.longest_hold_s == during.hold_s < during.age_s
+    assert during.hold_s <= after.longest_hold_s <= after.hold_s < after.age_s
+
+
+async def test_what_nobody_holds_any_more_is_counted_by_how_much_went_together() -> None:
+    async with captp.open_vat() as vat, vat.trustee("thread") as trustee:
+        near, far = ([owner.entrust(Till()) for _ in range(5)] for owner in (vat, vat))
+        threads = [trustee.entrust(bytearray()) for _ in range(6)]
+        alone = threads.pop()
+        with trio.fail_after(5):
+            await alone.apply(len)
+            before = trustee.stats().reaped
+            for handles in (near, far):
+                handles.clear()
+                await trio.testing.wait_all_tasks_blocked()
+            threads.clear()
+            while trustee.stats().reaped < before + 5:
+                await trio.sleep(0)
+        load, stats = vat.view().load, trustee.stats()
+
+    assert (load.reaped, load.reaps) == (10, (0, 0, 0, 2))
+    assert (stats.reaped, stats.live) == (before + 5, 2)
+    assert 1 <= sum(stats.reaps) <= stats.reaped

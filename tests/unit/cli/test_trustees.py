@@ -15,6 +15,7 @@ LOOP = {
     "busy_s": 1.5,
     "longest_batch_s": 0.0125,
     "longest_wait_s": 0.2,
+    "longest_hold_s": 0.0305,
     "sizes": [0, 300, 0, 100],
     "waits": [0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 1],
     "age_s": 12.0,
@@ -35,6 +36,7 @@ THREAD = {
     "longest_wait_s": 0.001,
     "sizes": [],
     "waits": [],
+    "age_s": 5.0,
 }
 PROCESS = {
     "vat": "side",
@@ -53,13 +55,13 @@ def test_a_loop_alone_has_the_columns_that_say_something_of_it() -> None:
     title, row = shown([LOOP]).splitlines()
 
     assert title.split() == [
-        *("vat", "trustee", "load", "busy", "turns", "zero-hop", "waiting", "most"),
-        *("wait-p50", "wait-p99", "longest-wait", "longest-batch"),
+        *("vat", "trustee", "load", "busy", "turns", "turns/s", "zero-hop", "waiting"),
+        *("most", "wait-p50", "wait-p99", "longest-wait", "longest-batch", "longest-hold"),
     ]
     cells = [cell.strip() for cell in row.split("  ") if cell]
     assert cells == [
-        *("main", "loop", "12.5%", "1.50 s", "1200", "30", "2", "64"),
-        *("< 0.064 ms", "< 16.4 ms", "200.0 ms", "12.5 ms"),
+        *("main", "loop", "12.5%", "1.50 s", "1200", "102", "30", "2"),
+        *("64", "< 0.064 ms", "< 16.4 ms", "200.0 ms", "12.5 ms", "30.5 ms"),
     ]
 
 
@@ -71,7 +73,8 @@ def test_threads_and_processes_stand_in_the_same_columns_with_what_is_known_of_t
         return [row[at:].partition("  ")[0].strip() for row in rows]
 
     assert below("state") == ["", "", "down"]
-    assert below("load") == ["12.5%", "", ""]
+    assert below("load") == ["12.5%", "5.0%", ""]
+    assert below("turns/s") == ["102", "1.4", ""]
     assert below("busy") == ["1.50 s", "0.25 s", "0.00 s"]
     assert below("waiting") == ["2", "1", "5"]
     assert below("overloads") == ["", "4", ""]
