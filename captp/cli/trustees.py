@@ -23,7 +23,7 @@ COLUMNS: Final = (
     ("turns", ("turns",)),
     ("turns/s", ("turn_rate",)),
     ("zero-hop", ("zero_hop",)),
-    ("waiting", ("depth", "waiting")),
+    ("waiting", ("waiting", "depth")),
     ("most", ("high_water",)),
     ("wait-p50", ("wait_p50_s",)),
     ("wait-p99", ("wait_p99_s",)),

@@ -40,7 +40,7 @@ class Control(Interface):
         ...
 
     @method
-    def trustees(self) -> list[dict[str, Any]]:
+    async def trustees(self) -> list[dict[str, Any]]:
         """Give the figures of every trustee: the loop of each vat, its threads and its processes."""
         ...
 

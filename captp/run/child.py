@@ -17,14 +17,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from captp.model.interface import method
 from captp.model.keys import PrivateKey
 from captp.model.object import Object
 from captp.net.seqpacket_socket import PACKET
+from captp.peer.load import Meter
 from captp.peer.peer import Peer
 from captp.run.child_driver import Deadline, Driver
 from captp.run.child_opening import EXIT_MEMORY, READY, START_S, TRANSPORT, Opening
@@ -36,13 +38,20 @@ __all__ = ["main"]
 FILES: Final = 64
 
 
-def workshop(classes: Sequence[type[Object]]) -> Object:
-    """Return the object that the parent finds by its swiss number: it makes instances, by index."""
+def workshop(classes: Sequence[type[Object]], meter: Meter) -> Object:
+    """Return the object that the parent finds by its swiss number: it makes instances, by index.
+
+    It tells too how busy the loop is.
+    """
 
     class Workshop(Object):
         @method
         def make(self, index: int, args: Any, kwargs: Any) -> Any:
             return classes[index](*args, **kwargs)
+
+        @method
+        def figures(self) -> Any:
+            return asdict(meter.view(monotonic()))
 
     return Workshop()
 
@@ -77,13 +86,14 @@ def _serve(sock: socket.socket, opening: Opening) -> None:
         sock.send(f"{type(problem).__name__}: {problem}".encode()[:PACKET])
         raise
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    peer.mint(workshop(classes), TRANSPORT, swiss=opening.swiss)
+    meter = Meter(peer, monotonic())
+    peer.mint(workshop(classes, meter), TRANSPORT, swiss=opening.swiss)
     # What was loaded stays as long as the process: the collector need not look through it ever again.
     gc.collect()
     gc.freeze()
     sock.send(READY)
     deadline = Deadline(opening.turn_s, peer.vat.turns)
-    Driver(peer, sock, deadline).run(Channel(opening.parent, opening.binding, TRANSPORT))
+    Driver(peer, sock, deadline, meter).run(Channel(opening.parent, opening.binding, TRANSPORT))
 
 
 def _find(path: str) -> type[Object]:

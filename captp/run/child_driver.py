@@ -21,6 +21,7 @@ from captp.errors import Unreachable
 from captp.model.current import CURRENT_VAT
 from captp.net.seqpacket_socket import PacketSocket
 from captp.peer import pressure
+from captp.peer.load import Meter
 from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.child_outside import OutsideThread
@@ -84,8 +85,9 @@ class Deadline:
 class Driver:
     """Drives one peer on one socket; ``run`` returns when its session is over."""
 
-    def __init__(self, peer: Peer, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, peer: Peer, sock: socket.socket, deadline: Deadline, meter: Meter) -> None:
         self.peer = peer
+        self._meter = meter
         self._packets = PacketSocket(sock)
         self._deadline = deadline
         self._conn = peer.router.new_conn()
@@ -186,11 +188,13 @@ class Driver:
         """Run one part of what there is and write what it gave; return for how long there is no more."""
         peer = self.peer
         began = peer.now = monotonic()
+        self._meter.begin(began)
         peer.run(self._slice)
         batch = peer.drain()
         for output in batch.outputs:
             _ACTIONS[type(output)](self, output)
         now = monotonic()
+        self._meter.end(began, now)
         self._slice = min(2 * self._slice, SLICE) if now - began < SLICE_S else 1
         if batch.more or peer.vat.awake:
             return 0.0

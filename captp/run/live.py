@@ -24,7 +24,7 @@ from captp.model.promise import Promise, Resolver
 from captp.model.ref import Ref
 from captp.model.trust import Trust
 from captp.net.base import Conduit, Netlayer
-from captp.peer.load import Meter
+from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
@@ -226,6 +226,16 @@ class LiveVat:
         self._peer.now = trio.current_time()
         stats = {name: trustee.stats() for name, trustee in self._trustees.items()}
         return view_of(self._peer, self._meter, stats)
+
+    async def trustee_loads(self, within: float = 1.0) -> dict[str, LoopStats]:
+        """Ask the open process trustees how busy their own loops are; return what they say, by name.
+
+        Those that do not say within so many seconds are left out.
+        """
+        from captp.run.process_figures import ask_all  # noqa: PLC0415
+
+        asked = {name: t.figures for name, t in self._trustees.items() if hasattr(t, "figures")}
+        return await ask_all(asked, within)
 
     async def copy_store(self, path: Path) -> None:
         """Write a whole copy of what a durable vat has stored to a new file that only the owner can read.

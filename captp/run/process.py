@@ -11,7 +11,7 @@ import platform
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, TypeVar
@@ -28,9 +28,11 @@ from captp.model.send import E
 from captp.model.trust import Trust
 from captp.net.base import Netlayer
 from captp.net.seqpacket import ChildNetlayer
+from captp.peer.load import LoopStats
 from captp.peer.peer import Peer
 from captp.run.child_opening import TRANSPORT
 from captp.run.process_child import ChildProcess, Plan
+from captp.run.process_figures import figures_heard
 from captp.run.unwrapped import unwrapped
 from captp.vat.remote import FarTrust
 
@@ -158,6 +160,18 @@ class ProcessTrustee:
             cpu_s=cpu_s,
             memory_bytes=memory_bytes,
         )
+
+    async def figures(self, within: float = 1.0) -> LoopStats | None:
+        """Ask the process how busy its own loop is.
+
+        Returns None where there is no process, or it does not say within so many seconds, as in a turn
+        that takes longer, or says what is no figures.
+        """
+        if self._state is not State.UP:
+            return None
+        with trio.move_on_after(within), suppress(Broken):
+            return figures_heard(await E(self._workshop).figures())
+        return None
 
     # The supervisor.
 

@@ -38,7 +38,7 @@ class Host(Protocol):
         """Count the tables of every session."""
         ...
 
-    def trustees(self) -> list[dict[str, Any]]:
+    async def trustees(self) -> list[dict[str, Any]]:
         """Give the figures of every trustee of every vat."""
         ...
 
@@ -98,10 +98,6 @@ class Admin(captp.Object, Control):
         return self._host.tables()
 
     @captp.method
-    def trustees(self) -> list[dict[str, Any]]:
-        return self._host.trustees()
-
-    @captp.method
     def gc(self) -> list[dict[str, Any]]:
         return self._host.gc()
 
@@ -110,6 +106,11 @@ class Admin(captp.Object, Control):
         return self._host.why(what)
 
     # These may take long, and whoever looks at the daemon meanwhile need not wait.
+
+    @captp.method(latch=False)
+    async def trustees(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await captp.outside(self._host.trustees)
+        return rows
 
     @captp.method(latch=False)
     async def copy_stores(self) -> str:

@@ -18,6 +18,7 @@ from captp.errors import StoreError
 from captp.model.interface import shown_as
 from captp.peer.cycles.ground import Key
 from captp.peer.cycles.view import key_of
+from captp.peer.load import LoopStats
 from captp.peer.view import SessionView, VatView
 from captp.version import __version__
 from captpd.config.problems import ConfigError
@@ -234,8 +235,12 @@ class Hosting:
     def tables(self) -> dict[str, Any]:
         return {v.name: [_session_tables(s) for s in v.live.view().sessions] for v in self.all_vats}
 
-    def trustees(self) -> list[dict[str, Any]]:
-        return [row for v in self.all_vats for row in _trustee_rows(v.name, v.live.view())]
+    async def trustees(self) -> list[dict[str, Any]]:
+        rows = []
+        for vat in self.all_vats:
+            loads = await vat.live.trustee_loads()
+            rows += _trustee_rows(vat.name, vat.live.view(), loads)
+        return rows
 
     def gc(self) -> list[dict[str, Any]]:
         return [collector_row(v.name, v.live) for v in self.all_vats]
@@ -345,10 +350,12 @@ def _session_tables(session: SessionView) -> dict[str, Any]:
     }
 
 
-def _trustee_rows(vat: str, view: VatView) -> list[dict[str, Any]]:
+def _trustee_rows(vat: str, view: VatView, loads: Mapping[str, LoopStats]) -> list[dict[str, Any]]:
     rows = []
     for name, stats in {"loop": view.load, **view.trustees}.items():
-        figures = {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(stats).items()}
+        # What a process says of its loop, and what is known of it from outside.
+        told = {**(asdict(loads[name]) if name in loads else {}), **asdict(stats)}
+        figures = {k: round(v, 6) if isinstance(v, float) else v for k, v in told.items()}
         rows.append({"vat": vat, "trustee": name, **figures})
     return rows
 

@@ -71,6 +71,23 @@ class Tally(captp.Object):
         return await captp.enliven(parse_sturdyref(uri))
 
 
+class Liar(captp.Object):
+    """Has its process say something else than its figures."""
+
+    @captp.method
+    def say(self, what: Any) -> None:
+        child = sys.modules["__main__"]
+        child.asdict = lambda _: what  # type: ignore[attr-defined]
+
+    @captp.method
+    def say_nothing(self) -> None:
+        del sys.modules["__main__"].asdict  # type: ignore[attr-defined]
+
+    @captp.method
+    def say_itself(self) -> None:
+        self.say(self)
+
+
 class Trouble(captp.Object):
     """Each method ends its process, or tries to."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from captp.cli.trustees import shown
 
 LOOP = {
@@ -79,6 +81,15 @@ def test_threads_and_processes_stand_in_the_same_columns_with_what_is_known_of_t
     assert below("waiting") == ["2", "1", "5"]
     assert below("overloads") == ["", "4", ""]
     assert below("restarts") == ["", "", "1"]
+
+
+def test_what_a_process_says_of_its_loop_stands_in_the_columns_of_a_loop() -> None:
+    title, row = shown([{**LOOP, **PROCESS, "state": "up"}]).splitlines()
+
+    cells = dict(zip(title.split(), re.split(r"  +", row.strip()), strict=True))
+    assert (cells["load"], cells["turns/s"], cells["waiting"], cells["wait-p99"]) == (
+        *("12.5%", "102", "5", "< 16.4 ms"),
+    )
 
 
 def test_a_vat_that_was_opened_just_now_has_no_load_yet() -> None:
