@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 import trio
 
 from captp.cycles import Cycles
-from captp.errors import StillShared, Unreachable, UsageError
+from captp.errors import StillShared, UsageError
 from captp.limits import MIB, Limits
 from captp.model.holding import hold
 from captp.model.interface import Interface
@@ -28,6 +28,7 @@ from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
+from captp.run.netlayers import default_netlayer
 from captp.run.pump import Pump
 from captp.run.serving import serve
 from captp.run.sources import Source, read_sturdyref
@@ -281,6 +282,7 @@ async def open_vat(
     limits: Limits | None = None,
     cycles: Cycles | None = None,
     store: Store | None = None,
+    watchdog: bool = False,
 ) -> AsyncIterator[LiveVat]:
     """Open a vat for the length of the block; its connections and fibers end with it.
 
@@ -289,7 +291,8 @@ async def open_vat(
     can always be dialled. ``cycles`` says how garbage is found that loops through several vats.
     ``store`` makes the vat durable: what its roots and sturdyrefs lead to outlives it, and is there when the
     store is opened again with the same ``key``. Raises a StoreError where the store cannot be used, and from
-    the block where it fails later.
+    the block where it fails later. ``watchdog`` has a thread look 20 times a second, and log each turn that
+    takes 50 to 100 ms or longer with the line where it stands.
     """
     check_instance("key", key, PrivateKey, "captp.PrivateKey.from_seed(secrets.token_bytes(32))")
     check_instance("limits", limits, Limits, "captp.Limits(field=value)")
@@ -315,7 +318,7 @@ async def open_vat(
             layer = layers[locator.transport] = default_netlayer(locator.transport, key, peer.limits)
         return await layer.dial(locator)
 
-    with unwrapped():
+    with unwrapped(), _watching(peer) if watchdog else nullcontext():
         async with trio.open_nursery() as nursery:
             pump = Pump(peer, nursery, dial, meter, sealed)
             try:
@@ -335,6 +338,12 @@ async def open_vat(
                 nursery.cancel_scope.cancel()
 
 
+def _watching(peer: Peer) -> AbstractContextManager[None]:
+    from captp.run.watchdog import watch_turns  # noqa: PLC0415 - most vats need none of it
+
+    return watch_turns({peer.designator[:12]: peer.vat})
+
+
 async def _serve(
     pump: Pump, layer: Netlayer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
@@ -342,31 +351,6 @@ async def _serve(
         await serve(pump, conduit, layer.transport)
 
     await layer.serve(accept, task_status=task_status)
-
-
-def default_netlayer(transport: str, key: PrivateKey, limits: Limits) -> Netlayer:
-    """Return a netlayer that can dial ``transport``; raises Unreachable for one we do not have."""
-    match transport:
-        case "tls":
-            from captp.net.tls import TlsNetlayer  # noqa: PLC0415 - OpenSSL is slow to import
-
-            return TlsNetlayer(key, limits=limits)
-        case "unix":
-            from captp.net.unix import UnixNetlayer  # noqa: PLC0415
-
-            return UnixNetlayer("")
-        case "tcp-testing-only":
-            from captp.net.tcp import TcpNetlayer  # noqa: PLC0415
-
-            return TcpNetlayer(limits=limits)
-        case "websocket":
-            try:
-                from captp.net.websocket import WebsocketNetlayer  # noqa: PLC0415
-            except UsageError as problem:
-                # A peer's locator asked for it, not our program.
-                raise Unreachable(str(problem)) from problem
-            return WebsocketNetlayer(key, limits=limits)
-    raise Unreachable(f"no netlayer for {transport!r}; captp dials tls, unix, websocket and tcp-testing-only")
 
 
 @overload

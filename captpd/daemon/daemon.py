@@ -21,6 +21,7 @@ from captp.net.tcp import TcpNetlayer
 from captp.net.tls import TlsPort
 from captp.net.unix import UnixNetlayer
 from captp.peer.durable.kinds import Unfit
+from captp.run.watchdog import watch_turns
 from captpd.admin.admin import Admin
 from captpd.config.kinds import Address
 from captpd.config.places import StateFolder, write_file
@@ -33,7 +34,6 @@ from captpd.daemon.host import Hosting, Listening, OpenVat, store_of
 from captpd.daemon.identity import control_key, read_identity, vat_key
 from captpd.daemon.memory import watch_memory
 from captpd.daemon.notify import notify
-from captpd.daemon.watchdog import watch_turns
 from captpd.store.sqlite import SqliteStore
 
 __all__ = ["serve"]

@@ -51,7 +51,7 @@ import sys
 sys.modules["wsproto"] = None
 import captp
 from captp.limits import Limits
-from captp.run.live import default_netlayer
+from captp.run.netlayers import default_netlayer
 try:
     import captp.net.websocket
 except captp.UsageError as error:

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 import captp
-from captpd.daemon.watchdog import LOOK_S, watch_turns
+from captp.run.watchdog import LOOK_S, watch_turns
 
 LONG_S = 4 * LOOK_S
 SECRET = "a private word"
@@ -59,7 +59,7 @@ async def watched(caplog: pytest.LogCaptureFixture, work: Callable[[captp.LiveVa
         with watch_turns({"main": vat.peer.vat}):
             await work(vat)
         await trio.testing.wait_all_tasks_blocked()
-    return [r for r in caplog.records if r.name == "captpd" and r.levelno == logging.WARNING]
+    return [r for r in caplog.records if r.name == "captp" and r.levelno == logging.WARNING]
 
 
 async def test_a_turn_that_takes_long_is_told_once_with_its_method_and_the_line_it_stands_at(
@@ -149,3 +149,21 @@ async def test_the_watchdog_ends_with_its_block(caplog: pytest.LogCaptureFixture
     await watched(caplog, count)
 
     assert (during, threading.active_count()) == ([before + 1], before)
+
+
+async def test_a_program_may_have_its_vats_watched_by_one_thread_and_by_default_has_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = threading.active_count()
+    async with captp.open_vat() as unwatched, captp.open_vat(watchdog=True) as first:
+        async with captp.open_vat(watchdog=True) as second:
+            assert threading.active_count() == before + 1
+            for vat in (unwatched, first, second):
+                assert await captp.E(vat.export(Slow())).nap("") == 0
+        assert threading.active_count() == before + 1
+        assert await captp.E(first.export(Slow())).nap("") == 0
+    assert threading.active_count() == before
+
+    records: list[Any] = caplog.records
+    told = [r.captp["vat"] for r in records if r.name == "captp"]
+    assert told == [vat.designator[:12] for vat in (first, second, first)]

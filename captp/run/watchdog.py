@@ -30,7 +30,7 @@ LOOK_S: Final = 0.05
 #: Lines of the stack that are told.
 STEPS: Final = 8
 
-log: Final = logging.getLogger("captpd")
+log: Final = logging.getLogger("captp")
 
 #: Where turns begin; what stands above one of these in the stack belongs to the turn.
 _BEGINNINGS: Final[frozenset[CodeType]] = frozenset(
@@ -45,18 +45,29 @@ _ROOMS: Final = ("model", "wire", "session", "vat", "peer", "net", "run")
 _ENGINE: Final = tuple(str(Path(captp.__file__).parent / room / "_")[:-1] for room in _ROOMS)
 
 
+#: What watches the vats of this thread, if something does.
+_HERE: Final = threading.local()
+
+
 @contextmanager
 def watch_turns(vats: Mapping[str, Vat]) -> Iterator[None]:
-    """Log a warning for each turn that takes LOOK_S or more; the vats run in the calling thread."""
-    ended = threading.Event()
-    watchdog = _Watchdog(threading.get_ident(), [_Watched(name, vat) for name, vat in vats.items()])
-    thread = threading.Thread(target=watchdog.run, args=(ended,), name="captpd watchdog", daemon=True)
-    thread.start()
+    """Log a warning for each turn that takes LOOK_S or more; the vats run in the calling thread.
+
+    One thread watches all vats of this one, for as long as there are any.
+    """
+    watchdog: _Watchdog | None = getattr(_HERE, "watchdog", None)
+    if watchdog is None:
+        watchdog = _HERE.watchdog = _Watchdog(threading.get_ident())
+    watched = [_Watched(name, vat) for name, vat in vats.items()]
+    watchdog.vats += watched
     try:
         yield
     finally:
-        ended.set()
-        thread.join()
+        for one in watched:
+            watchdog.vats.remove(one)
+        if not watchdog.vats:
+            _HERE.watchdog = None
+            watchdog.end()
 
 
 @final
@@ -106,16 +117,25 @@ class _Step:
 
 
 @final
-@define(eq=False)
 class _Watchdog:
-    """Looks at the vats of one thread."""
+    """Looks at the vats of one thread, in one of its own."""
 
-    _loop: int
-    _vats: list[_Watched]
+    def __init__(self, loop: int) -> None:
+        #: Those that are open; only the thread that drives them changes which.
+        self.vats: list[_Watched] = []
+        self._loop = loop
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="captp watchdog", daemon=True)
+        self._thread.start()
 
-    def run(self, ended: threading.Event) -> None:
-        while not ended.wait(LOOK_S):
-            for watched in self._vats:
+    def end(self) -> None:
+        """End the thread, and wait for it."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOK_S):
+            for watched in list(self.vats):
                 self._look(watched)
 
     def _look(self, watched: _Watched) -> None:
