@@ -30,6 +30,7 @@ COLUMNS: Final = (
     ("longest-wait", ("longest_wait_s",)),
     ("longest-batch", ("longest_batch_s",)),
     ("longest-hold", ("longest_hold_s",)),
+    ("busiest", ("busiest",)),
     ("overloads", ("overloads",)),
     ("restarts", ("restarts",)),
 )
@@ -55,6 +56,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     if row.get("age_s"):
         known["load"] = f"{row['busy_s'] / row['age_s']:.1%}"
         known["turn_rate"] = f"{(row['turns'] + row.get('zero_hop', 0)) / row['age_s']:.3g}"
+    seconds = row.get("classes") or {}
+    if total := sum(seconds.values()):
+        busiest = max(seconds, key=seconds.__getitem__)
+        known["busiest"] = f"{busiest} {seconds[busiest] / total:.0%}"
     for name, share in (("wait_p50_s", 0.5), ("wait_p99_s", 0.99)):
         microseconds = below(row.get("waits", ()), share)
         known[name] = None if microseconds is None else microseconds / 1e6

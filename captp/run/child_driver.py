@@ -26,6 +26,7 @@ from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.child_outside import OutsideThread
 from captp.run.outside_call import OutsideCall, enter
+from captp.run.sample import sample
 from captp.session.handshake import Channel
 from captp.vat.turns import Turns
 
@@ -189,6 +190,8 @@ class Driver:
         peer = self.peer
         began = peer.now = monotonic()
         self._meter.begin(began)
+        if peer.vat.turns.count >= self._meter.sample_at:
+            sample(peer, self._meter)
         peer.run(self._slice)
         batch = peer.drain()
         for output in batch.outputs:

@@ -233,9 +233,10 @@ class LiveVat:
 
         Those that do not say within so many seconds are left out.
         """
+        from captp.run.process import ProcessTrustee  # noqa: PLC0415
         from captp.run.process_figures import ask_all  # noqa: PLC0415
 
-        asked = {name: t.figures for name, t in self._trustees.items() if hasattr(t, "figures")}
+        asked = {name: t.figures for name, t in self._trustees.items() if isinstance(t, ProcessTrustee)}
         return await ask_all(asked, within)
 
     async def copy_store(self, path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from attrs import asdict
+from attrs import asdict, evolve
 
 import captp
+from captp.peer.load import CLASSES
 from captp.run.process_figures import figures_heard
-from captp.vat.delegation import BUDGET
 from tests.e2e.process_things import Liar, Tally, Trouble
 
 
@@ -79,7 +79,6 @@ async def test_figures_are_heard_only_with_every_field_as_it_should_be() -> None
     said: dict[str, Any] = asdict(stats)
 
     assert figures_heard(said) == stats
-    assert said["zero_hop"] == 0 < BUDGET
     for name, value in said.items():
         assert figures_heard({k: v for k, v in said.items() if k != name}) is None
         wrong: list[Any] = [
@@ -97,6 +96,12 @@ async def test_figures_are_heard_only_with_every_field_as_it_should_be() -> None
         ]
         if not isinstance(value, tuple):
             wrong.append(())
+        wrong += [{"a b": 1.0}, {"\x1b": 1.0}, {1: 1.0}, {"a": 1}, {"a": -1.0}, {"a" * 200: 1.0}]
+        if not isinstance(value, dict):
+            wrong.append({})
         for other in wrong:
             assert figures_heard({**said, name: other}) is None, (name, other)
     assert figures_heard({**said, "more": 1}) is None
+    most = {f"C{number}": 1.0 for number in range(CLASSES + 1)}
+    assert figures_heard({**said, "classes": most}) == evolve(stats, classes=most)
+    assert figures_heard({**said, "classes": {**most, "more": 1.0}}) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 import trio
@@ -167,3 +168,66 @@ async def test_what_nobody_holds_any_more_is_counted_by_how_much_went_together()
     assert (load.reaped, load.reaps) == (10, (0, 0, 0, 2))
     assert (stats.reaped, stats.live) == (before + 5, 2)
     assert 1 <= sum(stats.reaps) <= stats.reaped
+
+
+def spin(seconds: float) -> None:
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+class Back(captp.Object):
+    @captp.method
+    def work(self) -> None:
+        spin(0.0004)
+
+
+class Front(captp.Object):
+    """Each of its turns leads to one behind it, in the same batch."""
+
+    back: Any
+
+    @captp.method
+    def ask(self) -> None:
+        spin(0.0001)
+        captp.E(self.back).work()
+
+
+@pytest.fixture
+def many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have more turns timed than are worth their cost."""
+    monkeypatch.setattr("captp.peer.load.SAMPLED", 16)
+
+
+@pytest.mark.usefixtures("many_samples")
+async def test_one_turn_in_so_many_says_whose_class_takes_the_time() -> None:
+    async with captp.open_vat(listen=[TcpNetlayer()]) as host, captp.open_vat() as client:
+        front = captp.E(await client.enliven(host.mint(Front(back=host.export(Back())))))
+        for _ in range(30):
+            for call in [front.ask() for _ in range(30)]:
+                await call
+        await front.ask()
+        load = host.view().load
+
+    # Each sample is of a turn that takes so long at least, and stands for SAMPLED or more.
+    assert set(load.classes) == {"Back", "Front"}
+    assert load.classes["Back"] >= 16 * 0.0004
+    assert load.classes["Front"] >= 16 * 0.0001
+
+
+@pytest.mark.usefixtures("many_samples")
+async def test_a_fiber_and_an_entrusted_object_are_sampled_too() -> None:
+    async with captp.open_vat() as vat:
+        plain, slow = vat.entrust([]), captp.E(vat.export(Napper()))
+        for _ in range(200):
+            await plain.apply_many([captp.Call(list.copy)] * 4)
+            await slow.nap()
+
+        assert set(vat.view().load.classes) == {"list", "Napper"}
+
+
+class Napper(captp.Object):
+    @captp.method
+    async def nap(self) -> None:
+        await captp.sleep(0)
+        await captp.sleep(0)

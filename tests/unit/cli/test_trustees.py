@@ -21,6 +21,7 @@ LOOP = {
     "sizes": [0, 300, 0, 100],
     "waits": [0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 1],
     "age_s": 12.0,
+    "classes": {"Counter": 0.5, "Till": 1.5},
 }
 THREAD = {
     "vat": "main",
@@ -58,12 +59,14 @@ def test_a_loop_alone_has_the_columns_that_say_something_of_it() -> None:
 
     assert title.split() == [
         *("vat", "trustee", "load", "busy", "turns", "turns/s", "zero-hop", "waiting"),
-        *("most", "wait-p50", "wait-p99", "longest-wait", "longest-batch", "longest-hold"),
+        *("most", "wait-p50", "wait-p99", "longest-wait", "longest-batch"),
+        *("longest-hold", "busiest"),
     ]
     cells = [cell.strip() for cell in row.split("  ") if cell]
     assert cells == [
         *("main", "loop", "12.5%", "1.50 s", "1200", "102", "30", "2"),
         *("64", "< 0.064 ms", "< 16.4 ms", "200.0 ms", "12.5 ms", "30.5 ms"),
+        "Till 75%",
     ]
 
 

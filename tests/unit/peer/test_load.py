@@ -10,7 +10,7 @@ import pytest
 
 import captp
 from captp.model.send import E
-from captp.peer.load import FEW, SELDOM, LoopStats, Meter
+from captp.peer.load import CLASSES, FEW, MORE, OTHERS, SAMPLED, SELDOM, LoopStats, Meter
 from captp.peer.view import view_of
 from tests.unit.peer.pair import Counter, Host, Net, Pair, pair
 
@@ -238,3 +238,49 @@ def test_without_a_driver_the_load_is_what_the_vat_counts() -> None:
     assert load.turns >= len(asked)
     assert (load.batches, load.busy_s, load.age_s) == (0, 0.0, 0.0)
     assert dict(view_of(it.b.peer).trustees) == {}
+
+
+def test_a_sample_stands_for_the_turns_since_the_last_one() -> None:
+    measured = Measured()
+    for _ in range(2):
+        asked = ask(measured.it, SAMPLED + MORE)
+        measured.arrive()
+        measured.batch(0.1)
+        assert measured.meter.sample_at <= measured.it.b.vat.turns.count
+        measured.meter.sampled("Counter", 0.5)
+        assert SAMPLED <= measured.meter.sample_at - measured.it.b.vat.turns.count < SAMPLED + MORE
+        assert len(asked) == SAMPLED + MORE
+
+    assert measured.view().classes == {"Counter": SAMPLED + MORE}
+
+
+def test_a_sample_of_something_unknown_is_none_and_its_turns_are_the_next_ones() -> None:
+    measured = Measured()
+    for kind in (None, "Counter"):
+        asked = ask(measured.it, 10)
+        measured.arrive()
+        measured.batch(0.1)
+        measured.meter.sampled(kind, 0.5)
+        assert len(asked) == 10
+
+    assert measured.view().classes == {"Counter": 10.0}
+
+
+def test_so_many_classes_are_told_apart_and_those_with_no_proper_name_are_others() -> None:
+    measured = Measured()
+    for number in range(CLASSES):
+        asked = ask(measured.it, 1)
+        measured.arrive()
+        measured.batch(0.1)
+        measured.meter.sampled(f"C{number}", 1.0 + number)
+        assert len(asked) == 1
+    assert list(measured.view().classes) == [f"C{number}" for number in reversed(range(CLASSES))]
+
+    for kind in ("more", "a b"):
+        asked = ask(measured.it, 1)
+        measured.arrive()
+        measured.batch(0.1)
+        measured.meter.sampled(kind, 1000.0)
+        assert len(asked) == 1
+    classes = measured.view().classes
+    assert (len(classes), next(iter(classes.items()))) == (CLASSES + 1, (OTHERS, 2000.0))
