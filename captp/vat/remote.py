@@ -158,7 +158,7 @@ class FarTrust(Trust[T]):
     async def _one_by_one(self, calls: list[Call[R]]) -> list[Outcome[R]]:
         ref = self._held()
         # All of them first: either all are sent, or none.
-        ready = [self._prepared(call.fn, call.args, call.kwargs) for call in calls]
+        ready = [self._prepared(self._row(call.fn), call.fn, call.args, call.kwargs) for call in calls]
         promises: list[Promise[Any]] = [ref._home.send(ref, *message) for message in ready]
         try:
             return [await self._outcome(promise) for promise in promises]
@@ -220,8 +220,8 @@ class FarTrust(Trust[T]):
 
     def _send(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Promise[Any]:
         ref: Any = self._held()
-        selector, args, named, kind = self._prepared(fn, args, kwargs)
         row = self._row(fn)
+        selector, args, named, kind = self._prepared(row, fn, args, kwargs)
         sent: Promise[Any]
         if row is not None and row.carried is not None:
             sent = row.carried.send(ref, selector, args, named or {}, kind)
@@ -230,10 +230,9 @@ class FarTrust(Trust[T]):
         return sent
 
     def _prepared(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, row: Row | None, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[str | None, tuple[Any, ...], dict[str, Any] | None, type[Promise[Any]]]:
         """Return a call as a message: of a marked method, or of a plan; raises what is wrong with it."""
-        row = self._row(fn)
         if row is None:
             check_captures(fn)
             return PLAN, (record(fn, *args, **kwargs),), None, Promise
