@@ -20,6 +20,9 @@ __all__ = ["Sweeper"]
 
 #: Objects that are deleted with one commit.
 GROUP: Final = 100
+#: Ids of one page of marks, as a power of two: few, since a page is written anew for each of its marks.
+PAGE_BITS: Final = 8
+PAGE_MASK: Final = (1 << PAGE_BITS) - 1
 
 
 @final
@@ -31,8 +34,8 @@ class Sweeper:
 
     def __init__(self, sealed: Sealed, held: Iterable[int], free: frozenset[int] = frozenset()) -> None:
         self._sealed = sealed
-        #: One bit for each id.
-        self._marks = bytearray()
+        #: One bit for each id, by page: who says an id, however high, shall not make the rest be there.
+        self._marks: dict[int, int] = {}
         self._gray: list[int] = []
         self._roots: Iterator[int | None] | None = sealed.roots()
         self._objects: Iterator[int] | None = None
@@ -108,13 +111,10 @@ class Sweeper:
 
     def _mark(self, oid: int) -> bool:
         """Mark an object; return whether it was not."""
-        at, bit = oid >> 3, 1 << (oid & 7)
-        if at >= len(self._marks):
-            self._marks.extend(bytes(at + 1 - len(self._marks)))
-        was = self._marks[at] & bit
-        self._marks[at] |= bit
-        return not was
+        page, bit = oid >> PAGE_BITS, 1 << (oid & PAGE_MASK)
+        marks = self._marks.get(page, 0)
+        self._marks[page] = marks | bit
+        return not marks & bit
 
     def _is_marked(self, oid: int) -> bool:
-        at = oid >> 3
-        return at < len(self._marks) and bool(self._marks[at] & 1 << (oid & 7))
+        return bool(self._marks.get(oid >> PAGE_BITS, 0) & 1 << (oid & PAGE_MASK))
