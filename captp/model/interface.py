@@ -63,9 +63,12 @@ class Send(Generic[P, R_co]):
 class Method(Generic[P, R_co, O_co]):
     """A marked method in a class body; the metaclasses turn it into what each side calls."""
 
-    def __init__(self, function: Callable[Concatenate[O_co, P], R_co], *, latch: bool) -> None:
+    def __init__(
+        self, function: Callable[Concatenate[O_co, P], R_co], *, latch: bool, idempotent: bool = False
+    ) -> None:
         self.function = function
         self.latch = latch
+        self.idempotent = idempotent
         self.name = ""
         self.__doc__ = function.__doc__
 
@@ -100,16 +103,20 @@ class LocalCall:
 @overload
 def method(function: Callable[Concatenate[T, P], R_co], /) -> Method[P, R_co, T]: ...
 @overload
-def method(*, latch: bool = True) -> Callable[[Callable[Concatenate[T, P], R_co]], Method[P, R_co, T]]: ...
-def method(function: Any = None, /, *, latch: bool = True) -> Any:
+def method(
+    *, latch: bool = True, idempotent: bool = False
+) -> Callable[[Callable[Concatenate[T, P], R_co]], Method[P, R_co, T]]: ...
+def method(function: Any = None, /, *, latch: bool = True, idempotent: bool = False) -> Any:
     """Mark a method as reachable by reference; nothing else ever is.
 
     A ``def`` is one atomic turn; an ``async def`` is a fiber that may await promises.
     ``latch=False`` lets other messages to the object run while the fiber waits.
+    ``idempotent=True`` promises that to run it twice is as good as once: the call of a root of a process
+    trustee is then made again where its process ended before it answered.
     """
     if function is None:
-        return lambda f: Method(f, latch=latch)
-    return Method(function, latch=latch)
+        return lambda f: Method(f, latch=latch, idempotent=idempotent)
+    return Method(function, latch=latch, idempotent=idempotent)
 
 
 class Row:
@@ -120,6 +127,7 @@ class Row:
         "doc",
         "first",
         "function",
+        "idempotent",
         "is_fiber",
         "is_heard",
         "latch",
@@ -146,6 +154,7 @@ class Row:
         self.first: Callable[..., Any] | None = None
         self.owner = owner
         self.latch = mark.latch
+        self.idempotent = mark.idempotent
         #: Whether an exception goes to somebody who sees it as it is, so that it need not be logged.
         self.is_heard = False
         self.is_fiber = inspect.iscoroutinefunction(function)
@@ -195,6 +204,11 @@ def collect_rows(cls: type, namespace: dict[str, Any]) -> dict[str | None, Row]:
         if isinstance(value, Method):
             _check_mark(cls, name, value)
             row = Row(value, cls)
+            if row.idempotent and row.modes.keys() - {"return"}:
+                raise BadClass(
+                    f"{cls.__name__}.{name}: an idempotent method may be called again with the same"
+                    " arguments, and one that is given away or lent is gone then: share it"
+                )
             _check_carried(row, rows.get(row.selector))
             rows[row.selector] = row
         elif selector_of(name) in rows:
@@ -216,6 +230,8 @@ def _check_mark(cls: type, name: str, mark: Method[..., Any]) -> None:
     where = f"{cls.__name__}.{name}"
     if name.startswith("_") and name != "__call__":
         raise BadClass(f"{where}: a name that starts with _ can never be reached by reference")
+    if mark.idempotent and not inspect.isfunction(mark.function):
+        raise BadClass(f"{where}: idempotent=True is for a def or an async def, and this is neither")
     if inspect.isasyncgenfunction(mark.function) or "AsyncIterator" in str(
         mark.function.__annotations__.get("return", "")
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -339,3 +340,47 @@ def test_that_it_must_be_used_is_said_of_an_interface_alone() -> None:
     assert list(rows_of(Ticket)) == ["redeem"]
     with pytest.raises(TypeError, match="keyword"):
         type(captp.Object)("Stub", (captp.Object,), {}, must_use=True)
+
+
+def test_a_method_is_idempotent_where_its_mark_says_so() -> None:
+    class Shelf(captp.Object):
+        @captp.method(idempotent=True)
+        def put(self) -> None: ...
+
+        @captp.method(idempotent=True, latch=False)
+        async def fetch(self) -> None: ...
+
+        @captp.method
+        def take(self) -> None: ...
+
+    assert [(name, row.idempotent) for name, row in rows_of(Shelf).items()] == [
+        ("put", True),
+        ("fetch", True),
+        ("take", False),
+    ]
+    assert not rows_of(Shelf)["fetch"].latch
+
+
+def test_what_is_no_function_and_what_takes_arguments_for_good_cannot_be_idempotent() -> None:
+    with pytest.raises(BadClass, match=r"Bad\.put: idempotent=True is for a def or an async def"):
+
+        class Bad(captp.Object):
+            put = captp.method(idempotent=True)(partial(print))
+
+    with pytest.raises(BadClass, match=r"Worse\.put: an idempotent method may be called again"):
+
+        class Worse(captp.Object):
+            @captp.method(idempotent=True)
+            def put(self, other: captp.Unique[Account]) -> None: ...
+
+    with pytest.raises(BadClass, match=r"Lent\.put: an idempotent method may be called again"):
+
+        class Lent(captp.Object):
+            @captp.method(idempotent=True)
+            def put(self, other: captp.Borrowed[Account]) -> None: ...
+
+    class Right(captp.Object):
+        @captp.method(idempotent=True)
+        def make(self) -> captp.Unique[Account]: ...  # type: ignore[empty-body]
+
+    assert rows_of(Right)["make"].idempotent
