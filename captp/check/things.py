@@ -244,7 +244,7 @@ def _delegate(run: Run, inst: LibInst, fn: Value, args: Args, at: ir.At, verb: s
         run.rules.launched(run, fn, [obj, *args], at)
 
 
-def _vat(run: Run, _inst: LibInst, name: str, args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
+def _vat(run: Run, inst: LibInst, name: str, args: Args, _kwargs: Kwargs, _at: ir.At) -> Value:
     if name == "export" and args:
         return frozenset(
             RefVal(_shown(a.cls)) if isinstance(a, Inst) and a.cls.is_object else Simple("unknown")
@@ -256,6 +256,9 @@ def _vat(run: Run, _inst: LibInst, name: str, args: Args, _kwargs: Kwargs, _at: 
         return one(evolve(ref, is_far=True))
     if name == "entrust" and args:
         return one(LibInst("Trust", (args[0],)))
+    if name == "root" and inst.name == "Trustee":
+        # Its class comes after the name.
+        name, args = "entrust_new", args[1:]
     if name == "entrust_new" and args:
         return one(PromVal(one(LibInst("Trust", (instance_of(run, args[0]),)))))
     if name == "trustee":

@@ -33,6 +33,7 @@ COLUMNS: Final = (
     ("busiest", ("busiest",)),
     ("overloads", ("overloads",)),
     ("restarts", ("restarts",)),
+    ("durable", ("durable",)),
 )
 
 
@@ -53,6 +54,7 @@ def shown(rows: Iterable[Mapping[str, Any]]) -> str:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     """Return what the table says of one trustee."""
     known = dict(row)
+    known["durable"] = "yes" if row.get("is_durable") else None
     if row.get("age_s"):
         known["load"] = f"{row['busy_s'] / row['age_s']:.1%}"
         known["turn_rate"] = f"{(row['turns'] + row.get('zero_hop', 0)) / row['age_s']:.3g}"

@@ -14,14 +14,16 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import asdict, evolve
 
+from captp.errors import Refused
 from captp.model.interface import method
 from captp.model.keys import PrivateKey
 from captp.model.object import Object
@@ -32,19 +34,25 @@ from captp.run.child_driver import Deadline, Driver
 from captp.run.child_opening import EXIT_MEMORY, READY, START_S, TRANSPORT, Opening
 from captp.session.handshake import Channel
 
+if TYPE_CHECKING:
+    from captp.peer.durable.stored import Image, Stored
+    from captp.run.child_store import ChildStore
+
 __all__ = ["main"]
 
 #: File descriptors that the process may have open.
 FILES: Final = 64
 
 
-def workshop(classes: Sequence[type[Object]], meter: Meter) -> Object:
+def workshop(classes: Sequence[type[Object]], meter: Meter, stored: Stored | None) -> Object:
     """Return the object that the parent finds by its swiss number: it makes instances, by index.
 
     It tells too how busy the loop is.
     """
 
     class Workshop(Object):
+        __slots__ = ("_is_not_stored",)
+
         @method
         def make(self, index: int, args: Any, kwargs: Any) -> Any:
             return classes[index](*args, **kwargs)
@@ -53,11 +61,22 @@ def workshop(classes: Sequence[type[Object]], meter: Meter) -> Object:
         def figures(self) -> Any:
             return asdict(meter.view(monotonic()))
 
+        @method
+        def root(self, name: str, index: int, args: Any, kwargs: Any) -> Any:
+            assert stored is not None
+            ref = stored.root(name, partial(classes[index], *args, **kwargs))
+            if type(ref._anchor) is not classes[index]:
+                raise Refused(f"root {name!r} is a {type(ref._anchor).__name__}")
+            return ref
+
     return Workshop()
 
 
 def main() -> None:
-    """Be a child until the parent closes the socket, whose number is the one argument."""
+    """Be a child until the parent closes the socket, whose number is an argument.
+
+    A second number is that of the socket to a store, with which the vat is durable.
+    """
     # Whatever the parent does with this signal: here it kills.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -65,8 +84,9 @@ def main() -> None:
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     opening = Opening.decode(sock.recv(PACKET))
+    store = _store(int(sys.argv[2])) if len(sys.argv) > 2 else None
     try:
-        _serve(sock, opening)
+        _serve(sock, opening, store)
     except MemoryError:
         # What would be said or cleaned up needs memory too.
         os._exit(EXIT_MEMORY)
@@ -74,26 +94,40 @@ def main() -> None:
     signal.setitimer(signal.ITIMER_REAL, opening.turn_s)
 
 
-def _serve(sock: socket.socket, opening: Opening) -> None:
-    # Nobody else can be at the other end, so a silent parent is one that is busy.
-    limits = evolve(opening.limits, ping_interval_s=math.inf, ping_dead_s=math.inf)
-    key = PrivateKey.from_seed(opening.seed)
-    peer = Peer(key=key, entropy=os.urandom, limits=limits, cycles=opening.cycles)
+def _store(number: int) -> ChildStore:
+    from captp.run.child_store import ChildStore  # noqa: PLC0415 - most children have none
+
+    sock = socket.socket(fileno=number)
+    sock.set_inheritable(False)
+    return ChildStore(sock)
+
+
+def _serve(sock: socket.socket, opening: Opening, store: ChildStore | None) -> None:
     _limit(opening.memory_bytes)
+    what = "import its classes"
     try:
         classes = [_find(path) for path in opening.classes]
+        what = "read its store"
+        peer = _peer(opening, None if store is None else store.image())
     except Exception as problem:
-        sock.send(f"{type(problem).__name__}: {problem}".encode()[:PACKET])
+        sock.send(f"{what}: {type(problem).__name__}: {problem}".encode()[:PACKET])
         raise
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     meter = Meter(peer, monotonic())
-    peer.mint(workshop(classes, meter), TRANSPORT, swiss=opening.swiss)
+    peer.mint(workshop(classes, meter, peer.stored), TRANSPORT, swiss=opening.swiss)
     # What was loaded stays as long as the process: the collector need not look through it ever again.
     gc.collect()
     gc.freeze()
     sock.send(READY)
     deadline = Deadline(opening.turn_s, peer.vat.turns)
-    Driver(peer, sock, deadline, meter).run(Channel(opening.parent, opening.binding, TRANSPORT))
+    Driver(peer, sock, deadline, meter, store).run(Channel(opening.parent, opening.binding, TRANSPORT))
+
+
+def _peer(opening: Opening, image: Image | None) -> Peer:
+    # Nobody else can be at the other end, so a silent parent is one that is busy.
+    limits = evolve(opening.limits, ping_interval_s=math.inf, ping_dead_s=math.inf)
+    key = PrivateKey.from_seed(opening.seed)
+    return Peer(key=key, entropy=os.urandom, limits=limits, cycles=opening.cycles, durable=image)
 
 
 def _find(path: str) -> type[Object]:

@@ -1,4 +1,4 @@
-"""Drives a child's vat on its one socket, blocking, without trio or tasks; it knows no parent but that.
+"""Drives a child's vat on its socket, blocking, without trio or tasks; it knows no parent but that.
 
 Between turns it waits in one place. A kernel timer kills the process when one turn takes too long, also
 inside C code. What ``captp.outside`` asks for runs beside it, in a thread that comes with the first.
@@ -15,20 +15,23 @@ import threading
 from collections.abc import Callable
 from os import sched_yield
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from captp.errors import Unreachable
 from captp.model.current import CURRENT_VAT
 from captp.net.seqpacket_socket import PacketSocket
 from captp.peer import pressure
 from captp.peer.load import Meter
-from captp.peer.outputs import Call, Dial, Hangup, Trace, Woken, Write
+from captp.peer.outputs import Batch, Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.child_outside import OutsideThread
 from captp.run.outside_call import OutsideCall, enter
 from captp.run.sample import sample
 from captp.session.handshake import Channel
 from captp.vat.turns import Turns
+
+if TYPE_CHECKING:
+    from captp.run.child_store import ChildStore
 
 __all__ = ["Deadline", "Driver"]
 
@@ -46,8 +49,9 @@ STACK: Final = 128 * 1024
 MORE_STACK: Final = 2 * 1024 * 1024
 #: Seconds between looks at what time alone changes.
 BEAT_S: Final = 0.25
-#: Beside what a poll says of the socket: that outside calls have ended.
+#: Beside what a poll says of the socket: that outside calls have ended, and that the store has news.
 ENDED: Final = 1 << 16
+STORED: Final = 1 << 17
 
 log = logging.getLogger("captp")
 
@@ -86,15 +90,27 @@ class Deadline:
 class Driver:
     """Drives one peer on one socket; ``run`` returns when its session is over."""
 
-    def __init__(self, peer: Peer, sock: socket.socket, deadline: Deadline, meter: Meter) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        sock: socket.socket,
+        deadline: Deadline,
+        meter: Meter,
+        store: ChildStore | None = None,
+    ) -> None:
         self.peer = peer
         self._meter = meter
+        self._store = store
         self._packets = PacketSocket(sock)
         self._deadline = deadline
         self._conn = peer.router.new_conn()
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._watched = select.POLLIN
+        #: By its number, what it means that another file is ready.
+        self._others: dict[int, int] = {}
+        if store is not None:
+            self._watch_also(store.sock.fileno(), STORED)
         self._slice = 1
         self._is_full = False
         self._is_over = False
@@ -111,6 +127,8 @@ class Driver:
         self.peer.vat.thread = threading.get_ident()
         self._deadline.start()
         self.peer.connected(self._conn, channel, monotonic())
+        if self._store is not None:
+            self._store.begin(self.peer, self._act)
         self._go_on()
         if self._outside is not None:
             self._outside.close()
@@ -120,20 +138,24 @@ class Driver:
         while not self._is_over:
             if self._asked:
                 self._begin_outside()
-            is_behind = pressure.is_behind(self.peer, self._conn)
-            ready = self._wait(pause, 0 if is_behind else select.POLLIN)
+            is_full = self._store is not None and self._store.is_full
+            is_behind = not is_full and pressure.is_behind(self.peer, self._conn)
+            ready = self._wait(pause, 0 if is_behind or is_full else select.POLLIN)
             if self._packets.pending:
                 self._packets.push()
                 self._look_at_pending()
             if ready & select.POLLIN or (pause and is_behind and not ready):
                 # The parent may wait for us to read before it reads: then a little is read all the same.
                 self._read()
-            elif ready & ~(select.POLLOUT | ENDED):
+            elif ready & ~(select.POLLOUT | ENDED | STORED):
                 return
             elif pause and not ready & ~ENDED:
                 self.peer.tick(monotonic())
             if ready & ENDED and self._outside is not None:
                 self._outside.settle()
+            if ready & STORED and self._store is not None:
+                self._store.look()
+                self._is_over = self._is_over or self._store.is_over
             pause = self._work()
 
     def _wait(self, seconds: float, events: int) -> int:
@@ -143,6 +165,8 @@ class Driver:
         if events != self._watched:
             self._watched = events
             self._poll.modify(self._packets.sock, events)
+        if self._store is not None:
+            self._poll.modify(self._store.sock, self._store.events)
         if seconds:
             # Whether what comes is quick is not known: its first results leave before the rest has run.
             self._slice = 1
@@ -153,9 +177,13 @@ class Driver:
             ready = self._poll.poll(math.ceil(seconds * 1000))
             self._is_quick = monotonic() - began < QUICK_S
         self._deadline.is_idle = False
-        if self._outside is None:
+        if not self._others:
             return ready[0][1] if ready else 0
-        return sum(ENDED if number == self._outside.bell else event for number, event in ready)
+        return sum(self._others.get(number, event) for number, event in ready)
+
+    def _watch_also(self, number: int, means: int) -> None:
+        self._others[number] = means
+        self._poll.register(number, select.POLLIN)
 
     def _spun(self) -> list[tuple[int, int]]:
         """Look for the next message for a moment: where a core is free, it is cheaper than to sleep."""
@@ -180,22 +208,26 @@ class Driver:
         """Have run what was asked for, now that only whoever waits for it holds its promise."""
         if self._outside is None:
             self._outside = OutsideThread(self.peer.vat, self._under_way)
-            self._poll.register(self._outside.bell, select.POLLIN)
+            self._watch_also(self._outside.bell, ENDED)
         for call in self._asked:
             self._outside.begin(call)
         self._asked.clear()
 
     def _work(self) -> float:
         """Run one part of what there is and write what it gave; return for how long there is no more."""
-        peer = self.peer
+        peer, store = self.peer, self._store
+        if store is not None and store.is_full:
+            return BEAT_S
         began = peer.now = monotonic()
         self._meter.begin(began)
         if peer.vat.turns.count >= self._meter.sample_at:
             sample(peer, self._meter)
         peer.run(self._slice)
         batch = peer.drain()
-        for output in batch.outputs:
-            _ACTIONS[type(output)](self, output)
+        if store is None:
+            self._act(batch)
+        else:
+            store.push(batch)
         now = monotonic()
         self._meter.end(began, now)
         self._slice = min(2 * self._slice, SLICE) if now - began < SLICE_S else 1
@@ -206,6 +238,10 @@ class Driver:
         return min(max(batch.wake_at - now, 0.001), BEAT_S)
 
     # Actions.
+
+    def _act(self, batch: Batch) -> None:
+        for output in batch.outputs:
+            _ACTIONS[type(output)](self, output)
 
     def _write(self, output: Write) -> None:
         self._packets.send(output.data)

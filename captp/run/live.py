@@ -53,8 +53,11 @@ T = TypeVar("T")
 class LiveVat:
     """An open vat: objects live in it, references belong to it, and it ends with its block."""
 
-    def __init__(self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter, pump: Pump) -> None:
+    def __init__(
+        self, peer: Peer, netlayers: dict[str, Netlayer], meter: Meter, pump: Pump, *, keeps_key: bool
+    ) -> None:
         self._peer = peer
+        self._keeps_key = keeps_key
         self._pump = pump
         self._roots: dict[str, Ref] = {}
         self._netlayers = netlayers
@@ -135,6 +138,7 @@ class LiveVat:
         *,
         memory_bytes: int = 512 * MIB,
         turn_s: float = 5.0,
+        store: Store | None = None,
     ) -> AbstractAsyncContextManager[ProcessTrustee]: ...
     def trustee(self, kind: Literal["thread", "process"], *args: Any, **options: Any) -> Any:
         """Open a trustee beside this vat's own loop, for the length of an ``async with`` block.
@@ -144,7 +148,8 @@ class LiveVat:
         and ``max_inflight`` of all clients'.
         "process" is a child process for Objects of ``classes``, which it imports: it may take
         ``memory_bytes`` more than it starts with, and ``turn_s`` seconds for a turn. When it ends its
-        objects are lost, and another one is started. ``view()`` has the figures of those that are open.
+        objects are lost, and another one is started. With a ``store``, in a vat with a ``key`` that lasts,
+        what ``trustee.root()`` named is there again. ``view()`` has the figures of those that are open.
         """
         if kind == "thread":
             from captp.run.threads import open_thread_trustee  # noqa: PLC0415 - most vats need none
@@ -153,6 +158,8 @@ class LiveVat:
         if kind == "process":
             from captp.run.process import open_process_trustee  # noqa: PLC0415
 
+            if options.get("store") is not None and not self._keeps_key:
+                raise UsageError(_NO_KEY)
             opening = open_process_trustee(self._peer, self._netlayers, *args, **options)
             return self._listed(kind, opening)
         raise UsageError(f"a trustee is 'thread' or 'process', not {kind!r}; vat.entrust() is this loop")
@@ -265,6 +272,9 @@ class LiveVat:
         return promise
 
 
+_NO_KEY: Final = "what is durable needs a key that is kept: make one, keep it secret, pass open_vat(key=...)"
+
+
 class _Probe:
     def entrust(self, obj: object, *, alone: bool) -> int:  # noqa: ARG002 - as LiveVat.entrust has it
         return sys.getrefcount(obj)
@@ -300,7 +310,8 @@ async def open_vat(
     check_instance("cycles", cycles, Cycles, "captp.Cycles(field=value)")
     served, dialled = netlayers_of("listen", listen), netlayers_of("netlayers", netlayers)
     if store is not None and key is None:
-        raise UsageError("a durable vat keeps its key: make one, keep it where nobody reads it, pass key=...")
+        raise UsageError(_NO_KEY)
+    keeps_key = key is not None
     key = key or PrivateKey.from_seed(os.urandom(32))
     make = partial(Peer, key=key, entropy=os.urandom, limits=limits, cycles=cycles)
     sealed = None
@@ -333,7 +344,7 @@ async def open_vat(
                 if peer.stored is not None:
                     peer.stored.begin(trio.current_time())
                     pump.ring()
-                yield LiveVat(peer, layers, meter, pump)
+                yield LiveVat(peer, layers, meter, pump, keeps_key=keeps_key)
             finally:
                 await pump.close()
                 nursery.cancel_scope.cancel()

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 from attrs import frozen
 
 from captp.custody.strand import is_child
-from captp.errors import Broken, BrokenTrustee, Closed, UsageError
+from captp.errors import Broken, BrokenTrustee, Closed, StoreFull, UsageError
 from captp.limits import MIB
 from captp.model.object import Object
 from captp.model.promise import Reference
@@ -33,8 +33,13 @@ from captp.peer.peer import Peer
 from captp.run.child_opening import TRANSPORT
 from captp.run.process_child import ChildProcess, Plan
 from captp.run.process_figures import figures_heard
+from captp.run.process_roots import RootTrust, check_root, sent_again
 from captp.run.unwrapped import unwrapped
 from captp.vat.remote import FarTrust
+
+if TYPE_CHECKING:
+    from captp.run.process_store import ProcessStore
+    from captp.run.store import Store
 
 T = TypeVar("T", bound=Object)
 
@@ -46,6 +51,8 @@ LONGEST_REST_S: Final = 5.0
 #: Ends in so many seconds that are one too many; who lived as long begins with the first rest again.
 MOST_ENDS: Final = 5
 WINDOW_S: Final = 60.0
+#: Seconds between two looks whether a full disk has room for the next process.
+ROOM_S: Final = 0.2
 #: What a kernel's limits and timers can hold, and nobody means.
 MOST_BYTES: Final = 1 << 50
 MOST_S: Final = 1e6
@@ -77,6 +84,8 @@ class ProcessStats:
     pid: int | None
     #: How many processes have ended under it.
     restarts: int
+    #: Whether it has a store.
+    is_durable: bool
     #: Objects there that this vat has references to.
     live: int
     #: Calls that are not answered yet.
@@ -89,14 +98,19 @@ class ProcessStats:
 class ProcessTrustee:
     """Objects in a child process of their own; opened by ``open_process_trustee``."""
 
-    def __init__(self, plan: Plan, classes: Sequence[type[Object]]) -> None:
+    def __init__(self, plan: Plan, classes: Sequence[type[Object]], store: Store | None) -> None:
         self._plan = plan
+        self._store = store
         self._classes = list(classes)
         self._state = State.STARTING
         self._changed = trio.Event()
         self._child: ChildProcess | None = None
         self._workshop: Any = None
         self._why: str | None = None
+        #: Why no other process is started, once none is.
+        self._verdict = ""
+        #: What the store raised before there was any process.
+        self._first: BaseException | None = None
         self._ends = 0
 
     async def entrust_new(self, cls: type[T], /, *args: Any, **kwargs: Any) -> Trust[T]:
@@ -108,8 +122,24 @@ class ProcessTrustee:
         child, reference = await self._new(cls, args, kwargs)
         return FarTrust(reference, cls, child.explain)
 
+    async def root(self, name: str, cls: type[T], /, *args: Any, **kwargs: Any) -> Trust[T]:
+        """Return a handle on the object that has a name in the trustee's store.
+
+        The first time it is made there, ``cls(*args, **kwargs)``; from then on it is there again, as it
+        was, in every process of this trustee. Waits while the process is being started again. Raises
+        UsageError where the trustee has no store, or the class none of its own state, and as
+        ``entrust_new``. A handle goes with its process; a call of an idempotent method goes on to the next.
+        """
+        check_root(name, cls, has_store=self._store is not None)
+
+        async def find() -> FarTrust[T]:
+            child, reference = await sent_again(lambda: self._new(cls, args, kwargs, name))
+            return FarTrust(reference, cls, child.explain_root)
+
+        return RootTrust(await find(), find)
+
     async def _new(
-        self, cls: type[Object], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, cls: type[Object], args: tuple[Any, ...], kwargs: dict[str, Any], root: str | None = None
     ) -> tuple[ChildProcess, Reference]:
         if cls not in self._classes:
             known = ", ".join(c.__name__ for c in self._classes)
@@ -117,8 +147,9 @@ class ProcessTrustee:
                 f"{cls.__name__} is none of this trustee's classes ({known}): name it when you open it"
             )
         child, workshop = await self._up()
+        given = (self._classes.index(cls), args, kwargs)
         try:
-            made = await E(workshop).make(self._classes.index(cls), args, kwargs)
+            made = await (E(workshop).make(*given) if root is None else E(workshop).root(root, *given))
         except Broken as problem:
             explained = child.explain(problem)
             if explained is problem:
@@ -131,11 +162,7 @@ class ProcessTrustee:
         # Callers learn that a session is broken before the process is reaped.
         while self._state is not State.UP or self._workshop._anchor.broken is not None:
             if self._state is State.FAILED:
-                raise BrokenTrustee(
-                    f"this trustee's process ended more than {MOST_ENDS} times in {WINDOW_S:g} s and is not"
-                    f" started again; the last one {self._why}: mend its classes, and open another trustee",
-                    may_have_run=False,
-                )
+                raise BrokenTrustee(self._verdict, may_have_run=False)
             if self._state is State.CLOSED:
                 raise Closed("this process trustee is closed: it works only inside its block")
             await self._changed.wait()
@@ -155,6 +182,7 @@ class ProcessTrustee:
             state=self._state.value,
             pid=None if child is None else child.pid,
             restarts=self._ends,
+            is_durable=self._store is not None,
             live=live,
             waiting=waiting,
             cpu_s=cpu_s,
@@ -184,12 +212,19 @@ class ProcessTrustee:
             await self._live()
             if self._state is State.CLOSED:
                 return
+            if self._verdict:
+                self._enter(State.FAILED)
+                return
             now = trio.current_time()
             recent.append(now)
             while recent[0] <= now - WINDOW_S:
                 recent.popleft()
             self._ends += 1
             if len(recent) > MOST_ENDS:
+                self._verdict = (
+                    f"this trustee's process ended more than {MOST_ENDS} times in {WINDOW_S:g} s and is not"
+                    f" started again; the last one {self._why}: mend its classes, and open another trustee"
+                )
                 self._enter(State.FAILED)
                 return
             self._enter(State.DOWN)
@@ -200,9 +235,45 @@ class ProcessTrustee:
             self._enter(State.STARTING)
 
     async def _live(self) -> None:
-        """Start a process and stay with it to its end."""
+        """Start a process, with the store if there is one, and stay with it to its end."""
+        if self._store is None:
+            await self._live_with(None)
+            return
         try:
-            child = await ChildProcess.start(self._plan)
+            storage = await self._open(self._store)
+        except Exception as problem:  # what is stored may be the work of anybody's process
+            self._fail(problem)
+            return
+        try:
+            await self._live_with(storage)
+        finally:
+            with trio.CancelScope(shield=True):
+                await storage.aclose()
+        if storage.failure is not None:
+            self._fail(storage.failure)
+
+    async def _open(self, store: Store) -> ProcessStore:
+        from captp.run.process_store import ProcessStore  # noqa: PLC0415 - most trustees need none of it
+
+        while True:
+            try:
+                return await ProcessStore.open(store, self._plan.peer.key, self._plan.memory_bytes)
+            except StoreFull as problem:
+                if not self._ends:
+                    raise
+                self._why = str(problem)
+                await trio.sleep(ROOM_S)
+
+    def _fail(self, problem: BaseException) -> None:
+        log.error("the store of a trustee has failed", extra={"captp": {"why": str(problem)}})
+        self._first = problem
+        self._why = self._verdict = (
+            f"the store of this trustee cannot be used any more, and no other process is started: {problem}"
+        )
+
+    async def _live_with(self, storage: ProcessStore | None) -> None:
+        try:
+            child = await ChildProcess.start(self._plan, None if storage is None else storage.theirs)
         except BrokenTrustee as problem:
             self._why = str(problem)
             return
@@ -210,6 +281,8 @@ class ProcessTrustee:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(child.watch)
+                if storage is not None:
+                    nursery.start_soon(storage.serve, child)
                 await self._serve(child, nursery)
                 await child.parted()
                 nursery.cancel_scope.cancel()
@@ -235,9 +308,11 @@ class ProcessTrustee:
         self._changed = trio.Event()
 
     async def started(self) -> None:
-        """Wait for the first process; raises BrokenTrustee when it does not come up."""
+        """Wait for the first process; raises BrokenTrustee when it does not come up, or a StoreError."""
         if self._state is State.STARTING:
             await self._changed.wait()
+        if self._state is State.FAILED and self._first is not None:
+            raise self._first
         if self._state is not State.UP:
             raise BrokenTrustee(f"the process of this trustee {self._why}", may_have_run=False)
 
@@ -256,12 +331,14 @@ async def open_process_trustee(
     *,
     memory_bytes: int = 512 * MIB,
     turn_s: float = 5.0,
+    store: Store | None = None,
 ) -> AsyncIterator[ProcessTrustee]:
     """Open a trustee whose objects, of these classes, live in a child process; it ends with the block.
 
     The process may take ``memory_bytes`` more than it starts with, and is killed when one turn takes
-    longer than ``turn_s`` seconds, also inside C code. It inherits one socket, no environment and no
+    longer than ``turn_s`` seconds, also inside C code. It inherits sockets, no environment and no
     files, and writes none. When it ends its objects are lost, and another one is started.
+    With a ``store``, which this process writes, what its roots lead to is there again in the next one.
     """
     if platform.system() != "Linux":
         raise UsageError("process trustees need Linux: use vat.entrust(), or a thread trustee")
@@ -278,7 +355,7 @@ async def open_process_trustee(
         )
     layer: Any = netlayers.setdefault(TRANSPORT, ChildNetlayer())
     plan = Plan(peer, layer, [_path_of(cls) for cls in classes], memory_bytes, turn_s)
-    trustee = ProcessTrustee(plan, classes)
+    trustee = ProcessTrustee(plan, classes, store)
     with unwrapped():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trustee.supervise)

@@ -73,22 +73,23 @@ class ChildProcess:
         self.gone = trio.Event()
 
     @classmethod
-    async def start(cls, plan: Plan) -> ChildProcess:
-        """Start a process that inherits one end of a socket pair, and nothing else.
+    async def start(cls, plan: Plan, store: socket.socket | None = None) -> ChildProcess:
+        """Start a process that inherits one end of a socket pair, a socket to its store, and nothing else.
 
         The caller runs ``watch`` at once. Raises BrokenTrustee when the system has no room for it.
         """
         ours, theirs = packet_pair()
         errors, its_errors = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(errors, False)
+        inherited = tuple([sock.fileno() for sock in (theirs, store) if sock is not None])
         try:
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-P", "-B", "-m", "captp.run.child", str(theirs.fileno())],
+                [sys.executable, "-P", "-B", "-m", "captp.run.child", *map(str, inherited)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=its_errors,
                 close_fds=True,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=inherited,
                 # Each further arena takes 64 MiB of the address space, which is what is limited.
                 env={"PYTHONPATH": _search_path(), "MALLOC_ARENA_MAX": "1"},
                 cwd="/",
@@ -221,12 +222,25 @@ class ChildProcess:
             return self.broken(may_have_run=True, reason=str(problem))
         return problem
 
-    def broken(self, *, may_have_run: bool, reason: str = "") -> BrokenTrustee:
+    def explain_root(self, problem: Broken) -> Exception:
+        """Return the same for an object that the next process has again."""
+        if isinstance(problem, Disconnected) and problem.peer == self.designator:
+            advice = "its root() is there again as it was last stored"
+            return self.broken(may_have_run=True, reason=str(problem), advice=advice)
+        return problem
+
+    def broken(
+        self,
+        *,
+        may_have_run: bool,
+        reason: str = "",
+        advice: str = "make the object anew with entrust_new()",
+    ) -> BrokenTrustee:
         """Return the error for calls that this process does not answer."""
         ran = "may have run" if may_have_run else "did not run"
         return BrokenTrustee(
             f"the process {self.pid} of this trustee {self.end or f'is lost: {reason}'}; the call {ran}:"
-            " make the object anew with entrust_new()",
+            f" {advice}",
             may_have_run=may_have_run,
         )
 
@@ -262,7 +276,7 @@ class ChildProcess:
         code = self._process.returncode
         assert code is not None
         if self._refusal:
-            return f"could not import its classes: {self._refusal}"
+            return f"could not {self._refusal}"
         if self._killed_for and code == -signal.SIGKILL:
             return f"was killed: {self._killed_for}"
         if code == EXIT_MEMORY:

@@ -7,35 +7,43 @@ is missing is noticed by the counts in the head, a row of ``meta`` that every co
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any, Final, final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar, final
 
 import trio
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from captp.errors import StoreDamaged, StoreTooNew
+from captp.errors import StoreDamaged, StoreError, StoreTooNew
 from captp.model.keys import PrivateKey, derive
 from captp.peer.durable.kept import ends, object_key
 from captp.peer.durable.kinds import PREFIX
 from captp.peer.durable.loading import Rows
 from captp.peer.durable.stored import Image
-from captp.peer.peer import Peer
 from captp.peer.rows import TABLES, Change, Verb, packed, unpacked
 from captp.run.evolving import evolved
 from captp.run.store import Store
 
-__all__ = ["Sealed", "open_sealed"]
+T = TypeVar("T")
+
+__all__ = ["Overread", "Sealed", "open_sealed"]
 
 #: The form of what is in the rows; a later one cannot be read.
 FORMAT: Final = 1
 HEAD: Final = b"head"
 NONCE_BYTES: Final = 12
+#: What a row takes in memory besides its value.
+ROW_BYTES: Final = 200
 #: Rows that one scan asks for.
 PAGE: Final = 1000
+
+
+class Overread(StoreError):
+    """Somebody asked for more of a store than there may be in memory."""
 
 
 @final
@@ -47,6 +55,12 @@ class Sealed:
         self._cipher = ChaCha20Poly1305(derive(seed, b"captp store seal"))
         self._head: dict[str, Any] = {}
         self._counts: Counter[str] = Counter()
+        #: Bytes that may still be read to be in memory at once.
+        self._allowed = math.inf
+
+    def allow(self, most: float) -> None:
+        """Have so many bytes read of objects, or of what a vat has to have at once, before Overread."""
+        self._allowed = most
 
     def open(self, wall_ahead: float) -> Image:
         """Open the store and return what is in it; nothing is written before ``begin``.
@@ -79,17 +93,20 @@ class Sealed:
             self._check_counts()
 
     def _image(self, wall_ahead: float) -> Image:
+        def held(table: str) -> list[tuple[bytes, bytes]]:
+            return list(self._counted(self.every(table)))
+
         return Image(
             incarnation=self._head["incarnation"] + 1,
             last_oid=self._head["last_oid"],
             wall_ahead=wall_ahead,
-            kinds=[row for row in self.every("meta") if row[0].startswith(PREFIX)],
-            roots=list(self.every("root")),
-            swiss=list(self.every("swiss")),
-            channels=list(self.every("channel")),
-            outbox=list(self.every("outbox")),
-            inbox=list(self.every("inbox")),
-            timers=list(self.every("timer")),
+            kinds=[row for row in held("meta") if row[0].startswith(PREFIX)],
+            roots=held("root"),
+            swiss=held("swiss"),
+            channels=held("channel"),
+            outbox=held("outbox"),
+            inbox=held("inbox"),
+            timers=held("timer"),
         )
 
     def begin(self) -> None:
@@ -175,8 +192,16 @@ class Sealed:
     def rows_of(self, oid: int) -> Rows:
         """Return what is stored of an object alone. Raises StoreDamaged."""
         key = object_key(oid)
-        body, entries = self._get("object", key), tuple(self.rows("entry", key))
-        return Rows(oid, body, entries, dict(self.rows("edge", key)))
+        ((_, body),) = self._counted([(key, self._get("object", key))])
+        entries = tuple(self._counted(self.rows("entry", key)))
+        return Rows(oid, body, entries, dict(self._counted(self.rows("edge", key))))
+
+    def _counted(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        for row in rows:
+            self._allowed -= len(row[1]) + ROW_BYTES
+            if self._allowed < 0:
+                raise Overread("more has to be read at once than there may be in memory")
+            yield row
 
     # What a sweep needs.
 
@@ -284,18 +309,23 @@ def _place(value: bytes) -> int:
     return oid
 
 
-async def open_sealed(store: Store, key: PrivateKey, make: Callable[..., Peer]) -> tuple[Peer, Sealed]:
-    """Return the vat that a store holds, and its store, open; ``make`` takes what was in it.
+async def open_sealed(
+    store: Store, key: PrivateKey, make: Callable[..., T], most: float = math.inf
+) -> tuple[T, Sealed]:
+    """Return the vat that a store holds, and its store, open; ``make`` makes it from what was in it.
 
-    Raises a StoreError, or UsageError where a class or a migration is missing. Nothing is changed then.
+    Raises a StoreError, also where that is more than ``most`` bytes, or UsageError where a class or a
+    migration is missing. Nothing is changed then.
     """
     sealed = Sealed(store, key.seed())
+    sealed.allow(most)
     image = await trio.to_thread.run_sync(sealed.open, time.time() - trio.current_time())
+    sealed.allow(math.inf)
     try:
         image = await trio.to_thread.run_sync(evolved, sealed, image)
-        peer = make(durable=image)
+        made = make(durable=image)
         await trio.to_thread.run_sync(sealed.begin)
     except BaseException:
         sealed.close()
         raise
-    return peer, sealed
+    return made, sealed

@@ -190,7 +190,7 @@ def test_the_default_limits_of_a_process_and_of_a_thread() -> None:
     ]
 
     assert defaults == [
-        {"memory_bytes": 536_870_912, "turn_s": 5.0},
+        {"memory_bytes": 536_870_912, "turn_s": 5.0, "store": None},
         {"quota": 64, "window": 256, "max_inflight": 4096},
     ]
     assert (START_S, FIRST_REST_S, LONGEST_REST_S, MOST_ENDS, WINDOW_S) == (30.0, 0.05, 5.0, 5, 60.0)

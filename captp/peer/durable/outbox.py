@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from attrs import define, field
 
-from captp.errors import Broken, Disconnected, Overloaded, Timeout
+from captp.errors import Broken, Disconnected, NotDurable, Overloaded, Timeout
 from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.promise import BROKEN, FULFILLED, Message, Promise
 from captp.model.ref import Ref, view
@@ -111,6 +111,8 @@ class Outbox:
         self._wall_ahead = image.wall_ahead
         self._channels: dict[str, Channel] = {}
         self._look_at = LOOK_S
+        #: Why this vat makes no durable calls, where it cannot.
+        self.refusal = ""
 
     def restore(self, channels: Iterable[tuple[bytes, bytes]], rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take what was stored; it is sent when ``begin`` is called."""
@@ -137,6 +139,9 @@ class Outbox:
 
     def add(self, effect: SendDurable) -> None:
         """Store a call, and send it as soon as it can be."""
+        if self.refusal:
+            self._peer.vat.settle_now(effect.promise, BROKEN, NotDurable(self.refusal))
+            return
         name = effect.sturdyref.peer.designator
         channel = self._channels.get(name)
         if channel is None:
