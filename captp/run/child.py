@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import asdict, evolve
 
-from captp.errors import Refused
+from captp.errors import NotFound, Refused
 from captp.model.interface import method
 from captp.model.keys import PrivateKey
 from captp.model.object import Object
@@ -63,8 +62,13 @@ def workshop(classes: Sequence[type[Object]], meter: Meter, stored: Stored | Non
 
         @method
         def root(self, name: str, index: int, args: Any, kwargs: Any) -> Any:
+            def make() -> Object:
+                if args is None:
+                    raise NotFound(f"no root {name!r} is stored any more")
+                return classes[index](*args, **kwargs)
+
             assert stored is not None
-            ref = stored.root(name, partial(classes[index], *args, **kwargs))
+            ref = stored.root(name, make)
             if type(ref._anchor) is not classes[index]:
                 raise Refused(f"root {name!r} is a {type(ref._anchor).__name__}")
             return ref

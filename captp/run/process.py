@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -132,14 +133,19 @@ class ProcessTrustee:
         """
         check_root(name, cls, has_store=self._store is not None)
 
-        async def find() -> FarTrust[T]:
-            child, reference = await sent_again(lambda: self._new(cls, args, kwargs, name))
+        async def find(given: tuple[Any, ...] | None, named: dict[str, Any] | None) -> FarTrust[T]:
+            child, reference = await sent_again(lambda: self._new(cls, given, named, name))
             return FarTrust(reference, cls, child.explain_root)
 
-        return RootTrust(await find(), find)
+        # From then on it is there: what it was made of is given once.
+        return RootTrust(await find(args, kwargs), partial(find, None, None))
 
     async def _new(
-        self, cls: type[Object], args: tuple[Any, ...], kwargs: dict[str, Any], root: str | None = None
+        self,
+        cls: type[Object],
+        args: tuple[Any, ...] | None,
+        kwargs: dict[str, Any] | None,
+        root: str | None = None,
     ) -> tuple[ChildProcess, Reference]:
         if cls not in self._classes:
             known = ", ".join(c.__name__ for c in self._classes)

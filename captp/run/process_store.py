@@ -6,6 +6,7 @@ and what no vat of captp sends ends that process. The key of the store stays her
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol, final
@@ -37,8 +38,13 @@ from captp.run.store import Store
 
 __all__ = ["ProcessStore"]
 
+log = logging.getLogger("captp")
+
 #: Objects that are read at once; others wait here, as numbers.
 MOST_READS: Final = 64
+#: Of the memory that a process may have, what is read for it at once: as rows, as a record and as objects it
+#: has it there three times, and more would be of no use to it.
+SHARE: Final = 4
 #: Bytes that the process has not taken yet above which nothing more is read from it, or for it.
 MOST_UNSENT: Final = 1024 * 1024
 #: Bytes of a record from which on it is taken apart in a thread, so that the loop goes on.
@@ -71,7 +77,7 @@ class ProcessStore:
     def __init__(self, sealed: Sealed, image: Image, memory_bytes: int) -> None:
         self._ours, self.theirs = packet_pair()
         self._sealed = sealed
-        self._memory_bytes = memory_bytes
+        self._readable = memory_bytes // SHARE
         self._packets = PacketSocket(self._ours)
         self._records = Records(MOST_RECORD)
         self._gate = Gate(sealed, self)
@@ -93,7 +99,7 @@ class ProcessStore:
     async def open(cls, store: Store, key: PrivateKey, memory_bytes: int) -> ProcessStore:
         """Open a store for a process that may take so much memory. Raises as ``open_sealed``."""
         seed = derive(key.seed(), b"captp process trustee")
-        image, sealed = await open_sealed(store, PrivateKey.from_seed(seed), _image, memory_bytes)
+        image, sealed = await open_sealed(store, PrivateKey.from_seed(seed), _image, memory_bytes // SHARE)
         try:
             return cls(sealed, image, memory_bytes)
         except BaseException:
@@ -146,6 +152,10 @@ class ProcessStore:
                         self._do(await trio.to_thread.run_sync(asked, record))
         except (RecordRefused, Disconnected) as problem:
             self._refuse(str(problem))
+        except Exception as problem:
+            # A mistake of ours, and a process has found it: the vat must not pay for it.
+            log.error("a record for a store failed", exc_info=problem)
+            self._refuse(f"what broke this end: {type(problem).__name__}")
         return data
 
     def _do(self, record: Commit | Load | Sweep) -> None:
@@ -167,8 +177,7 @@ class ProcessStore:
     def _read_on(self) -> None:
         if self._reads or not self._wanted or self._packets.pending > MOST_UNSENT:
             return
-        # What does not go into the process's memory at once is no use to it, and not to be in this one's.
-        self._sealed.allow(self._memory_bytes)
+        self._sealed.allow(self._readable)
         while self._wanted and self._reads < MOST_READS:
             self._reads += 1
             self._gate.load(self._wanted.popleft())
@@ -225,7 +234,7 @@ class ProcessStore:
             # By the rules of the store nothing has changed: the next process may do better.
             self._refuse(f"a change that does not fit what is there: {problem}")
         elif isinstance(problem, Overread):
-            self._refuse(f"for objects of more than {self._memory_bytes} bytes, which is all its memory")
+            self._refuse(f"for objects of more than {self._readable} bytes at once")
         elif not isinstance(problem, StoreFull):
             self.failure = problem
             self._kill(f"its store failed: {problem}")

@@ -15,8 +15,9 @@ from attrs import asdict, frozen
 
 from captp.errors import RemoteProtocolError
 from captp.model.idents import Oid
+from captp.model.object import KINDS
 from captp.peer.durable.kept import EDGE_BYTES, object_key
-from captp.peer.durable.kinds import PREFIX
+from captp.peer.durable.kinds import PREFIX, Kind, misfit
 from captp.peer.durable.loading import Rows
 from captp.peer.durable.stored import Image
 from captp.peer.outputs import Commit, Load, Sweep
@@ -213,9 +214,9 @@ _VERBS: Final = frozenset(int(verb) for verb in Verb)
 def _fits(change: Change) -> bool:
     """Whether the store's own code, which sweeps and counts, can read a row where it stands."""
     verb, table, key, value = change
-    if table == "meta" and not key.startswith(PREFIX):
-        # The head is the store's own.
-        return False
+    if table == "meta":
+        # The head is the store's own, and kinds go when a store is migrated.
+        return verb is Verb.INSERT and key.startswith(PREFIX) and _is_todays_kind(key, value)
     if table == "object" and len(key) != len(object_key(0)):
         return False
     if verb is Verb.DELETE:
@@ -225,12 +226,27 @@ def _fits(change: Change) -> bool:
     return table not in ("root", "swiss") or _leads_somewhere(value)
 
 
+def _is_todays_kind(key: bytes, value: bytes) -> bool:
+    """Whether a kind is what its class is now, if that is known here: or all would have to be migrated."""
+    match _parts(value):
+        case [str(name), int(version), list(fields)] if all(type(field) is str for field in fields):
+            kind = Kind(int.from_bytes(key[len(PREFIX) :], "big"), name, version, tuple(fields))
+            return name not in KINDS or not misfit(kind)
+    return False
+
+
 def _leads_somewhere(value: bytes) -> bool:
+    match _parts(value):
+        case [int(oid), *_] if type(oid) is int:
+            return 0 < oid < MOST_ID
+    return False
+
+
+def _parts(value: bytes) -> Any:
     try:
-        parts = msgpack.unpackb(value, max_array_len=8, max_map_len=0)
+        return msgpack.unpackb(value, max_map_len=0)
     except (msgpack.UnpackException, ValueError):
-        return False
-    return type(parts) is list and bool(parts) and type(parts[0]) is int and 0 < parts[0] < MOST_ID
+        return None
 
 
 def _check_id(oid: Any) -> None:

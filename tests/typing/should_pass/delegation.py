@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import captp
+from captpd.store.sqlite import SqliteStore
 
 
 class Account(captp.Interface):
@@ -107,6 +109,10 @@ async def beside_the_loop(vat: captp.LiveVat) -> None:
         assert_type(purse, captp.Trust[Purse])
         assert_type(await purse.apply(Purse.add, 3), int)
         print(process.stats().pid)
+    async with vat.trustee("process", [Purse], store=SqliteStore(Path("purses.db"))) as durable:
+        kept = await durable.root("purse", Purse, total=5)
+        assert_type(kept, captp.Trust[Purse])
+        assert_type(await kept.apply(Purse.add, 3), int)
 
 
 async def elsewhere(vat: captp.LiveVat, uri: str, account: Account) -> None:

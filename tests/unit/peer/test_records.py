@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import captp
 from captp.model.idents import Oid
 from captp.peer.durable import records
 from captp.peer.durable.loading import Rows
@@ -22,13 +23,18 @@ KEYS = st.binary(min_size=1, max_size=64)
 PAIRS = st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=20)), max_size=4).map(tuple)
 
 
+class Page(captp.Object, version=2):
+    text: str = ""
+
+
 @st.composite
 def changes(draw: st.DrawFn) -> Change:
     verb, table = draw(st.sampled_from(Verb)), draw(st.sampled_from(TABLES))
     key = draw(KEYS)
     if table == "meta":
-        key = b"kind:" + key[:4]
-    elif table == "object":
+        value = draw(st.sampled_from([packed(Page._captp_kind, 2, ["text"]), packed("no:Class", 7, [])]))
+        return Change(Verb.INSERT, table, b"kind:" + key[:4], value)
+    if table == "object":
         key = key[:1] * 8
     if verb is Verb.DELETE:
         return Change(verb, table, key)
@@ -106,7 +112,7 @@ def test_a_record_with_a_byte_changed_is_refused_or_is_another_record(said: Any,
 
 
 COMMIT, LOAD, SWEEP = 1, 2, 3
-INSERT, DELETE = 1, 3
+INSERT, REPLACE, DELETE = 1, 2, 3
 META, OBJECT, EDGE, ROOT = (TABLES.index(name) for name in ("meta", "object", "edge", "root"))
 
 
@@ -133,6 +139,14 @@ META, OBJECT, EDGE, ROOT = (TABLES.index(name) for name in ("meta", "object", "e
         [COMMIT, 1, 1, INSERT, EDGE, bytes(8), bytes(7)],
         [COMMIT, 1, 1, DELETE, EDGE, bytes(8), bytes(8)],
         [COMMIT, 1, 1, INSERT, META, b"head", b""],
+        [COMMIT, 1, 1, INSERT, META, b"head", packed("no:Class", 1, [])],
+        [COMMIT, 1, 1, DELETE, META, b"kind:1", b""],
+        [COMMIT, 1, 1, REPLACE, META, b"kind:1", packed("no:Class", 1, [])],
+        [COMMIT, 1, 1, INSERT, META, b"kind:1", packed("no:Class", 1)],
+        [COMMIT, 1, 1, INSERT, META, b"kind:1", packed("no:Class", 1, [1])],
+        [COMMIT, 1, 1, INSERT, META, b"kind:1", packed(["no:Class"], 1, [])],
+        [COMMIT, 1, 1, INSERT, META, b"kind:1", packed(Page._captp_kind, 1, ["text"])],
+        [COMMIT, 1, 1, INSERT, META, b"kind:1", packed(Page._captp_kind, 2, ["number"])],
         [COMMIT, 1, 1, INSERT, ROOT, b"name", b""],
         [COMMIT, 1, 1, INSERT, ROOT, b"name", packed("1")],
         [COMMIT, 1, 1, INSERT, ROOT, b"name", packed(0)],
