@@ -317,6 +317,26 @@ async def test_a_store_of_other_classes_is_refused_before_there_is_a_process(sto
         KINDS["tests.e2e.process_ledger:Ledger"] = kinds
 
 
+async def test_a_process_that_waits_for_the_disk_runs_no_further_than_it_may() -> None:
+    store, size, count = HeldStore(), 256 * 1024, 400
+    async with opened(store) as trustee, trio.open_nursery() as nursery:
+        ledger = await trustee.root("tills", Ledger)
+        before = trustee.stats()
+        store.hold()
+        for page in range(count):
+            nursery.start_soon(ledger.apply, Ledger.write, page, size)
+        await store.entered()
+        stats, last = trustee.stats(), before
+        while stats.cpu_s != last.cpu_s:
+            await trio.sleep(0.3)
+            stats, last = trustee.stats(), stats
+        nursery.cancel_scope.cancel()
+        store.go.set()
+
+    # Pages, changes and records: three times all of it would be 300 MiB.
+    assert stats.memory_bytes - before.memory_bytes < 100 << 20
+
+
 async def test_a_durable_call_from_there_breaks_at_once(store: SqliteStore) -> None:
     async with opened(store) as trustee:
         ledger = await trustee.root("tills", Ledger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,6 +24,14 @@ from tests.e2e.process_ledger import Intruder, Ledger
 from tests.e2e.process_ledger_parent import KEY
 
 HELD = 7
+
+
+class FailsOnce(MemoryStore):
+    def commit(self, changes: Sequence[Change]) -> None:
+        problem, self.refuse = self.refuse, None
+        if problem is not None:
+            raise problem
+        super().commit(changes)
 
 
 class LowStore(MemoryStore):
@@ -200,7 +208,8 @@ async def test_a_process_that_ends_while_the_disk_is_full_is_followed_by_one_whe
 async def test_a_store_that_fails_ends_its_trustee_for_good_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    store = MemoryStore()
+    """Also where it could be opened again by now: it is not known what is on the disk."""
+    store = FailsOnce()
     async with opened(store) as (vat, trustee):
         bystander = vat.export(Ledger())
         ledger = await trustee.root("tills", Ledger)
@@ -217,7 +226,6 @@ async def test_a_store_that_fails_ends_its_trustee_for_good_and_nothing_else(
         assert await E(bystander).pay(1) == 1
     assert caught.value.may_have_run
     assert [r.captp for r in caplog.records if r.levelname == "ERROR"] == [{"why": "the disk is gone"}]  # type: ignore[attr-defined]
-    store.refuse = None
     async with opened(store) as (_, trustee):
         assert await (await trustee.root("tills", Ledger)).apply(Ledger.read) == (5, 1)
 
