@@ -25,7 +25,7 @@ from captp.model.idents import Oid
 from captp.peer.durable.loading import Rows
 from captp.peer.outputs import Batch, Commit, Sweep
 from captp.peer.rows import coalesced
-from captp.run.sealed import Sealed
+from captp.run.sealed import Overread, Sealed
 from captp.run.store import Store
 from captp.run.sweeper import Sweeper
 
@@ -268,8 +268,8 @@ class Gate:
         try:
             if go_on(self._sweeper) is not False:
                 return
-        except StoreDamaged as problem:
-            # What is damaged harms only those who call it.
+        except (StoreDamaged, Overread) as problem:
+            # What is damaged harms only those who call it, and what is too much stays.
             damage = str(problem)
         except StoreFull:
             # A sweep can wait.

@@ -40,6 +40,8 @@ __all__ = ["ProcessStore"]
 
 log = logging.getLogger("captp")
 
+#: Ids that a sweep has in memory, by page and one by one, and rows that it deletes at once: about 300 MiB.
+MOST_SWEPT: Final = 1 << 21
 #: Objects that are read at once; others wait here, as numbers.
 MOST_READS: Final = 64
 #: Of the memory that a process may have, what is read for it at once: as rows, as a record and as objects it
@@ -77,6 +79,7 @@ class ProcessStore:
     def __init__(self, sealed: Sealed, image: Image, memory_bytes: int) -> None:
         self._ours, self.theirs = packet_pair()
         self._sealed = sealed
+        sealed.most_swept = MOST_SWEPT
         self._readable = memory_bytes // SHARE
         self._packets = PacketSocket(self._ours)
         self._records = Records(MOST_RECORD)

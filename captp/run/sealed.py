@@ -57,6 +57,8 @@ class Sealed:
         self._counts: Counter[str] = Counter()
         #: Bytes that may still be read to be in memory at once.
         self._allowed = math.inf
+        #: How many ids a sweep may have in memory, and how many rows it may delete at once.
+        self.most_swept = math.inf
 
     def allow(self, most: float) -> None:
         """Have so many bytes read of objects, or of what a vat has to have at once, before Overread."""
@@ -179,14 +181,14 @@ class Sealed:
     def bundle(self, oid: int) -> dict[int, Rows]:
         """Return what is stored of an object and of those that it holds itself, however deep."""
         found: dict[int, Rows] = {}
-        wanted = [oid]
+        wanted: list[Iterator[int]] = [iter((oid,))]
         while wanted:
-            one = wanted.pop()
-            if one not in found:
+            one = next(wanted[-1], None)
+            if one is None:
+                wanted.pop()
+            elif one not in found:
                 found[one] = rows = self.rows_of(one)
-                wanted += [
-                    other for packed in rows.edges.values() for other, is_part in ends(packed) if is_part
-                ]
+                wanted += map(_parts, rows.edges.values())
         return found
 
     def rows_of(self, oid: int) -> Rows:
@@ -240,7 +242,10 @@ class Sealed:
         changes = [Change(Verb.DELETE, "object", key) for key in objects]
         for key in objects:
             for table in ("entry", "edge"):
-                changes += [Change(Verb.DELETE, table, row) for row, _ in self.rows(table, key)]
+                for row, _ in self.rows(table, key):
+                    changes.append(Change(Verb.DELETE, table, row))
+                    if len(changes) > self.most_swept:
+                        raise Overread("more rows are to go at once than there may be in memory")
         self._write(changes, Verb.REPLACE)
 
     # Rows.
@@ -302,6 +307,10 @@ class Sealed:
 
 def _ids(value: bytes) -> Iterator[int]:
     return (oid for oid, _ in ends(value))
+
+
+def _parts(value: bytes) -> Iterator[int]:
+    return (oid for oid, is_part in ends(value) if is_part)
 
 
 def _place(value: bytes) -> int:

@@ -14,7 +14,7 @@ from typing import Final, final
 
 from captp.peer.durable.kept import object_key
 from captp.peer.rows import Change, Verb
-from captp.run.sealed import Sealed
+from captp.run.sealed import Overread, Sealed
 
 __all__ = ["Sweeper"]
 
@@ -30,6 +30,7 @@ class Sweeper:
     """One sweep; ``held`` are the ids of stored objects that something in memory leads to.
 
     ``free`` are others that are in memory: whoever has them is told when they are deleted.
+    What there is to do raises Overread where the store may not have so much in memory.
     """
 
     def __init__(self, sealed: Sealed, held: Iterable[int], free: frozenset[int] = frozenset()) -> None:
@@ -107,6 +108,8 @@ class Sweeper:
         is_new = self._mark(oid)
         if is_new:
             self._gray.append(oid)
+            if len(self._gray) + len(self._marks) > self._sealed.most_swept:
+                raise Overread("more ids are to be looked at than there may be in memory")
         return is_new
 
     def _mark(self, oid: int) -> bool:

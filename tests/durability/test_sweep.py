@@ -16,7 +16,7 @@ from captp.peer.durable.kept import object_key
 from captp.peer.rows import Change, Verb, packed
 from captp.run import gate, pump
 from captp.run.live import LiveVat
-from captp.run.sealed import Sealed
+from captp.run.sealed import Overread, Sealed
 from captp.run.sweeper import Sweeper
 from tests.durability.memory_store import MemoryStore
 
@@ -328,3 +328,29 @@ async def test_a_row_that_a_sweep_cannot_read_stops_the_sweep_and_not_the_vat(
         assert await other.get(0).seen() == (4, ())
     (line,) = [record for record in caplog.records if record.message == "sweep given up"]
     assert "a row of edge is not what was written there" in line.captp["why"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_sweep_has_as_many_ids_in_memory_as_it_may_and_no_more(short: int) -> None:
+    """Three pages of marks, and of ids that are still to be looked at two at once."""
+    store, sealed, sweeper = sweeping({"a": 1}, {1: [1 << 20, 1 << 30], 1 << 20: [], 1 << 30: [], 7: []})
+    sealed.most_swept = 5 - short
+    if short:
+        with pytest.raises(Overread):
+            finish(store, sealed, sweeper)
+    else:
+        assert finish(store, sealed, sweeper) == {1, 1 << 20, 1 << 30}
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_sweep_deletes_as_many_rows_at_once_as_it_may_and_no_more(short: int) -> None:
+    store, sealed, sweeper = sweeping({"a": 1}, {1: [], 2: [1], 3: [1]})
+    sealed.most_swept = 4 - short
+    if short:
+        with pytest.raises(Overread):
+            sweeper.step(1000)
+    else:
+        while sweeper.step(1000):
+            pass
+
+    assert len(store.tables["object"]) == (3 if short else 1)

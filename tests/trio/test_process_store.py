@@ -18,7 +18,7 @@ from captp.peer.durable.records import Loaded, Records, StoredUpTo, Swept, encod
 from captp.peer.durable.stored import Image
 from captp.peer.outputs import Commit, Load, Sweep
 from captp.peer.rows import Change, Verb, packed
-from captp.run import gate
+from captp.run import gate, process_store
 from captp.run.process_store import LARGE, MOST_READS, SHARE, ProcessStore
 from captp.run.sealed import ROW_BYTES
 from captp.run.store import Store
@@ -244,3 +244,21 @@ async def test_a_large_record_is_not_left_out_when_the_process_is_gone_meanwhile
         await far.send_on()
 
     assert len(store.tables["object"]) == len(many) + 1
+
+
+async def test_a_sweep_that_is_too_large_is_given_up_and_the_process_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process_store, "MOST_SWEPT", 10)
+    store = MemoryStore()
+    async with serving(store) as (_, far):
+        ends = b"".join((n << 20).to_bytes(8, "big") for n in range(1, 20))
+        changes = [body(1), Change(Verb.INSERT, "edge", (1).to_bytes(8, "big"), ends)]
+        far.say(Commit(1, [*changes, Change(Verb.INSERT, "root", b"a", packed(1, 1))], 1), Sweep(()))
+        assert await far.hear() == StoredUpTo(1)
+        swept = await far.hear()
+        far.say(Commit(2, [body(2)], 2))
+        assert await far.hear() == StoredUpTo(2)
+
+    assert (swept.deleted, swept.damage) == (0, "more ids are to be looked at than there may be in memory")
+    assert far.killed == []
