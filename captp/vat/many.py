@@ -18,7 +18,7 @@ from captp.model.interface import Row, rows_of
 from captp.model.object import Object
 from captp.model.promise import BROKEN, FULFILLED, Message
 from captp.model.values import FrozenMap
-from captp.model.weight import SIZED, weight_of
+from captp.model.weight import PART, SIZED, weight_of
 from captp.vat.cold import Postponed
 from captp.vat.turns import Turns, find
 
@@ -36,14 +36,19 @@ SMALL: Final = frozenset({int, bool, type(None), float})
 class _Under:
     """A batch that is under way: its calls, what those gave that have run, and bytes left for the others."""
 
-    __slots__ = ("broken", "calls", "left", "values")
+    __slots__ = ("_most", "broken", "calls", "left", "values")
 
     def __init__(self, calls: list[_Call], most: int) -> None:
         self.calls = calls
         self.values: list[Any] = []
         self.broken: list[tuple[int, Any]] = []
         # The calls may be small and what they give large, and all of it is one message.
-        self.left = most - SHORT * len(calls)
+        self.left = self._most = most - SHORT * len(calls)
+
+    @property
+    def weight(self) -> int:
+        """What the answer keeps in memory, roughly."""
+        return self._most - self.left + PART * len(self.values)
 
 
 def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
@@ -67,7 +72,8 @@ def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
         message.args = rest
         vat.trustee.postpone(message, obj, cold)
     elif message.promise is not None:
-        vat.settle_now(message.promise, FULFILLED, (tuple(batch.values), tuple(batch.broken)))
+        answer = (tuple(batch.values), tuple(batch.broken))
+        vat.settle_now(message.promise, FULFILLED, answer, batch.weight)
     return None
 
 

@@ -68,8 +68,11 @@ class Settling:
         #: Results of peers' calls that waited for a promise: how many promises stood one behind the other.
         self._depths: WeakKeyDictionary[Promise[Any], int] = WeakKeyDictionary()
 
-    def settle_now(self, promise: Promise[Any], state: int, value: Any) -> None:
-        """Settle a promise, forward what waited on it, and note whom to tell; the first one wins."""
+    def settle_now(self, promise: Promise[Any], state: int, value: Any, weight: int | None = None) -> None:
+        """Settle a promise, forward what waited on it, and note whom to tell; the first one wins.
+
+        Who knows what the value weighs saves looking through it.
+        """
         if promise._state != PENDING:
             return
         if state == FULFILLED and type(value) not in ATOMS and isinstance(value, Promise):
@@ -85,7 +88,7 @@ class Settling:
         if promise._reported:
             self.vat.outbox.append(promise)
             if type(value) in SIZED:
-                self.bulk += weight_of(value)
+                self.bulk += weight_of(value) if weight is None else weight
 
     def _shorten(self, promise: Promise[Any]) -> None:
         """Give a promise on whose way calls are not answered yet a reference of its own as its value.

@@ -11,6 +11,7 @@ from captp.limits import Limits
 from captp.model.faults import from_wire
 from captp.model.plan import MANY
 from captp.model.promise import Promise
+from captp.model.weight import weight_of
 from tests.support import Solo
 from tests.unit.peer.pair import Counter, outcome, pair
 
@@ -97,6 +98,37 @@ def test_keyword_arguments_are_checked() -> None:
 @pytest.mark.parametrize("counts", [1, (1, 1)])
 def test_what_all_calls_have_may_be_said_once(names: Any, counts: Any) -> None:
     assert ask(names, counts, (1, 2)) == ((1, 2), ())
+
+
+class Echo(captp.Object):
+    @captp.method
+    def say(self, what: Any) -> Any:
+        if what is None:
+            raise captp.Refused("nothing to say")
+        return what
+
+
+@pytest.mark.parametrize("what", [(7,) * 5, ("x" * 5000, b"y" * 700), ((1, ("z" * 900,)), 2), (None, "a")])
+def test_the_answer_to_a_batch_weighs_what_looking_through_it_gives(
+    what: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = pair()
+    echo = it.a.want(it.a.enliven(it.b.mint(Echo())))
+    it.net.rest()
+    weights: list[int] = []
+    settle = it.b.vat.settle_now
+
+    def settling(promise: Any, state: int, value: Any, weight: int | None = None) -> None:
+        if weight is not None:
+            weights.append(weight)
+            assert weight == pytest.approx(weight_of(value), abs=300)
+        settle(promise, state, value, weight)
+
+    monkeypatch.setattr(it.b.vat, "settle_now", settling)
+    it.a.want(it.a.vat.send(echo, MANY, ("say", 1, what), None, Promise))
+    it.net.rest()
+
+    assert len(weights) == 1
 
 
 def test_a_batch_of_no_calls_does_nothing() -> None:
