@@ -23,13 +23,16 @@ Step: TypeAlias = Callable[[], object]
 THREADS = 16
 BATCH = 64
 TASKS = 256
+#: Seconds that a section is to take, when one thread does one after the other.
+SECTION_S = 10e-6
 
 
 class Counter:
-    """What is shared."""
+    """What is shared; ``section`` is how many slots a section fills."""
 
-    def __init__(self) -> None:
+    def __init__(self, section: int = 0) -> None:
         self.number = 0
+        self.section = section
         self.slots: dict[int, int] = {}
 
     def add(self, amount: int) -> int:
@@ -37,15 +40,25 @@ class Counter:
         return self.number
 
     def work(self) -> None:
-        """Take about 10 µs."""
+        """Be a section."""
         slots = self.slots
-        for at in range(220):
+        for at in range(self.section):
             slots[at] = at
 
     def block(self) -> None:
         """Take 0.3 ms, without the interpreter's lock."""
         time.sleep(0.0003)
         self.number += 1
+
+
+def section() -> int:
+    """Return how many slots are filled in ``SECTION_S`` here and now."""
+    counter, took = Counter(500), []
+    for _ in range(1000):
+        began = time.perf_counter()
+        counter.work()
+        took.append(time.perf_counter() - began)
+    return round(counter.section * SECTION_S / statistics.median(took))
 
 
 class Run:
@@ -80,10 +93,14 @@ class Run:
     def _timed(self) -> None:
         took, step, clock = list[float](), self._step, time.perf_counter
         self._start.wait()
-        while not self._is_over:
+        while True:
             begun = clock()
             step()
-            took.append(clock() - begun)
+            ended = clock()
+            if self._is_over:
+                # Threads that end keep the interpreter meanwhile, and are neither side's doing.
+                break
+            took.append(ended - begun)
         self.counts.append(len(took))
         self.took += took
 
@@ -93,9 +110,9 @@ class Run:
         return sum(self.counts) ** 2 / (THREADS * sum(count * count for count in self.counts))
 
 
-def locked(fn: Callable[[Counter], object]) -> Step:
+def locked(fn: Callable[[Counter], object], slots: int) -> Step:
     """Make the step of a thread that takes a lock for it."""
-    counter, lock = Counter(), threading.Lock()
+    counter, lock = Counter(slots), threading.Lock()
 
     def step() -> None:
         with lock:
@@ -116,11 +133,11 @@ def locked_add() -> Step:
 
 
 async def delegated(
-    make: Callable[[ThreadTrust[Counter]], Step], seconds: float, *, timed: bool = False
+    make: Callable[[ThreadTrust[Counter]], Step], seconds: float, *, timed: bool = False, slots: int = 0
 ) -> Run:
     """Run the steps of threads that share an entrusted counter."""
     async with open_thread_trustee() as trustee:
-        step = make(trustee.entrust(Counter()))
+        step = make(trustee.entrust(Counter(slots)))
         return await trio.to_thread.run_sync(partial(Run, step, seconds, timed=timed))
 
 
@@ -173,9 +190,10 @@ def tails(rounds: int = 15, seconds: float = 0.25) -> Figures:
     def one(trust: ThreadTrust[Counter]) -> Step:
         return partial(trust.blocking.apply, Counter.work)
 
+    slots = section()
     sides: dict[str, Callable[[], Run]] = {
-        "lock": lambda: Run(locked(Counter.work), seconds, timed=True),
-        "trustee": lambda: trio.run(partial(delegated, one, seconds, timed=True)),
+        "lock": lambda: Run(locked(Counter.work, slots), seconds, timed=True),
+        "trustee": lambda: trio.run(partial(delegated, one, seconds, timed=True, slots=slots)),
     }
     rows = [{side: sorted(run.took) for side, run in row.items()} for row in alternating(sides, rounds)]
     figures: Figures = {}
@@ -192,9 +210,10 @@ def fairness(rounds: int = 3, seconds: float = 0.25) -> Figures:
     def one(trust: ThreadTrust[Counter]) -> Step:
         return partial(trust.blocking.apply, Counter.work)
 
+    slots = section()
     sides: dict[str, Callable[[], float]] = {
-        "lock": lambda: Run(locked(Counter.work), seconds).fairness,
-        "trustee": lambda: trio.run(delegated, one, seconds).fairness,
+        "lock": lambda: Run(locked(Counter.work, slots), seconds).fairness,
+        "trustee": lambda: trio.run(partial(delegated, one, seconds, slots=slots)).fairness,
     }
     rows = alternating(sides, rounds)
     return {side: middle(rows, side) for side in sides}
