@@ -28,7 +28,6 @@ from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
 from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
-from captp.run.netlayers import default_netlayer
 from captp.run.pump import Pump
 from captp.run.serving import serve
 from captp.run.sources import Source, read_sturdyref
@@ -327,6 +326,8 @@ async def open_vat(
     async def dial(locator: PeerLocator) -> Conduit:
         layer = layers.get(locator.transport)
         if layer is None:
+            from captp.run.netlayers import default_netlayer  # noqa: PLC0415 - most vats bring theirs
+
             layer = layers[locator.transport] = default_netlayer(locator.transport, key, peer.limits)
         return await layer.dial(locator)
 

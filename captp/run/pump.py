@@ -30,7 +30,6 @@ from captp.run.bracket import HiddenTask
 from captp.run.connection import Connection
 from captp.run.outside import run_outside
 from captp.run.outside_call import OutsideCall, enter
-from captp.run.sample import sample
 from captp.run.serving import dial_and_serve
 from captp.run.steps import AfterSteps, join, leave
 from captp.run.waiter import TaskWaiter
@@ -172,6 +171,8 @@ class Pump:
         meter.begin(began)
         try:
             if peer.vat.turns.count >= meter.sample_at:
+                from captp.run.sample import sample  # noqa: PLC0415 - a vat that starts needs it later
+
                 with self._hidden:
                     sample(peer, meter)
             slices, size = (1, SHARE) if self.has_many else (SLICES, SLICE)
