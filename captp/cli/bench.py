@@ -52,20 +52,20 @@ _ONE, _MANY = "one by one", f"batches of {BATCH}"
 _RPYC, _PYRO5 = "rpyc", "Pyro5"
 
 PAIRS: Final = (
-    Pair("fetch-and-add in the loop", "trio.Lock", in_loop, (8.5, 14.4)),
-    Pair(f"in a thread, {_ONE}", "threading.Lock", partial(in_thread, 1), (0.035, 0.11)),
-    Pair(f"in a thread, {_MANY}", "threading.Lock", partial(in_thread, BATCH), (1.2, 2.1)),
-    Pair(f"in a process, {_ONE}", "a Manager", partial(in_process, 1), (0.5, 0.9)),
-    Pair(f"in a process, {_MANY}", "a Manager", partial(in_process, BATCH), (10.8, 24)),
-    Pair(f"far, TLS, {_ONE}", "RPyC, TCP", partial(far, _RPYC, "tls", 1), (0.3, 0.45)),
-    Pair(f"far, unix, {_ONE}", "RPyC, unix", partial(far, _RPYC, "unix", 1), (0.44, 0.69)),
-    Pair(f"far, unix, {_MANY}", "RPyC, unix, async", partial(far, _RPYC, "unix", BATCH), (3.9, 8.7)),
-    Pair(f"far, unix, {_ONE}", "Pyro5, unix", partial(far, _PYRO5, "unix", 1), (0.57, 1.25)),
-    Pair(f"far, unix, {_MANY}", "Pyro5, unix, batch", partial(far, _PYRO5, "unix", BATCH), (1.5, 4.6)),
-    Pair("zipf keys, 4 shards in the loop", "one trio.Lock", keys_in_loop, (3, 4.3)),
-    Pair(f"zipf keys, 4 threads, {_ONE}", "one threading.Lock", partial(keys_in_threads, 1), (0.031, 0.045)),
+    Pair("fetch-and-add in the loop", "trio.Lock", in_loop, (12.7, 13.4)),
+    Pair(f"in a thread, {_ONE}", "threading.Lock", partial(in_thread, 1), (0.057, 0.095)),
+    Pair(f"in a thread, {_MANY}", "threading.Lock", partial(in_thread, BATCH), (2.4, 4.1)),
+    Pair(f"in a process, {_ONE}", "a Manager", partial(in_process, 1), (0.77, 1.4)),
+    Pair(f"in a process, {_MANY}", "a Manager", partial(in_process, BATCH), (16.8, 33)),
+    Pair(f"far, TLS, {_ONE}", "RPyC, TCP", partial(far, _RPYC, "tls", 1), (0.49, 0.56)),
+    Pair(f"far, unix, {_ONE}", "RPyC, unix", partial(far, _RPYC, "unix", 1), (0.55, 0.68)),
+    Pair(f"far, unix, {_MANY}", "RPyC, unix, async", partial(far, _RPYC, "unix", BATCH), (4.5, 8.1)),
+    Pair(f"far, unix, {_ONE}", "Pyro5, unix", partial(far, _PYRO5, "unix", 1), (0.66, 1.1)),
+    Pair(f"far, unix, {_MANY}", "Pyro5, unix, batch", partial(far, _PYRO5, "unix", BATCH), (3.5, 4.3)),
+    Pair("zipf keys, 4 shards in the loop", "one trio.Lock", keys_in_loop, (3.9, 4.1)),
+    Pair(f"zipf keys, 4 threads, {_ONE}", "one threading.Lock", partial(keys_in_threads, 1), (0.044, 0.093)),
     Pair(
-        f"zipf keys, 4 threads, {_MANY}", "one threading.Lock", partial(keys_in_threads, BATCH), (0.42, 0.73)
+        f"zipf keys, 4 threads, {_MANY}", "one threading.Lock", partial(keys_in_threads, BATCH), (0.52, 1.3)
     ),
 )
 
