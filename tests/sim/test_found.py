@@ -112,3 +112,18 @@ def test_a_dropped_call_counts_as_under_way_until_it_has_arrived() -> None:
         ("move", 2, 0, 40), ("drop", 0, 456), ("run", 0, 5), ("send", 0, 476, 420, "only"),
         ("move", 0, 1, 100000), ("run", 1, 5), ("move", 0, 0, 1000),
     ])  # fmt: skip
+
+
+def test_an_import_whose_position_is_a_promise_now_is_no_longer_asked_about() -> None:
+    """The collector of a vat must not fail, and so be off, because a peer uses a position for a promise."""
+    replay(1700378, "ccn", [
+        ("fetch", 0, 2, 2), ("fetch", 0, 1, 4), ("run", 0, 1), ("connect", 0, 2), ("connect", 0, 1),
+        ("run", 0, 1), ("fetch", 2, 0, 14), ("run", 2, 1), ("connect", 2, 2), ("tick", 1000),
+        ("move", 1, 1, 1000), ("fetch", 2, 1, 34), ("run", 2, 5), ("connect", 2, 3),
+        ("fetch", 1, 0, 122), ("send", 2, 140, 14, "give_back", 34), ("run", 2, 2), ("move", 3, 1, 1000),
+        ("run", 1, 5), ("move", 3, 0, 1000), ("move", 1, 0, 1000), ("drop", 2, 34), ("run", 0, 50),
+        ("tick", 300), ("move", 1, 1, 100000), ("run", 2, 1), ("move", 3, 1, 1000), ("drop", 2, 140),
+        ("send", 1, 280, 122, "nap"), ("run", 1, 50), ("move", 3, 0, 1000), ("fetch", 1, 2, 288),
+        ("run", 2, 1), ("move", 1, 0, 1000), ("run", 0, 1), ("tick", 300), ("move", 1, 1, 1000),
+        ("send", 1, 310, 288, "give_back", 280), ("run", 2, 5), ("move", 3, 1, 1000),
+    ])  # fmt: skip

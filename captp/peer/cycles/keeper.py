@@ -222,7 +222,9 @@ class Keeper:
             return self.peer.vat.heap.find(Oid(key))
         link = self.peer.router.links.get(ConnId(-key >> 64))
         entry = None if link is None else link.session.tables.imports.get(-key & (2**64 - 1))
-        return None if entry is None else entry()
+        found = None if entry is None else entry()
+        # The peer may have given the position to a promise meanwhile, which nobody counts.
+        return found if type(found) is Far else None
 
     def exported(self) -> Iterator[Key]:
         """Yield what peers hold, once for each that does."""
