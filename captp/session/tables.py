@@ -338,7 +338,7 @@ class Tables:
             # A peer could choose such that collide in a dict, whose hash is not keyed for integers.
             raise DecodeError("bad-value", "an answer position out of range")
         if (last := self.answers.get(position)) is not None:
-            if last.reply is not None or last._state == PENDING or not self.session.native:
+            if last.reply is not None or not self.session.native:
                 raise RemoteProtocolError("answer-in-use", f"answer {position} is not released yet")
             # The caller has seen its result, and needs it no more.
             self.release_answer(position)

@@ -16,6 +16,7 @@ from captp.errors import Unpassable
 from captp.limits import Limits
 from captp.model.send import E
 from captp.peer.outputs import Write
+from captp.session.releases import RELEASES
 from captp.wire.ops import GC_ANSWERS
 from tests.unit.peer.droppers import LOG, MADE, Dropper, bench
 from tests.unit.peer.pair import Counter, Host, outcome, pair
@@ -216,6 +217,20 @@ def test_an_answer_is_released_once_by_a_message_or_by_the_next_call_in_its_plac
     assert not tables.question_positions.ended
     assert not theirs.answers
     assert set(used) <= set(tables.question_positions.free)
+
+
+@pytest.mark.parametrize("few", [1, 0])
+def test_many_answers_of_plain_data_are_released_without_a_beat_too(few: int) -> None:
+    it = pair()
+    theirs = it.net.link(it.b, it.a).session.tables
+    first = it.a.want(it.ref.give_back(1))
+    it.net.wait(1)
+    promises = [it.a.want(it.ref.give_back(1)) for _ in range(RELEASES - few)]
+    it.net.rest()
+
+    assert first.settled
+    assert all(promise.settled for promise in promises)
+    assert len(theirs.answers) == (RELEASES - few if few else 0)
 
 
 def test_an_export_that_is_dropped_while_it_is_named_again_is_told_when_the_last_name_is_released() -> None:
