@@ -23,8 +23,8 @@ __all__ = ["Program", "flat", "outcome", "programs"]
 OWN = Path(__file__).parent / "programs"
 EXAMPLES = Path(captp.examples.__file__).parent
 #: Examples that start processes, or take their time: they are read, and not run.
-SLOW = frozenset(("rooms", "introduction", "capsules", "round_trips", "fetch_and_add", "social_graph"))
-LONGEST_S = 5
+SLOW = frozenset(("rooms", "introduction", "capsules", "round_trips", "fetch_and_add", "kv", "social_graph"))
+LONGEST_S = 20
 
 
 @frozen
@@ -57,12 +57,14 @@ def _program(name: str, files: Mapping[str, Path], main: str | None) -> Program:
     return Program(name, {at: ast.parse(file.read_text()) for at, file in files.items()}, main)
 
 
-def outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseException]]:
-    """Run a program; return what it printed and what it raised."""
-    return contextvars.copy_context().run(_outcome, texts, main)
+def outcome(
+    texts: Mapping[str, str], main: str, longest_s: float = LONGEST_S
+) -> tuple[str, list[BaseException]]:
+    """Run a program; return what it printed and what it raised, ``TimeoutError`` if it took too long."""
+    return contextvars.copy_context().run(_outcome, texts, main, longest_s)
 
 
-def _outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseException]]:
+def _outcome(texts: Mapping[str, str], main: str, longest_s: float) -> tuple[str, list[BaseException]]:
     code = {path: compile(text, path, "exec") for path, text in texts.items()}
     module = ModuleType("__main__")
     module.__dict__["__builtins__"] = __builtins__
@@ -73,7 +75,7 @@ def _outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseExcepti
     try:
         # What a mutant does wrong is told by what it raises.
         logging.disable(logging.CRITICAL)
-        with redirect_stdout(said), _limit(), warnings.catch_warnings():
+        with redirect_stdout(said), _limit(longest_s), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exec(code[main], module.__dict__)
     except SystemExit:
@@ -90,19 +92,28 @@ def _outcome(texts: Mapping[str, str], main: str) -> tuple[str, list[BaseExcepti
 
 
 @contextmanager
-def _limit() -> Iterator[None]:
+def _limit(longest_s: float) -> Iterator[None]:
     """Have what hangs end, as a mutant may."""
+    rung = False
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError
+        nonlocal rung
+        rung = True
+        # Trio ends a run in order at an interrupt; an error raised from here could end its loop half way.
+        signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(LONGEST_S)
+    before = signal.signal(signal.SIGALRM, ring), signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, longest_s, longest_s)
     try:
         yield
+    except BaseException as error:
+        if rung:
+            raise TimeoutError(f"the program took longer than {longest_s} s") from error
+        raise
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before[0])
+        signal.signal(signal.SIGINT, before[1])
 
 
 class _Finder:
