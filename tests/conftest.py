@@ -36,6 +36,8 @@ class Canary:
         self.minted: set[str] = set()
         self.shown: list[tuple[str, str]] = []
         self.leaks: list[str] = []
+        #: Held while files are read, which takes descriptors.
+        self.reading = threading.Lock()
 
     def note(self, swiss: bytes) -> None:
         self.minted.add(urlsafe_b64encode(swiss).decode().rstrip("="))
@@ -45,12 +47,9 @@ class Canary:
         """Keep the command lines that may hold a secret, of every process, until told to stop."""
         seen: set[str] = set()
         while not stop.wait(0.05):
-            try:
-                paths = list(Path("/proc").glob("[0-9]*/cmdline"))
-            except OSError:
-                continue  # a test that uses up all file descriptors is at work
-            for path in paths:
-                line = _read(path).replace("\0", " ")
+            with self.reading:
+                lines = [_read(path).replace("\0", " ") for path in _processes()]
+            for line in lines:
                 if line not in seen and LONG_WORD.search(line) and ADVISED_AGAINST not in line:
                     seen.add(line)
                     self.shown.append((f"the process list ({line[:60]}…)", line))
@@ -65,6 +64,13 @@ class Canary:
         texts = [*self.shown, *((str(p), _read(p)) for p in files if not p.name.endswith(KEPT))]
         # One pass over each text, however many secrets there are.
         return [where for where, text in texts if any(w in secrets for w in LONG_WORD.findall(text))]
+
+
+def _processes() -> list[Path]:
+    try:
+        return list(Path("/proc").glob("[0-9]*/cmdline"))
+    except OSError:
+        return []  # one of them has ended meanwhile: the next look is soon
 
 
 def _secrets_of(path: Path) -> set[str]:
@@ -114,6 +120,13 @@ def _minted() -> Iterator[None]:
         yield
         stop.set()
         watcher.join()
+
+
+@pytest.fixture
+def unwatched() -> Iterator[None]:
+    """Keep the descriptors of this process to the test, which counts them or takes them all."""
+    with CANARY.reading:
+        yield
 
 
 def pytest_collection_finish() -> None:

@@ -225,6 +225,7 @@ async def test_a_reset_right_after_the_connect_leaves_no_socket_open(monkeypatch
             os.fstat(descriptor)
 
 
+@pytest.mark.usefixtures("unwatched")
 async def test_no_file_descriptors_left_pauses_accepting_and_it_comes_back() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with trio.fail_after(10):
