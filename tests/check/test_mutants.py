@@ -9,7 +9,7 @@ from tests.check.corpus import Program, outcome, programs
 from tests.check.mutants import LEAST, mutants
 from tests.check.rewrites import rewrites
 
-COUNTS = [(1, 40), pytest.param(2, 200, marks=pytest.mark.slow)]
+COUNTS = [(1, 20), pytest.param(2, 200, marks=pytest.mark.slow)]
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 

@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("number", "seed"), [(40, 1), pytest.param(200, 2, marks=pytest.mark.slow)], ids=["some", "many"]
+    ("number", "seed"), [(20, 1), pytest.param(200, 2, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_each_flipped_bit_is_noticed_or_hit_nothing(number: int, seed: int, folder: Path) -> None:
     print(f"seed {seed}")

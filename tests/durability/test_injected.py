@@ -56,7 +56,9 @@ def look(folder: Path, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("error", ["EIO", pytest.param("ENOSPC", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "copy" else []) for name in CALLS]
+)
 def test_each_call_on_a_file_beside_the_database_may_fail(tmp_path: Path, name: str, error: str) -> None:
     for call in CALLS[name]:
         came: list[str] = []

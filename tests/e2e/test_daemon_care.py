@@ -112,6 +112,7 @@ async def test_check_counts_what_is_whole_and_names_what_is_damaged(home: Path) 
     assert damaged.stdout == "main: damaged: object o1: it is not what was written there\n"
 
 
+@pytest.mark.slow
 async def test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began(
     home: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ async def test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began
     assert incarnation(other) > 10**18 > incarnation(home)
 
 
+@pytest.mark.slow
 async def test_a_backup_that_cannot_be_restored_here_is_refused_and_nothing_changes(
     home: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -213,6 +215,7 @@ async def test_a_daemon_that_runs_keeps_check_and_restore_away_and_is_asked_to_c
     assert (await asked(home, "check")).returncode == 0
 
 
+@pytest.mark.slow
 async def test_a_restore_that_was_interrupted_is_run_again(home: Path, tmp_path: Path) -> None:
     await filled(home)
     file = tmp_path / "a.backup"

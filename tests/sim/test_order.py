@@ -27,7 +27,7 @@ A, B, C, D = range(4)
 
 SCHEDULES = 50
 #: How many of them the default run tries.
-FEW = 15
+FEW = 5
 #: Schedules within which order is lost where it is not kept, in one mix at least.
 LATEST = 40
 MIXES = ("n", "s", "c", "mixed")

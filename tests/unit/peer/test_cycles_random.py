@@ -281,7 +281,7 @@ def test_a_trace_that_lingers_when_the_last_peer_goes_is_over() -> None:
     program.teardown()
 
 
-LONGER = settings(max_examples=60, stateful_step_count=50, deadline=None)
+LONGER = settings(max_examples=30, stateful_step_count=50, deadline=None)
 
 TestPrograms = Programs.TestCase
 TestPrograms.settings = QUICK
