@@ -167,6 +167,23 @@ async def own_answer(hostile: Hostile) -> None:
     await hostile.send(hostile.says.settle(question, answer(1)))
 
 
+def after_its_result(codec: str) -> Row:
+    """Call at a position whose plain result has come: natively that releases it, in OCapN nothing does."""
+
+    @does(
+        f"M49-after-its-result-{codec}", {"syrup": "A:answer-in-use", "native": "W"}[codec], codecs=(codec,)
+    )
+    async def script(hostile: Hostile) -> None:
+        await hostile.send(hostile.says.call(1, "number", 5, at=1))
+        assert await hostile.result(1) == 5
+        hostile.heard.clear()
+        await hostile.send(hostile.says.call(1, "number", 6, at=1))
+        if codec == "native":
+            assert await hostile.result(1) == 6
+
+    return script
+
+
 async def a_question(hostile: Hostile) -> Any:
     """Have the node ask for a promise, and return what its result is to be sent to."""
     await hostile.send(hostile.says.call(1, "wait", promise(1), at=1))
@@ -258,6 +275,7 @@ async def broken_as(hostile: Hostile) -> None:
 ROWS += [
     answers_at_zero_and_huge, own_answer, ring("M50-itself", 1), ring("M50-a-ring-of-2", 2),
     ring("M50-a-ring-of-3", 3), ring("M50-a-ring-of-1000", 1000),
+    *map(after_its_result, CODECS),
     *(twice("M51-fulfilled-twice", codec, first=False, then=False) for codec in CODECS),
     *(twice("M51-broken-after", codec, first=False, then=True) for codec in CODECS),
     *(twice("M51-fulfilled-after", codec, first=True, then=False) for codec in CODECS), listen_to_an_object,
