@@ -60,7 +60,7 @@ def test_kills_at_every_point_lose_and_double_nothing() -> None:
         ("late", ("--kills", "4"), "doubled: the alarm "),
         ("broken", ("--kills", "4"), "lost: the answer of alarm "),
         ("forgotten", ("--kills", "12"), "wrong: far: "),
-        ("early", ("--kills", "16"), "wrong: far: "),
+        ("early", ("--kills", "16"), "wrong: far: its state says "),
     ],
 )
 def test_a_fault_that_was_planted_is_found(

@@ -35,7 +35,8 @@ def release_before_the_commit() -> None:
     push = Gate.push
 
     def planted(self: Gate, batch: Batch) -> None:
-        if batch.commit is not None:
+        # One that stores nothing goes too: behind those that it follows, and not overtaken by later ones.
+        if batch.commit is not None or not self.is_open:
             self._listener.released(batch)
             batch.outputs = []
         push(self, batch)
