@@ -16,13 +16,11 @@ from captp.model.promise import Reference
 
 @define(eq=False, weakref_slot=False)
 class HeapEntry:
-    """What the vat knows of one object; ``version`` grows by one with each turn that wrote it."""
+    """What the vat knows of one object."""
 
     oid: Oid
     trustee: Any
     capsule: int = 0
-    dirty: bool = False
-    version: int = 0
     #: Whether one unique reference is all that leads to it.
     sole: bool = False
     #: Whether it was told already that nobody holds it.
@@ -111,4 +109,4 @@ class Heap:
 
     def dump(self) -> list[str]:
         """Return one line per live object."""
-        return [f"o{o._entry.oid} {type(o).__name__} v{o._entry.version}" for o in self.objects()]
+        return [f"o{o._entry.oid} {type(o).__name__}" for o in self.objects()]

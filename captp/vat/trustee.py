@@ -16,7 +16,7 @@ from captp.model.fields import convert_parts
 from captp.model.interface import Row, ref_class, shown_as
 from captp.model.object import UNOWNED, Object, edges
 from captp.model.ref import Ref, view
-from captp.vat.heap import Heap, HeapEntry
+from captp.vat.heap import Heap
 
 
 class TurnStep(Protocol):
@@ -84,12 +84,8 @@ class Trustee:
             raise NotInTurn(
                 f"{name} belongs to a vat and changes only inside its own methods; send it a message"
             )
-        entry = obj._entry
-        version = entry.version
-        self.journal.append((restore, (obj, obj._captp_snap(), entry, version, entry.dirty)))  # type: ignore[attr-defined]
+        self.journal.append((restore, (obj, obj._captp_snap())))  # type: ignore[attr-defined]
         obj._turn = self.token
-        entry.dirty = True
-        entry.version = version + 1
 
     def leave_turn(self) -> bool:
         """Have nothing touched while the turn is in an access; return whether it was in none before."""
@@ -219,7 +215,6 @@ def _unmet(cls: type[Object]) -> str:
     )
 
 
-def restore(obj: Object, state: tuple[Any, ...], entry: HeapEntry, version: int, dirty: bool) -> None:
+def restore(obj: Object, state: tuple[Any, ...]) -> None:
     """Undo all assignments to fields of one object."""
     obj._captp_undo(state)  # type: ignore[attr-defined]
-    entry.version, entry.dirty = version, dirty

@@ -38,29 +38,6 @@ def test_nothing_leaves_before_drain_for_peers_or_for_local_callers() -> None:
     assert it.a.peer.drain().outputs == []
 
 
-def test_a_store_can_tell_what_each_batch_has_changed() -> None:
-    it = pair()
-    stored: list[tuple[int, int]] = []
-
-    def store() -> None:
-        for obj in it.b.vat.heap.objects():
-            if obj._entry.dirty:
-                stored.append((obj._entry.oid, obj._entry.version))
-                obj._entry.dirty = False
-
-    for i in range(2):
-        it.ref.add(i)
-        it.ref.me()
-        it.net.rest()
-        store()
-    it.a.want(it.ref.give_back(1))
-    it.net.rest()
-    store()
-
-    oid = it.counter._entry.oid
-    assert stored == [(oid, 1), (oid, 2)]
-
-
 def test_outside_calls_reach_the_driver_after_the_commit_and_can_be_scripted() -> None:
     it = pair()
     ref = it.b.vat.reference(Waiter())

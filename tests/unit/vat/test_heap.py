@@ -1,4 +1,4 @@
-"""The heap: one entry per owned object, versions, and no object kept alive by it."""
+"""The heap: one entry per owned object, and no object kept alive by it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,6 @@ class Node(captp.Object):
     value: int = 0
     items: captp.List[int]
     next: Node | None = None
-
-    @captp.method
-    def bump(self, fails: bool = False) -> int:
-        self.value += 1
-        self.items.append(self.value)
-        if fails:
-            raise captp.Refused("no")
-        return self.value
 
     @captp.method
     def read(self) -> int:
@@ -60,30 +52,6 @@ def test_numbers_are_never_used_twice() -> None:
 
     assert len(seen) == 20
     assert lines(solo) == []
-
-
-def test_a_turn_that_wrote_an_object_moves_its_version_by_one() -> None:
-    solo, node, other = Solo(), Node(), Node()
-    ref = solo.ref(node)
-    solo.ref(other)
-
-    for _ in range(3):
-        solo.value(ref.bump())
-    solo.value(ref.read())
-
-    assert [line.split()[2] for line in lines(solo)] == ["v3", "v0"]
-
-
-def test_a_turn_that_failed_moves_no_version() -> None:
-    solo, node = Solo(), Node()
-    ref = solo.ref(node)
-    solo.value(ref.bump())
-
-    for _ in range(3):
-        with pytest.raises(captp.Refused):
-            solo.value(ref.bump(True))
-
-    assert [line.split()[2] for line in lines(solo)] == ["v1"]
 
 
 def test_the_heap_keeps_no_object_alive_and_sweeps_when_drained() -> None:
