@@ -24,7 +24,14 @@ from captp.model.promise import Reference
 from captp.model.values import NULL, Fault, FrozenMap, Null, Symbol, Tagged
 from captp.wire.bounds import check_inline, check_native, check_references, check_size
 from captp.wire.codec import Refs
-from captp.wire.native_parts import decode_int, decode_sturdyref, encode_int, encode_sturdyref, utf8
+from captp.wire.native_parts import (
+    decode_int,
+    decode_sturdyref,
+    encode_int,
+    encode_sturdyref,
+    translated,
+    utf8,
+)
 from captp.wire.native_whole import check_sizes, check_whole
 from captp.wire.ops import BODY, CALL, DELIVER, GC_ANSWERS, RESOLVE, Desc, Kind, Op
 from captp.wire.shapes import ERROR, SHALLOW, TAGGED, build, check_shape, is_deep, struct_of
@@ -44,7 +51,6 @@ FRAME_BYTES: Final = 64 * 1024
 SHORT_FRAME: Final = 512
 
 
-_NIL: Final = b"\xc0"
 #: What a value in a message of its own has before it: an array of two, and BODY.
 _BEFORE_VALUE: Final = b"\x92\x12"
 #: Values that the packer spells by itself, besides integers.
@@ -72,7 +78,6 @@ class NativeCodec:
         self._packer = msgpack.Packer(default=self._encode_other)
         self._symbols: dict[str, Any] = {}
         self._names: dict[bytes, Symbol] = {}
-        self._targets: dict[tuple[int, int], Any] = {}
         #: What came of an unfinished frame, and the bytes that it has in all as far as that is known.
         self._part = bytearray()
         self._needed = 0
@@ -100,6 +105,8 @@ class NativeCodec:
         self._unpack_large = partial(
             msgpack.unpackb, **options | {"object_pairs_hook": self._count_map, "list_hook": self._count_list}
         )
+        #: Bytes of one short frame with its length.
+        self._quick = 4 + min(SHORT_FRAME, limits.message_bytes)
         most = min(SHORT_FRAME, limits.container_entries)
         options |= {"max_array_len": most, "max_map_len": most}
         self._unpacker_of_short = msgpack.Unpacker(max_buffer_size=SHORT_FRAME + 1, **options)
@@ -213,6 +220,8 @@ class NativeCodec:
 
     def frame(self, messages: list[bytes]) -> bytes:
         """Join messages into frames of at most FRAME_BYTES, or one message if that is larger."""
+        if len(messages) == 1:
+            return len(messages[0]).to_bytes(4, "big") + messages[0]
         total = sum(map(len, messages))
         if total <= FRAME_BYTES:
             return b"".join((_LENGTH.pack(total), *messages))
@@ -229,7 +238,14 @@ class NativeCodec:
     # Decoding.
 
     def feed(self, data: bytes | bytearray) -> Iterator[Op]:
-        """Yield the operations that ``data`` completes."""
+        """Return an iterator over the operations that ``data`` completes."""
+        if len(data) <= self._quick and not self._part and int.from_bytes(data[:4], "big") == len(data) - 4:
+            # The way of nearly all: one short frame, whole.
+            self._behind = 0
+            return self._decode_frame(self._unpacker_of_short, data[4:])
+        return self._frames(data)
+
+    def _frames(self, data: bytes | bytearray) -> Iterator[Op]:
         if self._part:
             # It grows as it comes: to join megabytes when they are whole would be one long step.
             self._part += data
@@ -268,8 +284,9 @@ class NativeCodec:
 
     def _decode_frame(self, unpacker: msgpack.Unpacker, frame: bytes | bytearray) -> Iterator[Op]:
         begin = unpacker.tell()
+        self._end = end = begin + len(frame)
+        self._unpacking = unpacker
         unpacker.feed(frame)
-        self._unpacking, self._end = unpacker, begin + len(frame)
         try:
             for op in unpacker:
                 if type(op) is not tuple or not op or type(op[0]) is not int:
@@ -296,14 +313,14 @@ class NativeCodec:
                         check_shape(op, self._limits)
                 self._caps = 0
                 yield op
-            # A message that was cut short would go on with the next frame: nothing but this comes out
-            # of an unpacker that is done.
-            self._unpacking = None
-            unpacker.feed(_NIL)
-            is_done = next(unpacker, _NIL) is None
+                if unpacker.tell() == end:
+                    self._unpacking = None
+                    return
         except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
-            raise _translate(problem, unpacker.tell() - begin) from None
-        if not is_done:
+            raise translated(problem, unpacker.tell() - begin) from None
+        self._unpacking = None
+        if frame:
+            # What there is of it would go on with the next frame.
             raise DecodeError("bad-frame", "a message was cut off at the end of its frame")
 
     def _decode_large(self, frame: memoryview) -> Op:
@@ -313,7 +330,7 @@ class NativeCodec:
         try:
             op = self._unpack_large(frame)
         except (msgpack.UnpackException, ValueError, UnicodeDecodeError) as problem:
-            raise _translate(problem, len(frame)) from None
+            raise translated(problem, len(frame)) from None
         if type(op) is not tuple or not op or type(op[0]) is not int:
             raise DecodeError("unknown-op", "a large frame that is no operation")
         self._caps = 0
@@ -376,21 +393,4 @@ def _check(frame: bytes | bytearray | memoryview, most: int = 0) -> None:
         else:
             check_whole(frame)
     except (msgpack.UnpackException, ValueError) as problem:
-        raise _translate(problem, 0) from None
-
-
-def _translate(problem: Exception, offset: int) -> Exception:
-    where = f"near byte {offset} of a frame"
-    if isinstance(problem, DecodeError | LimitExceeded):
-        return problem
-    if isinstance(problem, msgpack.StackError):
-        return LimitExceeded("too-deep", where)
-    if isinstance(problem, UnicodeDecodeError):
-        return DecodeError("bad-value", f"a string is no UTF-8 {where}")
-    if "exceeds max_array_len" in str(problem) or "exceeds max_map_len" in str(problem):
-        return LimitExceeded("too-many", f"entries in one container {where}")
-    if "exceeds max_" in str(problem):
-        return DecodeError("bad-frame", f"a length that the frame cannot hold {where}")
-    if isinstance(problem, msgpack.FormatError):
-        return DecodeError("bad-value", where)
-    return DecodeError("bad-frame", where)
+        raise translated(problem, 0) from None

@@ -1,4 +1,4 @@
-"""The native forms of integers that MessagePack has none for, of sturdyrefs and of symbols' names."""
+"""The native forms of integers that MessagePack has none for, of sturdyrefs, of symbols' names, of errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from captp.model.locator import PeerLocator, SturdyRef
 from captp.model.values import FrozenMap
 from captp.wire.shapes import struct_of
 
-__all__ = ["decode_int", "decode_sturdyref", "encode_int", "encode_sturdyref", "utf8"]
+__all__ = ["decode_int", "decode_sturdyref", "encode_int", "encode_sturdyref", "translated", "utf8"]
 
 
 def encode_int(value: int, limits: Limits) -> bytes:
@@ -66,3 +66,21 @@ def utf8(text: str) -> bytes:
 def _int_bytes(limits: Limits) -> int:
     """Return how many bytes an integer of ``int_digits`` decimal digits can need."""
     return limits.int_digits * 3322 // 8000 + 1
+
+
+def translated(problem: Exception, offset: int) -> Exception:
+    """Return what reading a frame raised as one of our errors, with about where that was."""
+    where = f"near byte {offset} of a frame"
+    if isinstance(problem, DecodeError | LimitExceeded):
+        return problem
+    if isinstance(problem, msgpack.StackError):
+        return LimitExceeded("too-deep", where)
+    if isinstance(problem, UnicodeDecodeError):
+        return DecodeError("bad-value", f"a string is no UTF-8 {where}")
+    if "exceeds max_array_len" in str(problem) or "exceeds max_map_len" in str(problem):
+        return LimitExceeded("too-many", f"entries in one container {where}")
+    if "exceeds max_" in str(problem):
+        return DecodeError("bad-frame", f"a length that the frame cannot hold {where}")
+    if isinstance(problem, msgpack.FormatError):
+        return DecodeError("bad-value", where)
+    return DecodeError("bad-frame", where)
