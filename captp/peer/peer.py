@@ -168,7 +168,13 @@ class Peer:
         link.doubted_at = None
         session = link.session
         self.touched[session] = None
-        effects = self._receive(session, data, most)
+        try:
+            effects = session.receive(data, most)
+        except Exception as problem:
+            # A mistake of ours, and a peer has found it: the other sessions must not pay for it.
+            self.outputs.append(Trace("error", "session failed", {}, problem))
+            session.abort("internal", "please report this")
+            effects = session.take_effects()
         frozen = session.tables.frozen
         size, frozen.came = session.took + frozen.came, 0
         if self.is_holding:
@@ -202,15 +208,6 @@ class Peer:
             pressure.weigh(self, link, count)
         if count > 0:
             self.vat.admitted(source)
-
-    def _receive(self, session: Session, data: bytes, most: int) -> list[Any]:
-        try:
-            return session.receive(data, most)
-        except Exception as problem:
-            # A mistake of ours, and a peer has found it: the other sessions must not pay for it.
-            self.outputs.append(Trace("error", "session failed", {}, problem))
-            session.abort("internal", "please report this")
-            return session.take_effects()
 
     def is_opening(self, conn: ConnId) -> bool:
         """Say whether a connection is there whose session is not open yet."""

@@ -24,8 +24,10 @@ def collect(out: Outbound) -> None:
     """
     tables, finished = out.tables, out.finished
     ended, dropped = tables.question_positions.ended, tables.dropped_questions
+    if not (ended or finished or dropped or tables.dropped_imports):
+        return
     is_due = out.release_alone or len(finished) + len(ended) >= RELEASES
-    if not (finished or dropped or tables.dropped_imports or (ended and is_due)):
+    if not (finished or dropped or tables.dropped_imports or is_due):
         return
     if not out.results.may_release or not (out.messages or is_due):
         return

@@ -278,8 +278,9 @@ class Session:
         which brings no bytes: with some, all that is in front of these is taken at once.
         """
         self.tables.account.clock += 1
-        self.received += len(data)
-        self.took = len(data) + self._unread
+        size = len(data)
+        self.received += size
+        self.took = size if self.rest is None else size + self._unread
         try:
             if self.codec is None:
                 data = self._sniff(data)
@@ -291,7 +292,8 @@ class Session:
                 self._handle(rest, ALL if data else most)
             if rest is None or data:
                 self._handle(self.codec.feed(data), most)
-            self.took -= self._unread
+            if self.rest is not None:
+                self.took -= self._unread
             if self.hello is None and self.received > self.limits.handshake_bytes:
                 raise LimitExceeded("too-large", "more than a hello before the session is up")
         except RemoteProtocolError as problem:
@@ -303,11 +305,11 @@ class Session:
 
     @property
     def _unread(self) -> int:
-        return 0 if self.rest is None or self.codec is None else self.codec.unread
+        return 0 if self.codec is None else self.codec.unread
 
     def _handle(self, ops: Iterator[Op], most: int) -> None:
         op, loans = None, self.tables.loans
-        for op in islice(ops, most):
+        for op in ops if most == ALL else islice(ops, most):
             if self.state is OPEN:
                 handler = HANDLERS.get(op[0])
                 if handler is None:
@@ -321,12 +323,13 @@ class Session:
                 self.rest = ops
                 break
         else:
-            if most != ALL and self.codec is not None and self.codec.unread:
-                # None of them is read here: what they name may be another thing when they are taken.
-                self.rest = ops
-            else:
-                # All are taken that there are, and the end is looked at.
-                next(ops, None)
+            if most != ALL:
+                if self.codec is not None and self.codec.unread:
+                    # None of them is read here: what they name may be another thing when they are taken.
+                    self.rest = ops
+                else:
+                    # All are taken that there are, and the end is looked at.
+                    next(ops, None)
         if op is not None:
             self.completed += 1
 

@@ -125,7 +125,8 @@ class Vat:
         if target._state == FULFILLED:
             look(target)
         for arg in args:
-            if type(arg) not in ATOMS:
+            kind = type(arg)
+            if kind not in ATOMS and (kind is not tuple or not ATOMS.issuperset(map(type, arg))):
                 args, kwargs = self.owning.frozen(args, kwargs)
                 break
         else:
