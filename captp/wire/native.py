@@ -241,7 +241,6 @@ class NativeCodec:
         """Return an iterator over the operations that ``data`` completes."""
         if len(data) <= self._quick and not self._part and int.from_bytes(data[:4], "big") == len(data) - 4:
             # The way of nearly all: one short frame, whole.
-            self._behind = 0
             return self._decode_frame(self._unpacker_of_short, data[4:])
         return self._frames(data)
 
