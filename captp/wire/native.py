@@ -101,7 +101,7 @@ class NativeCodec:
         options = self._options()
         #: Made for the first frame that is not short: it takes 40 KiB, and idle connections are many.
         self._unpacker: msgpack.Unpacker | None = None
-        self._new_unpacker = partial(msgpack.Unpacker, max_buffer_size=FRAME_BYTES + 1, **options)
+        self._new_unpacker = partial(msgpack.Unpacker, max_buffer_size=FRAME_BYTES, **options)
         self._unpack_large = partial(
             msgpack.unpackb, **options | {"object_pairs_hook": self._count_map, "list_hook": self._count_list}
         )
@@ -109,7 +109,7 @@ class NativeCodec:
         self._quick = 4 + min(SHORT_FRAME, limits.message_bytes)
         most = min(SHORT_FRAME, limits.container_entries)
         options |= {"max_array_len": most, "max_map_len": most}
-        self._unpacker_of_short = msgpack.Unpacker(max_buffer_size=SHORT_FRAME + 1, **options)
+        self._unpacker_of_short = msgpack.Unpacker(max_buffer_size=SHORT_FRAME, **options)
 
     def _options(self) -> dict[str, Any]:
         limits = self._limits

@@ -137,7 +137,7 @@ def test_seam_d_a_driver_that_stores_first_can_hold_back_all_that_a_vat_says() -
 # e. The heap entry, edges and holders.
 
 
-def test_seam_e_a_heap_entry_has_its_stamps_and_one_implicit_capsule() -> None:
+def test_seam_e_a_heap_entry_names_its_trustee_and_one_implicit_capsule() -> None:
     it = pair()
     heap, entry = it.b.vat.heap, it.counter._entry
 
