@@ -9,10 +9,10 @@ all of them in one list; what is one for all must leave no doubt how many calls 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import repeat
 from typing import Any, Final
 
 from captp.errors import BadArguments, Broken, NotNow, Overloaded
+from captp.model.current import CAPS
 from captp.model.faults import from_wire, portable, to_wire
 from captp.model.interface import Row, rows_of
 from captp.model.object import Object
@@ -20,35 +20,46 @@ from captp.model.promise import BROKEN, FULFILLED, Message
 from captp.model.values import FrozenMap
 from captp.model.weight import PART, SIZED, weight_of
 from captp.vat.cold import Postponed
-from captp.vat.turns import Turns, find
+from captp.vat.turns import END, SMALL, Turns, find
 
-_Call = tuple[str, tuple[Any, ...], Any]
+#: The one method of all calls, which are argument lists then; or None, for calls that have each its own.
+_Calls = tuple[str | None, list[Any]]
 
 __all__ = ["calls_in", "failures", "run_many"]
 
 #: Bytes that each call of a batch may have in its answer at least: that its result is too large.
 SHORT: Final = 256
 
-#: Results that count for nothing.
-SMALL: Final = frozenset({int, bool, type(None), float})
-
 
 class _Under:
     """A batch that is under way: its calls, what those gave that have run, and bytes left for the others."""
 
-    __slots__ = ("_most", "broken", "calls", "left", "values")
+    __slots__ = ("_left", "_most", "broken", "calls", "name", "values")
 
-    def __init__(self, calls: list[_Call], most: int) -> None:
+    def __init__(self, name: str | None, calls: list[Any], most: int) -> None:
+        self.name = name
         self.calls = calls
         self.values: list[Any] = []
         self.broken: list[tuple[int, Any]] = []
         # The calls may be small and what they give large, and all of it is one message.
-        self.left = self._most = most - SHORT * len(calls)
+        self._left = self._most = most - SHORT * len(calls)
 
     @property
     def weight(self) -> int:
         """What the answer keeps in memory, roughly."""
-        return self._most - self.left + PART * len(self.values)
+        return self._most - self._left + PART * len(self.values)
+
+    def keep(self, value: Any, most: int) -> None:
+        """Add what the next call gave, as far as there is room in a message of ``most`` bytes."""
+        fault = to_wire(value) if isinstance(value, Broken) else None
+        weight = weight_of(fault or value) if fault or type(value) in SIZED else 0
+        if weight > self._left:
+            fault = to_wire(Overloaded(f"its turn is done, but the answer has more than {most} bytes"))
+        else:
+            self._left -= weight
+        if fault is not None:
+            self.broken.append((len(self.values), fault))
+        self.values.append(value if fault is None else None)
 
 
 def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
@@ -64,8 +75,8 @@ def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
                 vat.settle_now(message.promise, BROKEN, calls)
             return None
         # Each counts as a delivery of its own: others have their go as soon.
-        vat.also_ran += len(calls)
-        batch = _Under(calls, vat.limits.message_bytes)
+        vat.also_ran += len(calls[1])
+        batch = _Under(*calls, vat.limits.message_bytes)
     cold = _go_on(vat, obj, batch)
     if cold is not None:
         rest: Any = batch
@@ -79,35 +90,36 @@ def run_many(vat: Any, obj: Object, message: Message) -> Row | None:
 
 def _go_on(vat: Any, obj: Object, batch: _Under) -> Object | None:
     """Run the calls of a batch that have not run; return the object that the next of them waits for."""
-    turns, rows = vat.turns, rows_of(type(obj))
-    turn, values = turns.turn, batch.values
-    for name, args, kwargs in batch.calls[len(values) :] if values else batch.calls:
+    turns, values, most = vat.turns, batch.values, vat.limits.message_bytes
+    calls = batch.calls[len(values) :] if values else batch.calls
+    rows, name = rows_of(type(obj)), batch.name
+    if name is not None:
+        row = rows.get(name)
+        if row is not None and not row.is_fiber and not (CAPS or vat.trustee.steps):
+            rest = iter(calls)
+            while (value := turns.in_a_row(obj, row, rest, values)) is not END:
+                if type(value) is Postponed:
+                    return value.obj
+                batch.keep(value, most)
+            return None
+        calls = [(name, args, None) for args in calls]
+    for name, args, kwargs in calls:
         row = rows.get(name)
         if row is None or row.is_fiber:
             value = _run(turns, obj, name, args, kwargs)
         else:
-            value = turn(obj, row, args, kwargs)
+            value = turns.turn(obj, row, args, kwargs)
         if type(value) in SMALL:
             values.append(value)
-            continue
-        if type(value) is Postponed:
-            cold: Object = value.obj
-            return cold
-        fault = to_wire(value) if isinstance(value, Broken) else None
-        weight = weight_of(fault or value) if fault or type(value) in SIZED else 0
-        if weight > batch.left:
-            most = vat.limits.message_bytes
-            fault = to_wire(Overloaded(f"its turn is done, but the answer has more than {most} bytes"))
+        elif type(value) is Postponed:
+            return value.obj
         else:
-            batch.left -= weight
-        if fault is not None:
-            batch.broken.append((len(values), fault))
-        values.append(value if fault is None else None)
+            batch.keep(value, most)
     return None
 
 
-def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
-    """Return name, arguments and keyword arguments of each call, or what is wrong with them."""
+def _calls(batch: tuple[Any, ...], most: int) -> _Calls | BadArguments:
+    """Return the calls, with name, arguments and keyword arguments each, or what is wrong with them."""
     if len(batch) == 3:
         # The way of nearly all batches: cut into pieces of one length, in C.
         name, count, all_args = batch
@@ -117,8 +129,7 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
                 return BadArguments("bad-args: the counts of a batch are those of its arguments")
             if calls > most:
                 return _too_many(most)
-            cut = zip(*[iter(all_args)] * count, strict=True)
-            return list(zip(repeat(name, calls), cut, repeat(None, calls), strict=True))
+            return name, list(zip(*[iter(all_args)] * count, strict=True))
     match batch:
         case (names, counts, tuple(given), *more) if len(more) <= 1:
             kwargses = more[0] if more else None
@@ -138,7 +149,7 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
     parts: tuple[Any, ...] = (names, counts, kwargses)
     if not all(type(part) is tuple and len(part) == size for part in parts):
         return BadArguments("bad-args: a batch has as many names as counts")
-    made: list[_Call] = []
+    made: list[tuple[str, tuple[Any, ...], Any]] = []
     end = 0
     for name, count, kwargs in zip(*parts, strict=True):
         if type(count) is not int or count < 0 or type(name) is not str:
@@ -151,7 +162,7 @@ def _calls(batch: tuple[Any, ...], most: int) -> list[_Call] | BadArguments:
         made.append((name, given[start:end], kwargs))
     if end != len(given):
         return BadArguments("bad-args: the counts of a batch are those of its arguments")
-    return made
+    return None, made
 
 
 def _too_many(most: int) -> BadArguments:

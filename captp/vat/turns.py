@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextvars import Context
-from typing import Any
+from typing import Any, Final
 
 from captp.errors import BorrowEscape, Broken, Cancelled, Moved, NoSuchMethod, Overloaded
 from captp.limits import Limits
@@ -18,6 +19,11 @@ from captp.model.values import Symbol
 from captp.vat.cold import Cold, Postponed
 from captp.vat.fiber import Fiber, explained, followed_by, foreign_await, line_of
 from captp.vat.trustee import Trustee
+
+#: Results that count for nothing.
+SMALL: Final = frozenset({int, bool, type(None), float})
+#: What there is behind the last of several calls.
+END: Final = object()
 
 
 class Turns:
@@ -79,6 +85,35 @@ class Turns:
         if trustee.journal:
             trustee.commit()
         return value
+
+    def in_a_row(self, obj: Object, row: Row, calls: Iterator[tuple[Any, ...]], values: list[Any]) -> Any:
+        """Run calls of one method, a turn each, and add to ``values`` what they return while it is small.
+
+        Returns the first result that is not in ``SMALL``, a Broken among others, and END with the last call.
+        Each turn is as ``turn`` without steps and capabilities; what is the same for all is looked up once.
+        """
+        outbox, trustee, keep = self.vat.outbox, self.trustee, values.append
+        mark = len(outbox)
+        for args in calls:
+            self.count += 1
+            trustee.in_turn = obj
+            try:
+                value = (row.thunk or compile_thunk(row))(obj, args, None)
+                if type(value) not in ATOMS:
+                    value = self.result(row, value)
+                if len(outbox) != mark:
+                    self.check_sends(mark)
+                    mark = len(outbox)
+            except BaseException as problem:
+                value = self._rolled_back(mark, obj, row, problem)
+            finally:
+                trustee.in_turn = None
+            if trustee.journal:
+                trustee.commit()
+            if type(value) not in SMALL:
+                return value
+            keep(value)
+        return END
 
     def _run_in_steps(
         self, obj: Object, row: Row, args: tuple[Any, ...], kwargs: dict[str, Any] | None
