@@ -16,6 +16,7 @@ from hypothesis import settings
 
 import captp.model.swiss
 import captp.peer.peer
+from captp.model.current import CAPS
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
@@ -141,6 +142,15 @@ def _settled() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _bare(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have turns run as in a program without contextual capabilities, but where those are tested."""
+    defined = set() if "context" in request.module.__name__ else set(CAPS)
+    CAPS.difference_update(defined)
+    yield
+    CAPS.update(defined)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
