@@ -112,26 +112,37 @@ class Pump:
 
     @types.coroutine
     def _park(self, promise: Promise[Any]) -> Generator[Any, Any, None]:
-        waiter = TaskWaiter()
-        waiter.task = None
-        parked = self._parked
-        if promise._state == PENDING:
-            add_waiter(promise, waiter)
-        else:
+        parked, storage, waiter = self._parked, self.storage, None
+        looks = len(parked) < EAGER_WAITERS and bool(self.awake.conduits)
+        if promise._state != PENDING:
             # It is settled in memory, in a durable vat.
             self.flush()
-            if self.storage is None or self.storage.is_open:
+            if storage is None or storage.is_open:
                 return
-            self.storage.add(Woken([waiter]))
+            waiter = TaskWaiter()
+            storage.add(Woken([waiter]))
+        elif not looks or promise._lazy or storage is not None:
+            waiter = TaskWaiter()
+            add_waiter(promise, waiter)
         if len(parked) < EAGER_WAITERS:
             self.flush()
-            if self.awake.conduits:
+            if looks:
                 if self.awake.is_due():
                     yield from checkpoint()  # noqa: ASYNC105 - a generator cannot await
                 if promise._state == PENDING:
                     self._look(promise)
-            if promise._state != PENDING and (self.storage is None or self.storage.is_open):
+            if promise._state != PENDING and (storage is None or storage.is_open):
                 return
+        if waiter is None:
+            # Only now: nobody has to be woken for an answer that was there before this task sleeps.
+            waiter = TaskWaiter()
+            add_waiter(promise, waiter)
+            if promise._value is not None:
+                # It follows another by now, and nobody asked for that.
+                self.peer.vat.want(promise)
+                self.flush()
+                if promise._state != PENDING:
+                    return
         waiter.task = current_task()
         parked[waiter] = promise
         try:

@@ -16,8 +16,9 @@ class TaskWaiter:
 
     __slots__ = ("task",)
 
-    #: None while it is not parked; whoever makes one says so, which is faster than a constructor.
-    task: trio.lowlevel.Task | None
+    def __init__(self) -> None:
+        #: None while it is not parked.
+        self.task: trio.lowlevel.Task | None = None
 
     def cancel(self, _raise: Any) -> trio.lowlevel.Abort:
         """Forget the task: trio's answer to a cancellation while it is parked."""

@@ -16,6 +16,13 @@ from typing import Any
 import captp
 
 
+class Counted(captp.Interface):
+    """What counts."""
+
+    @captp.method
+    def add(self, amount: int) -> int: ...
+
+
 class Tally(captp.Object):
     """Counts, and keeps what it is given."""
 
@@ -29,6 +36,10 @@ class Tally(captp.Object):
     @captp.method
     def echo(self, value: Any) -> Any:
         return value
+
+    @captp.method
+    def me(self) -> Counted:
+        return self
 
     @captp.method
     def blob(self, size: int) -> bytes:

@@ -6,6 +6,7 @@ import math
 import os
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +17,7 @@ from captp.errors import Closed, UsageError
 from captp.run.child_opening import START_S
 from captp.run.process import FIRST_REST_S, LONGEST_REST_S, MOST_ENDS, WINDOW_S, open_process_trustee
 from captp.run.threads import open_thread_trustee
-from tests.e2e.process_things import Nested, Spy, Tally
+from tests.e2e.process_things import Counted, Nested, Spy, Tally
 
 
 async def test_calls_and_plans_run_in_another_process() -> None:
@@ -119,6 +120,41 @@ async def test_objects_of_two_trustees_reach_each_other_through_the_vat() -> Non
 
         assert await E(asks).ask(asked) == 3
         assert await E(asks).echo(asked) == asked
+
+
+class Owner(captp.Interface):
+    """What gives a reference, which nobody asks for before it is awaited."""
+
+    @captp.method
+    def me(self) -> Counted: ...
+
+
+class Middle(captp.Object):
+    """Stands before an object in a process, on this side."""
+
+    far: Owner
+    near: Any
+
+    @captp.method
+    def find(self) -> Any:
+        return self.far.me()
+
+    @captp.method
+    async def find_later(self) -> Any:
+        found = self.far.me()
+        await E(self.near).add(1)
+        return found
+
+
+@pytest.mark.parametrize("method", [Middle.find, Middle.find_later])
+async def test_a_result_that_becomes_a_promise_of_the_process_is_asked_for(method: Any) -> None:
+    async with captp.open_vat() as vat, vat.trustee("process", [Tally]) as trustee:
+        tally = await trustee.entrust_new(Tally)
+        middle = vat.export(Middle(far=tally.reference, near=vat.export(Tally())))
+        for count in (1, 2):
+            with trio.fail_after(5):
+                found = await getattr(E(middle), method.__name__)()
+                assert await found.add(1) == count
 
 
 async def test_an_object_goes_with_its_last_handle() -> None:
