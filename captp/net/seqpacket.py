@@ -69,7 +69,7 @@ class SeqpacketConduit:
     def receive_now(self) -> bytes | None:
         """Return what has come, None if nothing has; the end and what breaks show where one waits."""
         # To be told that there is nothing costs a third of being refused it.
-        if self.closing.is_set() or not self._poll.poll(0):
+        if not self._poll.poll(0) or self.closing.is_set():
             return None
         try:
             return self._packets.receive() or None

@@ -293,7 +293,8 @@ class Peer:
         vat = self.vat
         vat.awake = vat.runs = True
         try:
-            routing.route(self)
+            if vat.outbox or vat.ahead:
+                routing.route(self)
             while budget > 0 and vat.has_work:
                 budget -= max(vat.run(budget), 1)
                 vat.cancel_dropped()

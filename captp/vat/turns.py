@@ -76,7 +76,7 @@ class Turns:
                 value = (row.thunk or compile_thunk(row))(obj, args, kwargs)
             if type(value) not in ATOMS:
                 value = self.result(row, value)
-            if len(outbox) != mark:
+            if outbox and len(outbox) != mark:
                 self.check_sends(mark)
         except BaseException as problem:
             return self._rolled_back(mark, obj, row, problem)
@@ -99,18 +99,19 @@ class Turns:
             trustee.in_turn = obj
             try:
                 value = (row.thunk or compile_thunk(row))(obj, args, None)
-                if type(value) not in ATOMS:
+                is_small = type(value) in SMALL
+                if not is_small and type(value) not in ATOMS:
                     value = self.result(row, value)
-                if len(outbox) != mark:
+                if outbox and len(outbox) != mark:
                     self.check_sends(mark)
                     mark = len(outbox)
             except BaseException as problem:
-                value = self._rolled_back(mark, obj, row, problem)
+                return self._rolled_back(mark, obj, row, problem)
             finally:
                 trustee.in_turn = None
             if trustee.journal:
                 trustee.commit()
-            if type(value) not in SMALL:
+            if not is_small:
                 return value
             keep(value)
         return END

@@ -277,14 +277,9 @@ class Vat:
     @property
     def has_work(self) -> bool:
         """Whether there is anything to run or to route."""
-        return bool(
-            self.queues.ring
-            or self.outbox
-            or self.ahead
-            or self.waited
-            or self.settling.forwarded
-            or self.dropped
-        )
+        if self.outbox or self.queues.ring:
+            return True
+        return bool(self.ahead or self.waited or self.dropped or self.settling.forwarded)
 
     def check(self) -> None:
         """Raise InvariantBroken when a counted invariant does not hold."""
