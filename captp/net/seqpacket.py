@@ -66,10 +66,13 @@ class SeqpacketConduit:
             if data is not None:
                 raise Disconnected(f"{self.remote} {await self._why()}")
 
-    def receive_now(self) -> bytes | None:
-        """Return what has come, None if nothing has; the end and what breaks show where one waits."""
+    def receive_now(self, milliseconds: int = 0) -> bytes | None:
+        """Return what has come, or comes while this blocks the thread so long, None if nothing does.
+
+        The end and what breaks show where one waits.
+        """
         # To be told that there is nothing costs a third of being refused it.
-        if not self._poll.poll(0) or self.closing.is_set():
+        if not self._poll.poll(milliseconds) or self.closing.is_set():
             return None
         try:
             return self._packets.receive() or None

@@ -25,6 +25,7 @@ from captp.peer.load import Meter
 from captp.peer.outputs import Batch, Call, Dial, Hangup, Trace, Woken, Write
 from captp.peer.peer import Peer
 from captp.run.child_outside import OutsideThread
+from captp.run.crowd import SHARED_S, Crowd
 from captp.run.outside_call import OutsideCall, enter
 from captp.run.sample import sample
 from captp.session.handshake import Channel
@@ -41,8 +42,6 @@ SLICE_S: Final = 0.005
 #: Seconds that the next message is waited for awake, where one came within so many before.
 SPIN_S: Final = 0.0002
 QUICK_S: Final = 0.0005
-#: Seconds of one look and a yield that say that nobody else wants this core.
-SHARED_S: Final = 0.00005
 #: Bytes of stack for the thread that watches: it calls next to nothing.
 STACK: Final = 128 * 1024
 #: The same for each further one: Python's deepest recursion, but not the room of a small vat.
@@ -116,6 +115,7 @@ class Driver:
         self._is_over = False
         #: Whether the last message came so soon that the next one may be waited for awake.
         self._is_quick = False
+        self._crowd = Crowd()
         #: Outside calls under way, those that the last part of the work asked for, and their thread, if any.
         self._under_way: set[OutsideCall] = set()
         self._asked: list[OutsideCall] = []
@@ -187,14 +187,18 @@ class Driver:
 
     def _spun(self) -> list[tuple[int, int]]:
         """Look for the next message for a moment: where a core is free, it is cheaper than to sleep."""
+        crowd = self._crowd
+        if crowd.left and crowd.is_there():
+            return self._poll.poll(0)
         now = monotonic()
-        until = now + SPIN_S
-        while not (ready := self._poll.poll(0)) and now < until:
+        until, lost = now + SPIN_S, False
+        while not (ready := self._poll.poll(0)) and now < until and not lost:
             sched_yield()
             before, now = now, monotonic()
-            if now - before > SHARED_S:
-                # Somebody else had this core meanwhile, perhaps who is to send: it is his.
-                break
+            # Somebody else had this core meanwhile, perhaps who is to send: it is his.
+            lost = now - before > SHARED_S
+        if lost or crowd.lost:
+            crowd.looked(lost=lost)
         return ready
 
     def _read(self) -> None:

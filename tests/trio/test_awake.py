@@ -11,7 +11,8 @@ import trio
 import captp
 from captp.model.idents import ConnId
 from captp.model.promise import FULFILLED, Promise
-from captp.run.awake import AWAKE_S, LONGEST, LOOK_S, MOST, Awake
+from captp.run.awake import AWAKE_S, LONGEST, LOOK_S, MOST, SLEEP_MS, Awake
+from captp.run.crowd import LOST, SHARED_S, SHORTEST
 from tests.e2e.process_things import Tally
 
 CONN = ConnId(1)
@@ -23,9 +24,11 @@ class Answers:
     def __init__(self, at: int) -> None:
         self.at = at
         self.looks = 0
+        self.slept: list[int] = []
 
-    def receive_now(self) -> bytes | None:
+    def receive_now(self, milliseconds: int) -> bytes | None:
         self.looks += 1
+        self.slept.append(milliseconds)
         return b"answer" if self.looks % self.at == 0 else None
 
 
@@ -33,16 +36,16 @@ class Answers:
 GOES: list[bool] = []
 
 
-def waits(conduit: Answers, count: int) -> list[int]:
-    """Let so many promises wait; return how often each looked."""
+def waits(conduit: Answers, count: int, *yields: float) -> list[int]:
+    """Let so many promises wait, where steps take so long, in turn; return how often each looked."""
     promise: Promise[Any]
 
     def received(_conn: ConnId, _data: bytes, _promise: Promise[Any]) -> None:
         promise._state = FULFILLED
 
-    # Ten looks, whatever time they really take.
-    ticks = itertools.count()
-    awake = Awake(received, lambda: next(ticks) * LOOK_S / 10)
+    # Ten looks, if nobody says otherwise, whatever time they really take.
+    times = itertools.accumulate(itertools.cycle(yields or (LOOK_S / 10,)))
+    awake = Awake(received, lambda: next(times))
     awake.conduits[CONN] = conduit
     looked = []
     for _ in range(count):
@@ -86,6 +89,22 @@ def test_an_answer_makes_the_next_rest_short_again() -> None:
     rests = [list(group) for looks, group in itertools.groupby(looked) if looks == 0]
     assert len(rests) >= 15
     assert all(len(rest) == 1 for rest in rests)
+
+
+def test_who_loses_the_core_by_looking_sleeps_for_some_waits() -> None:
+    conduit = Answers(3)
+
+    # To begin, the first yield and the second.
+    assert waits(conduit, 40, 0.0, 2 * SHARED_S, SHARED_S / 2) == [3] * 40
+    slept = conduit.slept[::3]
+    assert slept == [0] * LOST + [SLEEP_MS] * SHORTEST + [0] + [SLEEP_MS] * (39 - LOST - SHORTEST)
+
+
+def test_who_keeps_the_core_looks_awake() -> None:
+    conduit = Answers(2)
+
+    waits(conduit, 40, SHARED_S / 2)
+    assert set(conduit.slept) == {0}
 
 
 def test_who_is_no_child_process_is_not_looked_at() -> None:
