@@ -26,7 +26,6 @@ from captp.model.trust import Trust
 from captp.net.base import Conduit, Netlayer
 from captp.peer.load import LoopStats, Meter
 from captp.peer.peer import Peer
-from captp.peer.view import VatView, view_of
 from captp.run.arguments import check_instance, check_interface, netlayers_of
 from captp.run.pump import Pump
 from captp.run.serving import serve
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from captp.custody.access import Brand
     from captp.custody.adopted import CapsuleTrust
     from captp.custody.key import Key
+    from captp.peer.view import VatView
     from captp.run.process import ProcessTrustee
     from captp.run.store import Store
     from captp.run.threads import ThreadTrustee
@@ -230,6 +230,8 @@ class LiveVat:
 
     def view(self) -> VatView:
         """Return a picture of the vat and its sessions as they are now: counts and names, no values."""
+        from captp.peer.view import view_of  # noqa: PLC0415 - most vats are never looked at
+
         self._peer.now = trio.current_time()
         stats = {name: trustee.stats() for name, trustee in self._trustees.items()}
         return view_of(self._peer, self._meter, stats)

@@ -10,7 +10,6 @@ from captp.errors import Disconnected
 from captp.model.idents import ConnId
 from captp.model.locator import PeerLocator
 from captp.net.base import Conduit
-from captp.net.seqpacket import SeqpacketConduit
 from captp.peer.outputs import Dial
 from captp.run.connection import Connection
 from captp.session.handshake import Channel
@@ -45,7 +44,8 @@ async def serve(
         conn = peer.router.new_conn()
     channel = Channel(conduit.proved, conduit.binding, transport, conduit.framed)
     connection = connections[conn] = Connection(pump, conn, conduit)
-    if isinstance(conduit, SeqpacketConduit):
+    if hasattr(conduit, "receive_now"):
+        # To a process on this machine, which answers sooner than a task that sleeps wakes up.
         pump.awake.conduits[conn] = conduit
     why = "the other end closed it"
     try:
