@@ -93,7 +93,7 @@ MEASURED: list[tuple[str, Callable[[], dict[str, float]], list[Gate]]] = [
     (
         "cores",
         trustees_process.cpu_bound,
-        [Gate("CPU-bound on two workers / two bare processes", "share_of_bare", 0.9, at_least=True)],
+        [Gate("CPU-bound on two workers, in fours / two bare ones", "share_of_bare", 0.9, at_least=True)],
     ),
 ]
 
