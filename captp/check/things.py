@@ -220,12 +220,14 @@ def index_of(run: Run, atom: Any, at: ir.At) -> Value:
 def _trust(run: Run, inst: LibInst, name: str, args: Args, kwargs: Kwargs, at: ir.At) -> Value:
     if name == "clone":
         return one(inst)
+    # Handles for OS threads wait themselves.
+    ends = one(PromVal(UNKNOWN)) if inst.name == "Trust" else UNKNOWN
     if name == "apply_many" and args:
         for call in elements(run, args[0], at):
             if isinstance(call, Made) and call.path == "captp.Call" and call.args:
                 check_captures(run, call.args[0], at, name)
                 _delegate(run, inst, call.args[0], list(call.args[1:]), at, name)
-        return one(PromVal(UNKNOWN))
+        return ends
     if name not in _APPLY or not args:
         return UNKNOWN
     check_captures(run, args[0], at, name)
@@ -233,7 +235,7 @@ def _trust(run: Run, inst: LibInst, name: str, args: Args, kwargs: Kwargs, at: i
     if "then" in kwargs:
         run_apart(run, kwargs["then"], [UNKNOWN], at, "alone", "the outcome is told with nothing bound")
     _delegate(run, inst, args[0], args[1:], at, name)
-    return UNKNOWN if name == "apply_now" else one(PromVal(UNKNOWN))
+    return UNKNOWN if name == "apply_now" else ends
 
 
 def _delegate(run: Run, inst: LibInst, fn: Value, args: Args, at: ir.At, verb: str) -> None:
