@@ -14,7 +14,7 @@ from captp.custody.home import CapsuleHome, HomeState
 from captp.custody.key import Key, spend, unspend
 from captp.errors import Moved, UsageError
 from captp.model.captures import check_captures
-from captp.model.trust import Call, Outcome, Trust
+from captp.model.trust import Call, Outcome, Trust, functions_of
 
 __all__ = ["Adopted", "CapsuleTrust", "adopted"]
 
@@ -85,8 +85,8 @@ class CapsuleTrust(Trust[Access[K]]):
 
     async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
         handed = list(calls)
-        for call in handed:
-            check_captures(call.fn)
+        for fn in functions_of(handed):
+            check_captures(fn)
         return await self._trust.apply_many([Call(_run, c.fn, *c.args, **c.kwargs) for c in handed])
 
     async def launch(

@@ -56,6 +56,14 @@ class Call(Generic[R]):
         self.kwargs = kwargs
 
 
+def functions_of(calls: list[Call[R]]) -> list[Callable[..., R]]:
+    """Return the function of each call; raises UsageError if one is no Call."""
+    try:
+        return [call.fn for call in calls]
+    except AttributeError:
+        raise UsageError("apply_many() takes calls: captp.Call(function, argument, ...)") from None
+
+
 class Trust(Generic[T]):
     """A handle on an object of type T that a trustee owns; every use of the object goes through it.
 

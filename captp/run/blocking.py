@@ -16,7 +16,7 @@ from captp.model.current import CURRENT_VAT
 from captp.model.object import Object
 from captp.model.passable import ATOMS, freeze
 from captp.model.promise import Reference
-from captp.model.trust import Call, Outcome
+from captp.model.trust import Call, Outcome, functions_of
 from captp.run.jobs import Hold, Job, Many, Outcomes
 from captp.run.worker import LOOP_KINDS, Client, TrusteeThread, Worker
 
@@ -187,7 +187,9 @@ def check_calls(calls: Iterable[Call[R]]) -> list[Call[R]]:
     last: Call[R] | None = None
     # One call over and over is counted faster than gone through.
     is_one = bool(handed) and handed[0] is handed[-1] and handed.count(handed[0]) == len(handed)
-    for call in handed[:1] if is_one else handed:
+    some = handed[:1] if is_one else handed
+    functions_of(some)
+    for call in some:
         if call is not last:
             check(call.fn, call.args, call.kwargs)
             last = call

@@ -19,8 +19,9 @@ from captp.model.interrupts import emptied
 from captp.model.object import Object
 from captp.model.passable import ATOMS
 from captp.model.promise import BROKEN, PENDING, Message, Promise, add_waiter
-from captp.model.trust import Call, Outcome, Trust
+from captp.model.trust import Call, Outcome, Trust, functions_of
 from captp.vat.cells import Cell, Holder
+from captp.vat.fiber import explained
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,7 +80,7 @@ class Delegated:
                 return self._run(args, kwargs)
             self.value = checked(self.function(self.target, *args, **(kwargs or {})), self.target, obj)
         except Exception as problem:
-            self.error = self.cell.told(problem)
+            self.error = self.cell.told(explained(problem, self))
             raise
         return None
 
@@ -87,7 +88,7 @@ class Delegated:
         try:
             self.value = await self.function(self.target, *args, **(kwargs or {}))
         except Exception as problem:
-            self.error = self.cell.told(problem)
+            self.error = self.cell.told(explained(problem, self))
             raise
 
     def outcome(self, promise: Promise[Any]) -> Outcome[Any]:
@@ -241,9 +242,9 @@ class LoopTrust(Trust[T]):
 
     async def apply_many(self, calls: Iterable[Call[R]]) -> list[Outcome[R]]:
         cell, handed = self._cell or _dropped(), list(calls)
-        for call in handed:
+        for fn in functions_of(handed):
             # All of them first: either all are handed over, or none.
-            check_captures(call.fn)
+            check_captures(fn)
         sent = [_send(cell, call.fn, call.args, call.kwargs) for call in handed]
         try:
             for delegated, promise in sent:

@@ -11,12 +11,14 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from inspect import unwrap
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from captp.errors import ForeignAwait
 from captp.model.interface import Row
 from captp.model.object import Object
 from captp.model.promise import PENDING, Promise
+
+Problem = TypeVar("Problem", bound=BaseException)
 
 #: What trio raises where the driver hides its task: in methods that open cancel scopes or nurseries.
 _NO_TASK: Final = "must be called from async context"
@@ -94,7 +96,7 @@ def followed_by(fiber: Fiber) -> Promise[Any] | None:
     return promise if promise is not None and promise._state == PENDING else None
 
 
-def foreign_await(row: Row, line: int | None) -> ForeignAwait:
+def foreign_await(row: Any, line: int | None) -> ForeignAwait:
     """Return the error for a method that used an event loop, which no vat method may touch."""
     where = f", line {line}" if line is not None else ""
     return ForeignAwait(
@@ -115,8 +117,11 @@ def line_of(coro: Coroutine[Any, Any, Any], row: Row) -> int | None:
     return None
 
 
-def explained(problem: BaseException, row: Row) -> BaseException:
-    """Return ``problem``, or what it means when trio said that there is no task here."""
+def explained(problem: Problem, row: Any) -> Problem | ForeignAwait:
+    """Return ``problem``, or what it means when trio said that there is no task here.
+
+    ``row`` is the row of a method, or a delegated call.
+    """
     if type(problem) is not RuntimeError or str(problem) != _NO_TASK:
         return problem
     code = _code_of(row)
@@ -130,6 +135,6 @@ def explained(problem: BaseException, row: Row) -> BaseException:
     return error
 
 
-def _code_of(row: Row) -> Any:
+def _code_of(row: Any) -> Any:
     # A delegated function may be none of Python's.
     return getattr(unwrap(row.function), "__code__", None)

@@ -21,7 +21,7 @@ from captp.model.plan import MANY, PLAN, record
 from captp.model.promise import BROKEN, PENDING, Promise, Reference, add_waiter
 from captp.model.ref import Ref
 from captp.model.terms import on_their_way
-from captp.model.trust import Call, Outcome, Trust
+from captp.model.trust import Call, Outcome, Trust, functions_of
 from captp.vat.effects import CallOff
 from captp.vat.many import failures
 from captp.vat.powers import within
@@ -134,7 +134,7 @@ class FarTrust(Trust[T]):
         """
         handed = list(calls)
         ref = self._held()
-        rows, lends = {fn: self._row(fn) for fn in {call.fn for call in handed}}, False
+        rows, lends = {fn: self._row(fn) for fn in set(functions_of(handed))}, False
         for row in rows.values():
             if row is None or row.is_fiber or row.selector is None:
                 return await self._one_by_one(handed)

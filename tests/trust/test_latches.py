@@ -93,6 +93,22 @@ async def test_a_launch_that_is_cancelled_lets_others_have_the_object(place: Pla
         assert await place.trust.apply(place.cls.add, 1) == (2 if place.ways.launches == "marked" else 1)
 
 
+@pytest.mark.parametrize("how", ["sleep", "checkpoint"])
+async def test_a_launched_function_that_uses_an_event_loop_is_told_what_to_use(
+    place: Place, how: str
+) -> None:
+    if place.ways.launches == "nothing":
+        return
+    with pytest.raises(
+        (captp.ForeignAwait, captp.RemoteFault), match=r"nap\(\), line \d+: .*outside"
+    ) as caught:
+        await place.trust.launch(place.cls.nap, how)
+
+    if isinstance(caught.value, captp.RemoteFault):
+        assert caught.value.class_name == "ForeignAwait"
+    assert await place.trust.apply(place.cls.add, 1) == 1
+
+
 async def test_launch_refuses_a_function_that_is_not_async(place: Place) -> None:
     with pytest.raises(captp.UsageError):
         await place.trust.launch(place.cls.add, 1)

@@ -45,6 +45,15 @@ async def test_an_error_that_no_border_knows_reaches_the_caller_by_its_name(plac
     assert await place.trust.apply(place.cls.add, 1) == 1
 
 
+async def test_what_is_no_call_is_refused_before_any_is_sent(place: Place) -> None:
+    some: list[Any] = [Call(place.cls.add, 1), place.cls.add]
+
+    with pytest.raises(captp.UsageError, match=r"takes calls: captp.Call\(function"):
+        await place.trust.apply_many(some)
+
+    assert await place.trust.apply(place.cls.get) == 0
+
+
 async def test_the_error_is_made_anew_where_functions_run_on_the_object(place: Place) -> None:
     def raises(_: Any, problem: Exception) -> None:
         raise problem

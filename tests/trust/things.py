@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import trio
+
 import captp
 
 #: What objects of this process were told, by key: the order of turns on different objects.
@@ -72,6 +74,12 @@ class Counter(captp.Object):
         return self.count
 
     @captp.method
+    async def nap(self, how: str) -> None:
+        if how == "sleep":
+            await trio.sleep(0.01)
+        await trio.lowlevel.checkpoint()
+
+    @captp.method
     async def ask(self, ready: captp.Promise[None], other: object) -> object:
         await ready
         return await captp.E(other).get()
@@ -125,6 +133,11 @@ class Plain:
         await promise
         self.count += 1
         return self.count
+
+    async def nap(self, how: str) -> None:
+        if how == "sleep":
+            await trio.sleep(0.01)
+        await trio.lowlevel.checkpoint()
 
 
 class Gate:
