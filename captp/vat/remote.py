@@ -14,7 +14,7 @@ from captp.errors import BadClass, Broken, Deadlock, Dropped, NotNow, Overloaded
 from captp.model.captures import check_captures
 from captp.model.fresh import fresh
 from captp.model.guards import as_interface
-from captp.model.interface import Method, Row, interface_of, result_class, rows_of
+from captp.model.interface import Method, Row, interface_of, result_class, rows_of, shown_as
 from captp.model.own import Hold
 from captp.model.passable import ATOMS
 from captp.model.plan import MANY, PLAN, record
@@ -193,7 +193,7 @@ class FarTrust(Trust[T]):
 
     @property
     def reference(self) -> Any:
-        return self._held()
+        return as_interface(self._held(), shown_as(self._cls))
 
     def heal(self) -> None:
         """Do nothing: a far object's turn that raised has been undone."""

@@ -66,6 +66,19 @@ async def test_a_handle_is_not_copied_or_serialised(place: Place, way: Callable[
     assert await place.trust.apply(place.cls.add, 1) == 1
 
 
+async def test_its_reference_has_the_methods_of_the_class_wherever_the_object_is(place: Place) -> None:
+    if not issubclass(place.cls, captp.Object):
+        with pytest.raises(captp.Unpassable, match="stays in its vat"):
+            _ = place.trust.reference
+        return
+    reference = place.trust.reference
+
+    assert await reference.add(2) == 2
+    assert await reference.listed() == (2,)
+    del reference
+    assert await place.trust.apply(place.cls.get) == 2
+
+
 async def test_the_object_goes_with_the_last_handle(place: Place) -> None:
     first = await place.live()
     one = await place.new()
