@@ -122,15 +122,20 @@ def explained(problem: Problem, row: Any) -> Problem | ForeignAwait:
 
     ``row`` is the row of a method, or a delegated call.
     """
-    if type(problem) is not RuntimeError or str(problem) != _NO_TASK:
+    # Its text may be made by user code, which may raise: here that would end the vat.
+    said = problem.args[0] if type(problem) is RuntimeError and len(problem.args) == 1 else None
+    if type(said) is not str or said != _NO_TASK:
         return problem
-    code = _code_of(row)
-    trace, line = problem.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code is code:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    error = foreign_await(row, line)
+    try:
+        code = _code_of(row)
+        trace, line = problem.__traceback__, None
+        while trace is not None:
+            if trace.tb_frame.f_code is code:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        error = foreign_await(row, line)
+    except Exception:  # a delegated function of another kind, which was asked for its code and its name
+        return problem
     error.__cause__ = problem
     return error
 

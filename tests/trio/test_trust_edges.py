@@ -76,6 +76,27 @@ async def test_a_queued_function_that_looks_for_a_task_fails_alone() -> None:
         assert await box.apply(lambda _: 1) == 1
 
 
+class Odd:
+    """A function that answers some questions about itself with an error of its own."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise (KeyError if name == "__wrapped__" else AttributeError)(name)
+
+    def __call__(self, _box: Box) -> None:
+        trio.lowlevel.current_task()
+
+
+async def test_a_queued_function_that_says_nothing_of_itself_fails_alone_too() -> None:
+    told: list[Any] = []
+    async with captp.open_vat() as vat:
+        box = vat.entrust(Box())
+        box.apply_then(Odd(), then=told.append)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert [type(outcome.error) for outcome in told] == [RuntimeError]
+        assert await box.apply(lambda _: 1) == 1
+
+
 async def test_a_handle_that_goes_while_its_call_pauses_raises_and_harms_nobody() -> None:
     async with captp.open_vat() as vat:
         box, other = vat.entrust(Box()), vat.entrust(Box())

@@ -74,6 +74,11 @@ class Careful(captp.Object):
         LOG.append(what)
 
 
+class Unspeakable:
+    def __str__(self) -> str:
+        raise KeyError("no text")
+
+
 class Rude(captp.Object):
     count: int = 0
     sink: Any = None
@@ -112,6 +117,11 @@ class Rude(captp.Object):
         return str(await promise)
 
     @captp.method
+    def unspeakable(self) -> None:
+        self.count = 1
+        raise RuntimeError(Unspeakable())
+
+    @captp.method
     async def deep(self) -> None:
         await self.helper()
 
@@ -146,6 +156,17 @@ def test_awaiting_what_is_no_promise_is_an_error_that_names_method_and_line(junk
     assert fault.value.class_name == "ForeignAwait"
     assert str(fault.value).startswith(f"Rude.at_once(), line {line}: a vat method awaits promises only")
     assert "captp.outside" in str(fault.value)
+    assert rude.count == 0
+    solo.peer.check()
+
+
+def test_an_error_whose_text_raises_breaks_its_call_and_not_the_vat() -> None:
+    solo, rude = Solo(), Rude()
+
+    with pytest.raises(captp.RemoteFault) as fault:
+        solo.value(solo.ref(rude).unspeakable())
+
+    assert (fault.value.class_name, str(fault.value)) == ("RuntimeError", "")
     assert rude.count == 0
     solo.peer.check()
 
