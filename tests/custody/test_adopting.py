@@ -102,6 +102,16 @@ async def test_functions_of_a_batch_capture_nothing_that_others_may_change(kind:
 
 
 @pytest.mark.parametrize("kind", ["loop", "thread"])
+async def test_a_batch_of_what_is_no_call_is_refused(kind: str) -> None:
+    _, key = holding()
+    some: list[Any] = [add]
+
+    async with place(kind) as trustee:
+        with pytest.raises(captp.UsageError, match="takes calls"):
+            await trustee.adopt(key).apply_many(some)
+
+
+@pytest.mark.parametrize("kind", ["loop", "thread"])
 async def test_a_payload_arrives_frozen(kind: str) -> None:
     _, key = holding()
 

@@ -117,6 +117,10 @@ class Rude(captp.Object):
         return str(await promise)
 
     @captp.method
+    def nurse(self) -> None:
+        raise RuntimeError("must be called from async context")
+
+    @captp.method
     def unspeakable(self) -> None:
         self.count = 1
         raise RuntimeError(Unspeakable())
@@ -158,6 +162,18 @@ def test_awaiting_what_is_no_promise_is_an_error_that_names_method_and_line(junk
     assert "captp.outside" in str(fault.value)
     assert rude.count == 0
     solo.peer.check()
+
+
+def test_who_looks_for_a_task_is_told_the_line_and_the_log_gets_what_was_raised() -> None:
+    solo = Solo()
+    line = line_of("nurse", "raise RuntimeError")
+
+    with pytest.raises(captp.RemoteFault, match=rf"^Rude\.nurse\(\), line {line}: a vat method awaits"):
+        solo.value(solo.ref(Rude()).nurse())
+
+    (failure,) = solo.failures
+    assert type(failure) is ForeignAwait
+    assert type(failure.__cause__) is RuntimeError
 
 
 def test_an_error_whose_text_raises_breaks_its_call_and_not_the_vat() -> None:
