@@ -188,10 +188,9 @@ def check_calls(calls: Iterable[Call[R]]) -> list[Call[R]]:
     # One call over and over is counted faster than gone through.
     is_one = bool(handed) and handed[0] is handed[-1] and handed.count(handed[0]) == len(handed)
     some = handed[:1] if is_one else handed
-    functions_of(some)
-    for call in some:
+    for fn, call in zip(functions_of(some), some, strict=True):
         if call is not last:
-            check(call.fn, call.args, call.kwargs)
+            check(fn, call.args, call.kwargs)
             last = call
     return handed
 
